@@ -1,0 +1,130 @@
+"""Knobs: the hyperparameters of a method, a recipe or a stage, declared once with bounds, help and search distribution.
+
+A set of knobs is a frozen dataclass that derives from :class:`Knobs`. Bounds are data, so that the same declaration
+checks a config made in Python, validates YAML, writes the JSON Schema and proposes the search space.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform:
+    """Uniform on [low, high]."""
+
+    low: float
+    high: float
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, (int, float)) and self.low <= value <= self.high
+
+
+@dataclasses.dataclass(frozen=True)
+class LogUniform(Uniform):
+    """Uniform in the logarithm on [low, high], low > 0."""
+
+
+@dataclasses.dataclass(frozen=True)
+class IntUniform:
+    """Integers from low to high, both included."""
+
+    low: int
+    high: int
+
+    def holds(self, value: Any) -> bool:
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of the given values."""
+
+    values: tuple[Any, ...]
+
+    def holds(self, value: Any) -> bool:
+        return value in self.values
+
+
+Distribution = Uniform | IntUniform | Choice
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What a knob (or each element of a tuple knob) may be. ``None`` leaves that side open."""
+
+    low: float | None = None  # value >= low
+    above: float | None = None  # value > above
+    high: float | None = None  # value <= high
+    below: float | None = None  # value < below
+    choices: tuple[Any, ...] | None = None
+
+    def allow(self, value: Any) -> bool:
+        if self.choices is not None:
+            return value in self.choices
+        if isinstance(value, float) and math.isnan(value):
+            return False
+        return (
+            (self.low is None or value >= self.low)
+            and (self.above is None or value > self.above)
+            and (self.high is None or value <= self.high)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        if self.choices is not None:
+            return "one of " + ", ".join(map(str, self.choices))
+        signs = ((">=", self.low), (">", self.above), ("<=", self.high), ("<", self.below))
+        return " and ".join(f"{sign} {limit:g}" for sign, limit in signs if limit is not None)
+
+
+def knob(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+    search: Distribution | None = None,
+) -> Any:
+    """Declare a dataclass field with bounds (of each element, for a tuple), one line of help and a search distribution."""
+    bounds = Bounds(low, above, high, below, choices)
+    return dataclasses.field(default=default, metadata={"bounds": bounds, "help": help, "search": search})
+
+
+@dataclasses.dataclass(frozen=True)
+class Knobs:
+    """Base of every config. Bounds are checked when it is made; :meth:`conflicts` adds what ties several knobs together.
+
+    Raises:
+        ValueError: naming every knob that is out of bounds, its value and what is allowed.
+    """
+
+    def __post_init__(self) -> None:
+        problems = []
+        for field in dataclasses.fields(self):
+            bounds: Bounds | None = field.metadata.get("bounds")
+            value = getattr(self, field.name)
+            if bounds is None or value is None:
+                continue
+            for element in value if isinstance(value, tuple) else (value,):
+                if not bounds.allow(element):
+                    problems.append(f"`{field.name}` must be {bounds}, but got {value!r}")
+                    break
+        problems = problems or self.conflicts()
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def conflicts(self) -> list[str]:
+        """Sentences about knobs that are each allowed but do not go together; empty where all is well."""
+        return []
+
+    @classmethod
+    def space(cls) -> dict[str, Distribution]:
+        """The search space: knob name to distribution, of those knobs that are worth searching."""
+        found = {field.name: field.metadata.get("search") for field in dataclasses.fields(cls)}
+        return {name: distribution for name, distribution in found.items() if distribution is not None}

@@ -1,0 +1,97 @@
+"""What a network says on a batch, and the batch it speaks of.
+
+Shapes, everywhere in this package: B samples of a batch, N samples of a split, K classes, M teachers, L stages, C channels,
+H × W spatial size, P = H·W, D dimension of the embedding.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Need(enum.StrEnum):
+    """What a method wants to know of its teachers. The first three are small enough for the knowledge bank."""
+
+    LOGITS = "logits"
+    EMBEDDING = "embedding"
+    ATTENTION = "attention"
+    FEATURES = "features"  # whole feature maps: always computed live
+    PROBES = "probes"  # LCP accuracies, once for the training
+    HEADS = "heads"  # the teachers' frozen classifiers, once for the training
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """One network on one batch; student and teacher alike. A field that nobody needed is empty."""
+
+    logits_BK: Tensor | None = None
+    features: tuple[Tensor, ...] = ()  # BCHW, one per stage, shallow to deep
+    embedding_BD: Tensor | None = None  # pooled, penultimate
+    maps: tuple[Tensor, ...] = ()  # BHW, attention maps where the bank has kept them instead of the features
+
+    @property
+    def stages(self) -> int:
+        """L, the number of stages that this knowledge speaks of."""
+        return len(self.maps or self.features)
+
+    def attention_BHW(self, stage: int) -> Tensor:
+        """Spatial attention of a stage: its feature map squared and averaged over channels, not yet normalised.
+
+        Zagoruyko & Komodakis 2017, arXiv 1612.03928, section 3.1 (F²_sum up to a constant).
+        """
+        if self.maps:
+            return self.maps[stage]
+        return self.features[stage].square().mean(1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The samples of one step.
+
+    ``indices_B`` are positions in the training split and ``views_B`` the ids of their augmented views: together they name
+    the image exactly, so that a memory or a bank needs no loader of its own.
+    """
+
+    images_BCHW: Tensor
+    labels_B: Tensor
+    indices_B: Tensor
+    views_B: Tensor
+    epoch: int
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The sizes of what a network says."""
+
+    stages: tuple[tuple[int, int, int], ...]  # (C, H, W) of each stage, shallow to deep
+    embedding: int  # D
+    classes: int  # K
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Spatial size (H, W) of each stage."""
+        return tuple((height, width) for _, height, width in self.stages)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that a method is built from, besides its config."""
+
+    student: NetworkShape
+    teachers: tuple[NetworkShape, ...]
+    labels_N: Tensor  # of the training split
+    probes: tuple[tuple[float, ...], ...] = ()  # LCP validation accuracy in [0, 1] of (teacher, teacher's stage)
+    heads: tuple[nn.Module, ...] = ()  # frozen classifiers of the teachers: BD to BK
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a method answers: scalar loss terms, weighted, whose sum is minimised, and scalars worth a curve (detached)."""
+
+    terms: dict[str, Tensor]
+    curves: dict[str, Tensor] = field(default_factory=dict)

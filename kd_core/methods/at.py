@@ -1,0 +1,40 @@
+"""AT, attention transfer (Zagoruyko & Komodakis 2017, arXiv 1612.03928, eq. 2; weight as in Tian et al. 2020).
+
+    L = CE + β · (1/M) Σ_t Σ_l mean over x and p of (Q_{s,l} − Q_{t,l})²
+
+Q_l is the stage's feature map squared, averaged over channels, flattened, divided by its L2 norm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_core.knobs import Knobs, LogUniform, knob
+from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.losses import attention_distance, cross_entropy, match_stages
+from kd_core.methods.method import Method
+
+
+class AT(Method):
+    @dataclass(frozen=True)
+    class Config(Knobs):
+        beta: float = knob(1000.0, "weight of the attention loss", low=0, search=LogUniform(10, 10_000))
+
+    config: Config
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__(config, setting)
+        self.matches = [match_stages(setting.student.sizes, teacher.sizes) for teacher in setting.teachers]
+
+    @staticmethod
+    def needs(config: Config) -> frozenset[Need]:
+        return frozenset({Need.ATTENTION})
+
+    def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
+        distances = [
+            attention_distance(student.attention_BHW(stage), teacher.attention_BHW(match))
+            for teacher, matches in zip(teachers, self.matches, strict=True)
+            for stage, match in enumerate(matches)
+        ]
+        attention = self.config.beta * sum(distances) / len(teachers)
+        return Loss({"ce": cross_entropy(student.logits_BK, batch.labels_B), "attention": attention})

@@ -1,0 +1,19 @@
+"""Plain training with the labels: L = CE. Teachers are trained by it, and it is the control of every comparison."""
+
+from __future__ import annotations
+
+from kd_core.knobs import Knobs
+from kd_core.knowledge import Batch, Knowledge, Loss, Need
+from kd_core.losses import cross_entropy
+from kd_core.methods.method import Method
+
+
+class Plain(Method):
+    Config = Knobs
+
+    @staticmethod
+    def needs(config: Knobs) -> frozenset[Need]:
+        return frozenset()
+
+    def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
+        return Loss({"ce": cross_entropy(student.logits_BK, batch.labels_B)})

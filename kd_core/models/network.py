@@ -1,0 +1,54 @@
+"""The one shape of every network here: a stem, stages, a neck, global average pooling, a head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kd_core.knowledge import Knowledge, NetworkShape
+
+
+class Network(nn.Module):
+    """A classifier that can be observed at its stages.
+
+    ``stages`` hold one module per spatial size, named by ``stage_names`` for tables; ``neck`` is what lies between the last
+    stage and the pooling (a final normalisation, an identity).
+    """
+
+    def __init__(
+        self, stem: nn.Module, stages: dict[str, nn.Module], neck: nn.Module, embedding: int, classes: int
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = nn.ModuleList(stages.values())
+        self.stage_names = tuple(stages)
+        self.neck = neck
+        self.head = nn.Linear(embedding, classes)
+
+    def observe(self, images_BCHW: Tensor) -> Knowledge:
+        """Everything that the network says of a batch of normalised images."""
+        x = self.stem(images_BCHW)
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        embedding_BD = self.neck(x).mean((2, 3))
+        return Knowledge(logits_BK=self.head(embedding_BD), features=tuple(features), embedding_BD=embedding_BD)
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Logits BK."""
+        logits_BK = self.observe(images_BCHW).logits_BK
+        assert logits_BK is not None
+        return logits_BK
+
+
+def shape_of(network: nn.Module, image: tuple[int, int, int]) -> NetworkShape:
+    """The sizes of what ``network`` says of an image (C, H, W), found by a forward pass of zeros."""
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        seen = network.observe(torch.zeros(1, *image, device=device))
+    network.train(was_training)
+    stages = tuple((f.shape[1], f.shape[2], f.shape[3]) for f in seen.features)
+    return NetworkShape(stages=stages, embedding=seen.embedding_BD.shape[1], classes=seen.logits_BK.shape[1])
