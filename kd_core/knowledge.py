@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+ABSENT: Any = None  # a field that nobody needed
 
 
 class Need(enum.StrEnum):
@@ -27,11 +29,11 @@ class Need(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Knowledge:
-    """One network on one batch; student and teacher alike. A field that nobody needed is empty."""
+    """One network on one batch; student and teacher alike. A field that nobody needed is absent."""
 
-    logits_BK: Tensor | None = None
+    logits_BK: Tensor = ABSENT
     features: tuple[Tensor, ...] = ()  # BCHW, one per stage, shallow to deep
-    embedding_BD: Tensor | None = None  # pooled, penultimate
+    embedding_BD: Tensor = ABSENT  # pooled, penultimate
     maps: tuple[Tensor, ...] = ()  # BHW, attention maps where the bank has kept them instead of the features
 
     @property

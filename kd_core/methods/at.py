@@ -31,10 +31,9 @@ class AT(Method):
         return frozenset({Need.ATTENTION})
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
-        distances = [
-            attention_distance(student.attention_BHW(stage), teacher.attention_BHW(match))
-            for teacher, matches in zip(teachers, self.matches, strict=True)
-            for stage, match in enumerate(matches)
-        ]
-        attention = self.config.beta * sum(distances) / len(teachers)
+        distance = student.logits_BK.new_zeros(())
+        for teacher, matches in zip(teachers, self.matches, strict=True):
+            for stage, match in enumerate(matches):
+                distance = distance + attention_distance(student.attention_BHW(stage), teacher.attention_BHW(match))
+        attention = self.config.beta * distance / len(teachers)
         return Loss({"ce": cross_entropy(student.logits_BK, batch.labels_B), "attention": attention})

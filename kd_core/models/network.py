@@ -15,9 +15,7 @@ class Network(nn.Module):
     stage and the pooling (a final normalisation, an identity).
     """
 
-    def __init__(
-        self, stem: nn.Module, stages: dict[str, nn.Module], neck: nn.Module, embedding: int, classes: int
-    ) -> None:
+    def __init__(self, stem: nn.Module, stages: dict[str, nn.Module], neck: nn.Module, embedding: int, classes: int) -> None:
         super().__init__()
         self.stem = stem
         self.stages = nn.ModuleList(stages.values())
@@ -37,12 +35,10 @@ class Network(nn.Module):
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Logits BK."""
-        logits_BK = self.observe(images_BCHW).logits_BK
-        assert logits_BK is not None
-        return logits_BK
+        return self.observe(images_BCHW).logits_BK
 
 
-def shape_of(network: nn.Module, image: tuple[int, int, int]) -> NetworkShape:
+def shape_of(network: Network, image: tuple[int, int, int]) -> NetworkShape:
     """The sizes of what ``network`` says of an image (C, H, W), found by a forward pass of zeros."""
     device = next(network.parameters()).device
     was_training = network.training
