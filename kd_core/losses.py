@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kd_core.lazy import F
+from kd_core.lazy import F, torch
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from kd_core.knowledge import Knowledge
 
 
 def cross_entropy(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
@@ -25,6 +27,11 @@ def kl_divergence_B(target_BK: Tensor, logits_BK: Tensor, temperature: float) ->
 def kl_divergence(target_BK: Tensor, logits_BK: Tensor, temperature: float) -> Tensor:
     """The batch mean of :func:`kl_divergence_B`."""
     return kl_divergence_B(target_BK, logits_BK, temperature).mean()
+
+
+def mean_kl_divergence(teachers: tuple[Knowledge, ...], student: Knowledge, temperature: float) -> Tensor:
+    """The mean of :func:`kl_divergence` over the teachers."""
+    return torch.stack([kl_divergence(teacher.logits_BK, student.logits_BK, temperature) for teacher in teachers]).mean()
 
 
 def attention_map_BP(attention_BHW: Tensor, size: tuple[int, int]) -> Tensor:

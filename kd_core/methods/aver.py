@@ -1,0 +1,34 @@
+"""AVER, the plain mean of the teachers (You et al. 2017, doi 10.1145/3097983.3098135, without its feature triplets).
+
+    L = ce · CE + α · (1/M) Σ_t KL_T(z_t ‖ z_s)
+
+The same formula as KD with the weights that the multi-teacher literature gives it (Zhang et al. 2022, arXiv 2201.00007).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_core.knobs import Knobs, LogUniform, Uniform, knob
+from kd_core.knowledge import Batch, Knowledge, Loss, Need
+from kd_core.losses import cross_entropy, mean_kl_divergence
+from kd_core.methods.method import Method
+
+
+class AVER(Method):
+    @dataclass(frozen=True)
+    class Config(Knobs):
+        ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
+        alpha: float = knob(1.0, "weight of the divergence from the teachers", low=0, search=Uniform(0.1, 4))
+        temperature: float = knob(4.0, "softens both distributions", above=0, search=LogUniform(1, 16))
+
+    config: Config
+
+    @staticmethod
+    def needs(config: Config) -> frozenset[Need]:
+        return frozenset({Need.LOGITS})
+
+    def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
+        config = self.config
+        divergence = mean_kl_divergence(teachers, student, config.temperature)
+        return Loss({"ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B), "kl": config.alpha * divergence})
