@@ -16,15 +16,20 @@ class DatasetInfo:
     size: int  # H = W
     padding: int  # its usual augmentation: pixels of padding before a random crop,
     flip: bool  # and a random horizontal flip
+    train: int  # images outside the test split
     about: str
 
 
 DATASETS: dict[str, DatasetInfo] = {
     "digits": DatasetInfo(
-        10, 1, 8, padding=1, flip=False, about="scikit-learn's 1,797 handwritten digits; nothing to download"
+        10, 1, 8, padding=1, flip=False, train=1438, about="scikit-learn's 1,797 handwritten digits; nothing to download"
     ),
-    "cifar10": DatasetInfo(10, 3, 32, padding=4, flip=True, about="60,000 photographs of 10 classes (Krizhevsky 2009)"),
-    "cifar100": DatasetInfo(100, 3, 32, padding=4, flip=True, about="60,000 photographs of 100 classes (Krizhevsky 2009)"),
+    "cifar10": DatasetInfo(
+        10, 3, 32, padding=4, flip=True, train=50_000, about="60,000 photographs of 10 classes (Krizhevsky 2009)"
+    ),
+    "cifar100": DatasetInfo(
+        100, 3, 32, padding=4, flip=True, train=50_000, about="60,000 photographs of 100 classes (Krizhevsky 2009)"
+    ),
 }
 
 
@@ -43,6 +48,19 @@ class DataConfig(Knobs):
     @property
     def info(self) -> DatasetInfo:
         return DATASETS[self.name]
+
+    @property
+    def images(self) -> int:
+        """About how many images are trained on."""
+        available = round(self.info.train * (1 - self.validation))
+        return available if self.train_size is None else min(self.train_size, available)
+
+    @property
+    def views(self) -> int:
+        """How many augmented views an image has."""
+        resolved = self.resolved()
+        assert resolved.padding is not None
+        return (2 * resolved.padding + 1) ** 2 * (2 if resolved.flip else 1)
 
     def resolved(self) -> DataConfig:
         """The same config with every default written out."""

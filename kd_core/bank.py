@@ -1,0 +1,107 @@
+"""The knowledge bank: what a frozen teacher says about every view that a student can see.
+
+Standard augmentation has few views (pad 4, crop and flip: 81 × 2 = 162), so (teacher, image, view) names a value that all
+students of a grid share. The bank is computed once and memory-mapped by every trial; values are float32, exactly what the
+teacher said. What is too large, or would be asked for fewer times than it has views, is computed live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kd_core.data.table import DataConfig
+from kd_core.knowledge import Batch, Knowledge, Need
+from kd_core.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kd_core.data.split import Splits
+    from kd_core.models.network import Network
+
+KEPT = frozenset({Need.LOGITS, Need.EMBEDDING, Need.ATTENTION})
+LARGEST_EMBEDDING = 2048  # D of the widest common network; the size is only known once the network is built
+
+Source = Callable[[Batch], Knowledge]
+
+
+def bankable(needs: Iterable[Need], data: DataConfig, epochs: int, mode: str, limit_gib: float) -> bool:
+    """Whether a student with these needs reads its teachers from banks.
+
+    A function of the student alone, not of the grid around it, since it is part of the student's key. ``auto`` wants
+    every view to be seen once on average (epochs ≥ views) and each bank to stay under the limit; ``on`` only the limit.
+    """
+    kinds = set(needs) - {Need.PROBES, Need.HEADS}
+    if mode == "off" or not kinds or not kinds <= KEPT:
+        return False
+    if mode == "auto" and epochs < data.views:
+        return False
+    return all(data.images * data.views * floats(need, data) * 4 <= limit_gib * 2**30 for need in kinds)
+
+
+def floats(need: Need, data: DataConfig) -> int:
+    """Numbers kept of one view of one image, from above: attention maps halve in size from stage to stage."""
+    upper = {Need.LOGITS: data.info.classes, Need.EMBEDDING: LARGEST_EMBEDDING, Need.ATTENTION: data.info.size**2 * 4 // 3}
+    return upper[need]
+
+
+def said(knowledge: Knowledge, need: Need) -> dict[str, Tensor]:
+    """The tensors of a kind of knowledge, by name."""
+    if need == Need.LOGITS:
+        return {"logits": knowledge.logits_BK}
+    if need == Need.EMBEDDING:
+        return {"embedding": knowledge.embedding_BD}
+    return {f"attention{stage}": knowledge.attention_BHW(stage) for stage in range(knowledge.stages)}
+
+
+def fill(network: Network, splits: Splits, need: Need, device: str, batch_size: int = 512) -> dict[str, Tensor]:
+    """What ``network`` says of every view of every training image: tensors (V, N, …) of float32 on the CPU."""
+    from kd_core.data.batches import view_batches
+
+    network = network.to(device).eval()
+    views, count = splits.augmentation.views, len(splits.train)
+    kept: dict[str, Tensor] = {}
+    with torch.inference_mode():
+        for view in range(views):
+            for batch in view_batches(splits, view, batch_size, device):
+                for name, value in said(network.observe(batch.images_BCHW), need).items():
+                    if name not in kept:
+                        kept[name] = torch.empty((views, count, *value.shape[1:]), dtype=torch.float32)
+                    kept[name][view, batch.indices_B.cpu()] = value.float().cpu()
+    return kept
+
+
+class Bank:
+    """A teacher that speaks from memory-mapped files.
+
+    Args:
+        files: one safetensors file per kind of knowledge, as :func:`fill` gave it.
+    """
+
+    def __init__(self, files: Iterable[Path], device: str) -> None:
+        from safetensors.torch import load_file
+
+        self.kept: dict[str, Tensor] = {}
+        for file in files:
+            self.kept.update(load_file(file))  # on the CPU this maps the file; pages are read as they are asked for
+        self.device = device
+        self.stages = sum(name.startswith("attention") for name in self.kept)
+
+    def __call__(self, batch: Batch) -> Knowledge:
+        views, indices = batch.views_B.cpu(), batch.indices_B.cpu()
+        heard = {name: value[views, indices].to(self.device) for name, value in self.kept.items()}
+        maps = tuple(heard[f"attention{stage}"] for stage in range(self.stages))
+        return Knowledge(logits_BK=heard.get("logits"), embedding_BD=heard.get("embedding"), maps=maps)
+
+
+class Live:
+    """A teacher that is asked: one forward pass a batch, whatever the number of loss terms that use it."""
+
+    def __init__(self, network: Network, device: str) -> None:
+        self.network = network.to(device).eval().requires_grad_(False)
+
+    def __call__(self, batch: Batch) -> Knowledge:
+        with torch.no_grad():
+            return self.network.observe(batch.images_BCHW)

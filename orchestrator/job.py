@@ -1,0 +1,51 @@
+"""A job: one unit of work, named by the content that decides its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from orchestrator import canonical
+
+SHOWN = 16  # hex digits of a key that people see
+
+
+def key_of(kind: str, version: int, config: dict[str, Any], parents: dict[str, list[str]]) -> str:
+    """SHA-256 of what decides a job's result: its kind, the stage's version, its config and its parents' keys."""
+    return canonical.digest({"kind": kind, "version": version, "config": config, "parents": parents})
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """``config`` and ``parents`` decide the result and are all that a stage may read; title and labels are for people.
+
+    ``parents`` maps a role ("teachers", "probes", "banks:logits", …) to keys, in the order of the teachers.
+    """
+
+    kind: str
+    version: int
+    config: dict[str, Any]
+    parents: dict[str, list[str]] = field(default_factory=dict)
+    title: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """64 hex digits."""
+        return key_of(self.kind, self.version, self.config, self.parents)
+
+    @property
+    def short(self) -> str:
+        """The key as people see it."""
+        return self.key[:SHOWN]
+
+    @property
+    def ancestors(self) -> tuple[str, ...]:
+        """Keys of the jobs that must be done before."""
+        return tuple(key for keys in self.parents.values() for key in keys)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs to train; 0 for a stage that does not train."""
+        return self.config.get("recipe", {}).get("epochs", 0)
