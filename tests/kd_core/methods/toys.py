@@ -1,0 +1,85 @@
+"""Small networks' worth of knowledge to feed methods with: four samples, three classes, tiny stages."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kd_core.knowledge import Batch, Knowledge, Need, NetworkShape, Setting
+from kd_core.methods.method import Method
+from kd_core.methods.table import METHODS
+
+CLASSES = 3
+SAMPLES = 12  # N
+STUDENT = NetworkShape(stages=((4, 8, 8), (6, 4, 4), (8, 2, 2)), embedding=8, classes=CLASSES)
+WIDER = NetworkShape(stages=((8, 8, 8), (12, 4, 4), (16, 2, 2)), embedding=16, classes=CLASSES)
+DEEPER = NetworkShape(stages=((4, 8, 8), (5, 8, 8), (6, 4, 4), (10, 2, 2)), embedding=10, classes=CLASSES)
+COARSER = NetworkShape(stages=((4, 4, 4), (6, 2, 2), (12, 1, 1)), embedding=12, classes=CLASSES)
+
+
+def setting_of(*teachers: NetworkShape, student: NetworkShape = STUDENT) -> Setting:
+    """Random frozen heads and distinct probe accuracies for each teacher."""
+    generator = torch.Generator().manual_seed(7)
+    heads = []
+    for teacher in teachers:
+        head = nn.Linear(teacher.embedding, teacher.classes).requires_grad_(False)
+        head.weight.normal_(generator=generator)
+        heads.append(head)
+    probes = tuple(tuple(torch.rand(len(teacher.stages), generator=generator).tolist()) for teacher in teachers)
+    return Setting(student, teachers, torch.arange(SAMPLES) % CLASSES, probes, tuple(heads))
+
+
+def knowledge_of(shape: NetworkShape, seed: int, samples: int = 4) -> Knowledge:
+    """Features like those behind a ReLU, and logits and embedding that have nothing to do with them."""
+    generator = torch.Generator().manual_seed(seed)
+    features = tuple(torch.randn(samples, *stage, generator=generator).relu() for stage in shape.stages)
+    logits_BK = 2 * torch.randn(samples, shape.classes, generator=generator)
+    embedding_BD = torch.randn(samples, shape.embedding, generator=generator).relu()
+    return Knowledge(logits_BK, features, embedding_BD)
+
+
+def leaves(knowledge: Knowledge) -> list[Tensor]:
+    """Its tensors, as the student's outputs that a loss is differentiated by."""
+    return [knowledge.logits_BK, *knowledge.features, knowledge.embedding_BD]
+
+
+def as_student(knowledge: Knowledge) -> Knowledge:
+    """A copy whose tensors ask for gradients."""
+    copy = [tensor.clone().requires_grad_() for tensor in leaves(knowledge)]
+    return Knowledge(copy[0], tuple(copy[1:-1]), copy[-1])
+
+
+def as_needed(knowledge: Knowledge, needs: frozenset[Need]) -> Knowledge:
+    """What a teacher says to a method of these needs, and no more."""
+    if Need.FEATURES in needs:
+        return knowledge
+    maps = tuple(knowledge.attention_BHW(stage) for stage in range(knowledge.stages))
+    return Knowledge(
+        logits_BK=knowledge.logits_BK if Need.LOGITS in needs else None,
+        embedding_BD=knowledge.embedding_BD if Need.EMBEDDING in needs else None,
+        maps=maps if Need.ATTENTION in needs else (),
+    )
+
+
+def batch_of(samples: int = 4, epoch: int = 0) -> Batch:
+    """The first samples of the split, with labels 0, 1, 2, 0, …"""
+    indices_B = torch.arange(samples)
+    return Batch(torch.zeros(samples, 1, 8, 8), indices_B % CLASSES, indices_B, torch.zeros_like(indices_B), epoch)
+
+
+def make(name: str, setting: Setting, **knobs: object) -> Method:
+    """The method of that name, its own parameters drawn from a fixed seed."""
+    torch.manual_seed(0)
+    method = METHODS[name]
+    config = method.Config(**knobs)
+    needs = method.needs(config)
+    return method(
+        config,
+        Setting(
+            setting.student,
+            setting.teachers,
+            setting.labels_N,
+            setting.probes if Need.PROBES in needs else (),
+            setting.heads if Need.HEADS in needs else (),
+        ),
+    )
