@@ -1,0 +1,210 @@
+"""The one training loop: teachers (no teachers of their own) and students, any method, one device.
+
+Every random choice is a pure function of (seed, purpose, epoch, index), so a run that was killed and goes on from the
+checkpoint of its last whole epoch ends with the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kd_core.bank import Source
+from kd_core.data.batches import epoch_batches, plain_batches
+from kd_core.data.split import Splits
+from kd_core.knowledge import Batch, Knowledge
+from kd_core.methods.method import Method
+from kd_core.models.network import Network
+from kd_core.random import derive
+from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
+from kd_core.training.evaluate import evaluate
+from kd_core.training.recipe import Recipe
+
+
+class Diverged(RuntimeError):
+    """The loss is not a finite number any more."""
+
+    def __init__(self, epoch: int, terms: dict[str, float]) -> None:
+        named = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
+        super().__init__(f"the loss diverged in epoch {epoch}: {named}")
+        self.epoch = epoch
+        self.terms = terms
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The end of a training. The network itself holds the last epoch's weights."""
+
+    history: tuple[Record, ...]
+    chosen_epoch: int  # the first epoch with the best validation accuracy, from 1
+    chosen: dict[str, Tensor]  # network state of that epoch
+    chosen_own: dict[str, Tensor]  # the method's own state of that epoch
+
+
+class Training:
+    """A network being trained by a method.
+
+    Args:
+        network, method: freshly initialised; both are trained in place.
+        teachers: for each teacher, what answers a batch with its Knowledge.
+        seed: decides order and augmentation (initialisation is the caller's).
+        compile: whether the student's forward pass goes through ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        method: Method,
+        teachers: Sequence[Source],
+        splits: Splits,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: str = "cpu",
+        compile: bool = False,
+    ) -> None:
+        self.network = network.to(device)
+        self.method = method
+        self.method.own.to(device)
+        self.teachers = tuple(teachers)
+        self.splits = splits
+        self.recipe = recipe
+        self.seed = seed
+        self.device = torch.device(device)
+        self.parameters = [*network.parameters(), *method.trainable()]
+        self.optimizer = torch.optim.SGD(
+            self.parameters,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
+            fused=True,
+        )
+        self._observe = torch.compile(network.observe) if compile else network.observe
+        self.history: tuple[Record, ...] = ()
+        self.chosen: dict[str, Tensor] = {}
+        self.chosen_epoch = 0
+
+    def run(self, checkpoints: Checkpoints | None = None, on_epoch: Callable[[Record], None] = lambda _: None) -> Trained:
+        """Train to the recipe's end, from the newest checkpoint where there is one.
+
+        Raises:
+            Diverged: at the end of an epoch in which a loss term was not finite.
+        """
+        if checkpoints and (found := checkpoints.newest()):
+            self._restore(found)
+        while len(self.history) < self.recipe.epochs:
+            epoch, began = len(self.history), time.monotonic()
+            metrics = self._epoch(epoch)
+            record = Record(epoch + 1, time.time_ns() // 1_000_000, time.monotonic() - began, metrics)
+            self.history = (*self.history, record)
+            self._choose(record)
+            if checkpoints:
+                checkpoints.save(self._checkpoint())
+            on_epoch(record)
+        return Trained(self.history, self.chosen_epoch, part(self.chosen, "network."), part(self.chosen, "own."))
+
+    def predict(self, images_BCHW: Tensor) -> Tensor:
+        """The logits BK that count at evaluation; the network must be in eval mode."""
+        with self._autocast():
+            return self.method.predict(self.network.observe(images_BCHW))
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        self.network.train()
+        self.method.own.train()
+        torch.manual_seed(derive(self.seed, "dropout", epoch))
+        recipe, count = self.recipe, len(self.splits.train)
+        steps = math.ceil(count / recipe.batch_size)
+        sums: dict[str, Tensor] = {}
+        batches = epoch_batches(self.splits, recipe.batch_size, self.seed, epoch, self.device)
+        for step, batch in enumerate(batches):
+            for group in self.optimizer.param_groups:
+                group["lr"] = recipe.lr_at(epoch + step / steps)
+            for name, value in self._step(batch, epoch / recipe.epochs).items():
+                value = value.double() * len(batch.labels_B)
+                sums[name] = sums[name] + value if name in sums else value
+        means = {name: (value / count).item() for name, value in sums.items()}
+        terms = {name: value for name, value in means.items() if name.startswith("loss/")}
+        if not all(map(math.isfinite, terms.values())):
+            raise Diverged(epoch + 1, {name.removeprefix("loss/"): value for name, value in terms.items()})
+        self.network.eval()
+        self.method.own.eval()
+        accuracy, loss = evaluate(self.predict, plain_batches(self.splits, "validation", self.device))
+        if not math.isfinite(loss):
+            raise Diverged(epoch + 1, {"validation": loss})
+        return {
+            "loss": sum(terms.values()),
+            **means,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "validation/accuracy": accuracy,
+            "validation/loss": loss,
+        }
+
+    def _step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """One optimiser step; the batch's loss terms, curves and training accuracy, on the device."""
+        with self._autocast():
+            student = self._observe(batch.images_BCHW)
+            teachers = tuple(teacher(batch) for teacher in self.teachers)
+        student = _float(student)
+        loss = self.method.forward(student, tuple(map(_float, teachers)), batch, progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(tuple(loss.terms.values())).sum().backward()
+        self.optimizer.step()
+        seen = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}
+        seen |= {name: value.detach() for name, value in loss.curves.items()}
+        with torch.no_grad():
+            seen["train/accuracy"] = (self.method.predict(student).argmax(1) == batch.labels_B).float().mean()
+        return seen
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    def _state(self) -> dict[str, Tensor]:
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return state | {f"own.{name}": value for name, value in self.method.own.state_dict().items()}
+
+    def _choose(self, record: Record) -> None:
+        best = self.history[self.chosen_epoch - 1].metrics["validation/accuracy"] if self.chosen_epoch else -1.0
+        if record.metrics["validation/accuracy"] > best:
+            self.chosen_epoch = record.epoch
+            self.chosen = {name: value.detach().clone() for name, value in self._state().items()}
+
+    def _checkpoint(self) -> Checkpoint:
+        tensors = self._state() | {f"chosen.{name}": value for name, value in self.chosen.items()}
+        for position, parameter in enumerate(self.parameters):
+            buffer = self.optimizer.state[parameter].get("momentum_buffer")
+            if buffer is not None:
+                tensors[f"momentum.{position}"] = buffer
+        return Checkpoint(tensors, self.history)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.network.load_state_dict(part(checkpoint.tensors, "network."))
+        self.method.own.load_state_dict(part(checkpoint.tensors, "own."))
+        for position, buffer in part(checkpoint.tensors, "momentum.").items():
+            self.optimizer.state[self.parameters[int(position)]]["momentum_buffer"] = buffer.to(self.device)
+        self.chosen = {name: value.to(self.device) for name, value in part(checkpoint.tensors, "chosen.").items()}
+        self.history = checkpoint.history
+        accuracies = [record.metrics["validation/accuracy"] for record in self.history]
+        self.chosen_epoch = accuracies.index(max(accuracies)) + 1
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _float(said: Knowledge) -> Knowledge:
+    """Losses are computed in float32, whatever the precision of the forward pass."""
+    if all(value is None or value.dtype == torch.float32 for value in (said.logits_BK, said.embedding_BD, *said.features)):
+        return said
+    return replace(
+        said,
+        logits_BK=said.logits_BK.float(),
+        embedding_BD=said.embedding_BD.float(),
+        features=tuple(feature.float() for feature in said.features),
+    )

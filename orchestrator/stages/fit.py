@@ -1,0 +1,103 @@
+"""What teacher and student stages share: train, choose by validation, test once, write."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import safetensors.torch
+from torch import Tensor
+
+from kd_core.bank import Source
+from kd_core.data.batches import plain_batches
+from kd_core.methods.method import Method
+from kd_core.models.network import Network, shape_of
+from kd_core.random import derive
+from kd_core.training.checkpoint import Checkpoints, Record
+from kd_core.training.evaluate import evaluate
+from kd_core.training.loop import Training
+from kd_core.training.recipe import Recipe
+from orchestrator.canonical import revive
+from orchestrator.job import Job
+from orchestrator.stages.networks import MODEL, splits_of
+from orchestrator.stages.runner import Context
+from orchestrator.tables import write_table
+
+HISTORY = "history.arrow"
+OWN = "method.safetensors"
+
+
+def fit(job: Job, context: Context, network: Network, method: Method, teachers: Sequence[Source]) -> dict[str, Any]:
+    """Train a network as the job's config says and leave it in the attempt; returns the results for the manifest."""
+    place, config = context.place, job.config
+    splits = splits_of(config, place.data_root, place.download)
+    recipe = revive(Recipe, config["recipe"])
+    seed = derive(config["seed"], job.kind)
+    training = Training(network, method, teachers, splits, recipe, seed=seed, device=place.device, compile=place.compile)
+
+    def on_epoch(record: Record) -> None:
+        context.say(
+            epoch=record.epoch,
+            epochs=recipe.epochs,
+            seconds=record.seconds,
+            loss=record.metrics["loss"],
+            accuracy=record.metrics["validation/accuracy"],
+        )
+
+    result = training.run(Checkpoints(context.work), on_epoch)
+    last, chosen = result.history[-1], result.history[result.chosen_epoch - 1]
+
+    def on_test() -> dict[str, float]:
+        network.eval()
+        method.own.eval()
+        accuracy, loss = evaluate(training.predict, plain_batches(splits, "test", place.device))
+        return {"accuracy": accuracy, "loss": loss}
+
+    test_last = on_test()
+    network.load_state_dict(result.chosen)
+    method.own.load_state_dict(result.chosen_own)
+    test_chosen = on_test()
+
+    _save(result.chosen, context.attempt.path / MODEL)
+    if type(method).predict is not Method.predict:  # its own parts are part of the model
+        _save(result.chosen_own, context.attempt.path / OWN)
+    write_table(history_table(result.history), context.attempt.path / HISTORY)
+    image = (splits.train.images_NCHW.shape[1], *splits.train.images_NCHW.shape[2:])
+    return {
+        "validation_accuracy": chosen.metrics["validation/accuracy"],
+        "validation_accuracy_last": last.metrics["validation/accuracy"],
+        "test_accuracy": test_chosen["accuracy"],
+        "test_accuracy_last": test_last["accuracy"],
+        "test_loss": test_chosen["loss"],
+        "chosen_epoch": result.chosen_epoch,
+        "epochs": len(result.history),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "shape": dataclasses.asdict(shape_of(network, image)),
+        "device": place.device,
+        "seconds": sum(record.seconds for record in result.history),
+    }
+
+
+def history_table(history: Sequence[Record]) -> pa.Table:
+    """One row per (epoch, metric): epoch from 1, Unix time in ms, name, value."""
+    rows = [
+        {"epoch": record.epoch, "time_ms": record.time_ms, "seconds": record.seconds, "name": name, "value": value}
+        for record in history
+        for name, value in record.metrics.items()
+    ]
+    schema = pa.schema(
+        [
+            ("epoch", pa.int32()),
+            ("time_ms", pa.int64()),
+            ("seconds", pa.float64()),
+            ("name", pa.string()),
+            ("value", pa.float64()),
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _save(state: dict[str, Tensor], path: Any) -> None:
+    safetensors.torch.save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, path)

@@ -1,0 +1,59 @@
+"""Networks in the store: how a trained one is written and read."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from kd_core.data.load import load
+from kd_core.data.split import Splits
+from kd_core.data.table import DataConfig
+from kd_core.knowledge import NetworkShape
+from kd_core.models.network import Network
+from kd_core.models.table import build
+from kd_core.random import derive
+from orchestrator.canonical import revive
+from orchestrator.store import CorruptEntry, Entry, sha256
+
+MODEL = "model.safetensors"
+
+
+@functools.lru_cache(maxsize=2)
+def _splits(config: DataConfig, root: Path, download: bool) -> Splits:
+    return load(config, root, download=download)
+
+
+def splits_of(config: dict[str, Any], root: Path, download: bool) -> Splits:
+    """The data of a job's config; a worker that runs many jobs reads it once."""
+    return _splits(revive(DataConfig, config["data"]), root, download)
+
+
+def fresh(config: dict[str, Any], kind: str) -> Network:
+    """A network as its seed initialises it. Students of one seed and model start equal, whatever their method."""
+    info = revive(DataConfig, config["data"]).info
+    torch.manual_seed(derive(config["seed"], kind, "init"))
+    return build(config["model"], channels=info.channels, classes=info.classes)
+
+
+def trained(entry: Entry) -> Network:
+    """The network of a teacher's or student's entry, with its chosen weights, in eval mode.
+
+    Raises:
+        CorruptEntry: where the file is not what the manifest says.
+    """
+    path = entry.file(MODEL)
+    if sha256(path) != entry.manifest["files"][MODEL]["sha256"]:
+        raise CorruptEntry(f"{entry.manifest['kind']}/{entry.manifest['key']}: {MODEL} does not have its SHA-256")
+    network = fresh(entry.manifest["config"], entry.manifest["kind"])
+    network.load_state_dict(safetensors.torch.load_file(path))
+    return network.eval()
+
+
+def shape(entry: Entry) -> NetworkShape:
+    """The sizes of what an entry's network says, from its manifest."""
+    stated = entry.results["shape"]
+    return NetworkShape(tuple(tuple(size) for size in stated["stages"]), stated["embedding"], stated["classes"])

@@ -1,0 +1,64 @@
+"""Train a student by a method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from kd_core.bank import Bank, Live, Source
+from kd_core.knowledge import Need, Setting
+from kd_core.methods.method import Method
+from kd_core.methods.table import METHODS
+from kd_core.models.network import shape_of
+from kd_core.random import derive
+from orchestrator.canonical import revive
+from orchestrator.job import Job
+from orchestrator.stages.bank import BANK
+from orchestrator.stages.fit import fit
+from orchestrator.stages.networks import fresh, shape, splits_of, trained
+from orchestrator.stages.probe import PROBES
+from orchestrator.stages.runner import Context
+from orchestrator.store import Store
+from orchestrator.tables import read_table
+
+
+def run(job: Job, context: Context) -> dict[str, Any]:
+    """Parents: teachers, and by need their probes and banks. Files: model.safetensors, history.arrow."""
+    place, store = context.place, context.store
+    splits = splits_of(job.config, place.data_root, place.download)
+    network = fresh(job.config, job.kind)
+    teachers = [store.entry("teacher", key) for key in job.parents.get("teachers", [])]
+    named = METHODS[job.config["method"]["name"]]
+    config = revive(named.Config, job.config["method"]["knobs"])
+    needs = named.needs(config)
+    live = bool(needs) and not any(role.startswith("banks:") for role in job.parents)
+    networks = [trained(entry) for entry in teachers] if live or Need.HEADS in needs else []
+    setting = Setting(
+        student=shape_of(network, splits.image),
+        teachers=tuple(map(shape, teachers)),
+        labels_N=splits.train.labels_N,
+        probes=tuple(stage_accuracies(store, key) for key in job.parents.get("probes", [])),
+        heads=tuple(other.head.to(place.device).requires_grad_(False) for other in networks) if Need.HEADS in needs else (),
+    )
+    torch.manual_seed(derive(job.config["seed"], job.kind, "method"))
+    method: Method = named(config, setting)
+    sources: list[Source]
+    if live:
+        sources = [Live(other, place.device) for other in networks]
+    else:
+        sources = [Bank(files, place.device) for files in bank_files(job, store)]
+    return fit(job, context, network, method, sources)
+
+
+def stage_accuracies(store: Store, key: str) -> tuple[float, ...]:
+    """Validation accuracy in [0, 1] of the probes at every stage, shallow to deep; the embedding's is left out."""
+    rows = read_table(store.entry("probe", key).file(PROBES)).to_pylist()
+    stages = [row for row in rows if row["split"] == "validation" and row["layer"] != "embedding"]
+    return tuple(row["accuracy"] for row in sorted(stages, key=lambda row: row["stage"]))
+
+
+def bank_files(job: Job, store: Store) -> list[list[Any]]:
+    """For every teacher its bank files, one per kind of knowledge."""
+    kinds = [keys for role, keys in job.parents.items() if role.startswith("banks:")]
+    return [[store.entry("bank", key).file(BANK) for key in keys] for keys in zip(*kinds, strict=True)]
