@@ -204,10 +204,14 @@ class Store:
         """Remember why a job failed."""
         write_json(self.root / "failed" / job.kind / f"{job.key}.json", {"time": time.time(), **failure})
 
+    def forgive(self, job: Job) -> None:
+        """Forget why a job failed."""
+        (self.root / "failed" / job.kind / f"{job.key}.json").unlink(missing_ok=True)
+
     def clear(self, job: Job) -> None:
         """Forget checkpoints, progress and failure of a job that is done, and files of attempts that came to nothing."""
         shutil.rmtree(self.work(job), ignore_errors=True)
-        (self.root / "failed" / job.kind / f"{job.key}.json").unlink(missing_ok=True)
+        self.forgive(job)
         entry = self.entry(job.kind, job.key)
         for path in entry.path.iterdir():
             if path.is_dir() and path.name != entry.manifest["attempt"]:
@@ -224,19 +228,24 @@ class Store:
             except BlockingIOError:
                 yield False
                 return
+            os.utime(path)
             yield True
 
     def locked(self, name: str) -> bool:
         """Whether a living process holds the lock of that name."""
+        return self.locked_since(name) is not None
+
+    def locked_since(self, name: str) -> float | None:
+        """When the living process that holds the lock of that name took it, Unix time; None where none does."""
         path = self.root / "locks" / f"{name}.lock"
         try:
-            with path.open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
-            return False
+            return None
         except BlockingIOError:
-            return True
-        return False
+            return path.stat().st_mtime
+        return None
 
 
 def sha256(path: Path) -> str:

@@ -1,0 +1,97 @@
+"""Teachers, probes and banks on Ray actors, in parallel.
+
+An actor takes the next job when it has ended one, so that torch is imported once per actor and not once per job; it is let go
+as soon as nothing waits, since an idle actor would hold resources that trials could use. An actor whose process dies is
+restarted by Ray and its job goes on from its checkpoint, ``max_failures`` times.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import ray
+
+from orchestrator.executors.executor import Ended
+from orchestrator.job import Job
+from orchestrator.spec.spec import Share
+from orchestrator.stages.runner import JobFailed, Place, run_job
+
+
+@ray.remote
+class Worker:
+    """A process that runs jobs."""
+
+    def run(self, job: Job, place: Place) -> tuple[str | None, bool]:
+        """Why the job failed, or None; and whether this process replaces one that died."""
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        try:
+            run_job(job, place)
+        except JobFailed as failure:
+            return str(failure), restarted
+        return None, restarted
+
+
+class Actors:
+    """At most ``slots`` workers, each with the same share of the resources."""
+
+    def __init__(self, place: Callable[[Job], Place], share: Share, slots: int, max_failures: int) -> None:
+        self._place = place
+        self._slots = slots
+        self._max_failures = max_failures
+        self._options = {
+            "num_cpus": share.cpus,
+            "num_gpus": share.gpus,
+            "max_restarts": max_failures,
+            "max_task_retries": max_failures,
+        }
+        self._queue: deque[Job] = deque()
+        self._running: dict[Any, tuple[Any, Job]] = {}  # result reference to (actor, job)
+
+    def submit(self, job: Job) -> None:
+        """Run the job as soon as a worker is free."""
+        self._queue.append(job)
+        if len(self._running) < self._slots:
+            self._next(Worker.options(**self._options).remote())
+
+    def poll(self, timeout: float) -> list[Ended]:
+        """Jobs that ended, waiting for one at most ``timeout`` seconds."""
+        if not self._running:
+            return []
+        ready, _ = ray.wait(list(self._running), timeout=timeout)
+        return [self._collect(reference) for reference in ready]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits here."""
+        return bool(self._running)
+
+    def close(self) -> None:
+        """Kill every worker."""
+        for actor, _ in self._running.values():
+            ray.kill(actor)
+        self._running.clear()
+        self._queue.clear()
+
+    def _collect(self, reference: Any) -> Ended:
+        actor, job = self._running.pop(reference)
+        try:
+            failure, restarted = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            failure, restarted = f"its worker died {self._max_failures + 1} times ({_first_line(error)})", True
+        if restarted or not self._queue:  # a process that died once has used up restarts that are the next job's
+            ray.kill(actor)
+            actor = None
+        if self._queue:
+            self._next(actor or Worker.options(**self._options).remote())
+        return Ended(job, failure)
+
+    def _next(self, actor: Any) -> None:
+        job = self._queue.popleft()
+        self._running[actor.run.remote(job, self._place(job))] = (actor, job)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

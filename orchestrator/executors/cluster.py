@@ -1,0 +1,79 @@
+"""Ray, started quietly or joined, and what it has."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from orchestrator.executors.executor import CannotRun
+from orchestrator.spec.spec import Share
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",  # of the private, loopback cluster; init() would otherwise leave a token file at home
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_INIT": "1",  # an init without address joined whatever cluster a shared file named
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_THRESHOLD_S": "10",
+}
+OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
+
+
+def connect(address: str | None) -> None:
+    """Start a private cluster on loopback, or join the one at ``address``.
+
+    Raises:
+        CannotRun: where there is no cluster at that address.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    common = {"log_to_driver": False, "logging_level": "error", "configure_logging": True, "namespace": "kd"}
+    if address:
+        try:
+            ray.init(address=address, **common)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise CannotRun(f"no Ray cluster answers at {address}: {error}") from error
+        return
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        num_cpus=len(os.sched_getaffinity(0)),
+        object_store_memory=OBJECT_STORE_BYTES,
+        _node_ip_address="127.0.0.1",
+        **common,
+    )
+
+
+def slots(share: Share) -> int:
+    """How many jobs of that share fit onto the living nodes at once."""
+    import ray
+
+    total = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            has = node["Resources"]
+            fits = [int(has.get(name, 0) / asked + 1e-9) for name, asked in (("CPU", share.cpus), ("GPU", share.gpus)) if asked]
+            total += min(fits, default=0)
+    return total
+
+
+def require(name: str, share: Share) -> int:
+    """The slots for a share, at least one.
+
+    Raises:
+        CannotRun: where no node has as much; a request for it would wait for ever.
+    """
+    if found := slots(share):
+        return found
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    has = "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
+    raise CannotRun(
+        f"resources.{name} asks for {share.cpus:g} CPU and {share.gpus:g} GPU, but no node has as much (nodes: {has})"
+    )

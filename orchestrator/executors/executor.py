@@ -1,0 +1,33 @@
+"""The interface of an executor: jobs go in as they become ready, endings come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.job import Job
+
+
+class CannotRun(ValueError):
+    """The resources that the spec asks for are not there, or the cluster cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job came to an end: its entry is in the store, or ``failure`` says why not."""
+
+    job: Job
+    failure: str | None = None
+
+
+class Executor(Protocol):
+    """Runs :func:`orchestrator.stages.runner.run_job` somewhere."""
+
+    def submit(self, job: Job) -> None:
+        """Take a job whose ancestors are done."""
+
+    def poll(self, timeout: float) -> list[Ended]:
+        """Jobs that have ended since the last call; waits for one, ``timeout`` seconds at most."""
+
+    def close(self) -> None:
+        """Let go of every worker, whatever they do; checkpoints stay in the store."""

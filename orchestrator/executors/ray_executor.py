@@ -1,0 +1,62 @@
+"""The Ray executor: teachers, probes and banks on actors, students as Tune trials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from orchestrator.executors.cluster import connect, require
+from orchestrator.executors.executor import Ended
+from orchestrator.job import Job
+from orchestrator.spec.spec import Resources
+from orchestrator.stages.runner import Place
+
+
+class RayExecutor:
+    """Args: ``jobs`` are those that will be submitted, ``address`` an existing cluster's or None for a private one.
+
+    Raises:
+        CannotRun: where the cluster is not there or has too little for one job.
+    """
+
+    def __init__(self, jobs: list[Job], place: Callable[[Job], Place], resources: Resources, address: str | None) -> None:
+        connect(address)
+        try:
+            from orchestrator.executors.actors import Actors
+            from orchestrator.executors.trials import Trials
+
+            students = [job for job in jobs if job.kind == "student"]
+            slots = require("teacher", resources.teacher) if len(students) < len(jobs) else 0
+            if students:
+                require("student", resources.student)
+            self._actors = Actors(place, resources.teacher, slots, resources.max_failures)
+            self._trials = Trials(students, place, resources.student, resources.max_failures)
+        except BaseException:
+            _shutdown()
+            raise
+
+    def submit(self, job: Job) -> None:
+        (self._trials if job.kind == "student" else self._actors).submit(job)
+
+    def poll(self, timeout: float) -> list[Ended]:
+        until = time.monotonic() + timeout
+        ended: list[Ended] = []
+        while not ended and (self._actors.busy or self._trials.busy):
+            left = until - time.monotonic()
+            if left < 0:
+                break
+            both = self._actors.busy and self._trials.busy
+            ended = self._actors.poll(min(0.1, left) if both else left)
+            ended += self._trials.poll(0 if self._actors.busy else left) if self._trials.busy else []
+        return ended
+
+    def close(self) -> None:
+        self._actors.close()
+        self._trials.close()
+        _shutdown()
+
+
+def _shutdown() -> None:
+    import ray
+
+    ray.shutdown()

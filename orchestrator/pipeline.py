@@ -1,0 +1,257 @@
+"""The pipeline: a spec in, tables out. Does what is missing, goes on with what is half done, leaves the rest alone."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.executors.executor import CannotRun, Ended, Executor
+from orchestrator.job import Job
+from orchestrator.plan import Plan, make
+from orchestrator.snapshot import Snapshot, State, Watch
+from orchestrator.spec.load import load
+from orchestrator.spec.spec import Spec
+from orchestrator.stages.runner import Place
+from orchestrator.store import CorruptEntry, Store, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TICK_S = 0.5  # between two looks at running jobs
+FLUSH_S = 60  # longest wait for MLflow at the end
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves. ``results`` has a row per student, ``probes`` one per (teacher, layer, split)."""
+
+    plan: Plan
+    store: Store
+    computed: int  # jobs done in this run
+    failed: tuple[tuple[Job, str], ...] = ()
+    blocked: tuple[Job, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> pa.Table:
+        """One row per student job, as in ``kd report --format csv``."""
+        from orchestrator.report.results import results
+
+        return results(self.plan, self.store)
+
+    @property
+    def probes(self) -> pa.Table:
+        """One row per (teacher, layer, split)."""
+        from orchestrator.report.results import probes
+
+        return probes(self.plan, self.store)
+
+
+def run(
+    source: Spec | str | Path,
+    *,
+    executor: str = "ray",
+    address: str | None = None,
+    overrides: Sequence[str] = (),
+    store: str | None = None,
+    watch: Watch = lambda snapshot: None,
+) -> Outcome:
+    """Run an experiment to its end.
+
+    Args:
+        source: a spec, or a YAML file (then ``overrides`` and ``store`` apply as ``--set`` and ``--store`` do).
+        executor: "ray" or "inline".
+        address: of a Ray cluster to join; None starts a private one.
+        watch: called with a snapshot whenever something changed, and about twice a second.
+
+    Raises:
+        ValueError: SpecError, StoreError, DataError or CannotRun, each with what to do; before anything is trained.
+    """
+    spec = source if isinstance(source, Spec) else load(source, overrides, store)
+    if executor not in ("ray", "inline"):
+        raise CannotRun(f"executor must be ray or inline, but got {executor}")
+    plan, place = make(spec), Store(spec.store)
+    place.prepare()
+    with place.lock(f"run-{spec.name}") as held:
+        if not held:
+            raise StoreError(f"another `kd run` of {spec.name} is at work on {place.root}; `kd status` shows it")
+        done, notes = survey(plan, place)
+        work = _Run(spec, plan, place, done, notes, watch)
+        with work.tracked():
+            if work.missing:
+                _check_data(spec)
+                work.go(executor, address)
+        return work.outcome()
+
+
+def survey(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
+    """The keys of what is done, every byte verified; corrupt entries go to quarantine, with a note each.
+
+    A bank is verified only where a missing student needs it: it may be large, and nothing else reads it.
+    """
+    done: set[str] = set()
+    notes: list[str] = []
+
+    def look(job: Job) -> None:
+        try:
+            if store.find(job.kind, job.key, deep=True):
+                done.add(job.key)
+        except CorruptEntry as error:
+            where = store.quarantine(job.kind, job.key)
+            notes.append(f"corrupt entry of {job.title} ({error}): moved to {where}, computed again")
+
+    for job in plan:
+        if job.kind != "bank":
+            look(job)
+    for job in plan.needed(done):
+        if job.kind == "bank":
+            look(job)
+    return done, notes
+
+
+def _check_data(spec: Spec) -> None:
+    """Open the data once, here: what is wrong with it is said before any training, and one process downloads, not many."""
+    from kd_core.data.load import load as load_data
+
+    load_data(spec.data, Path(spec.data_root), download=spec.download)
+
+
+@dataclass
+class _Run:
+    """The state of one run: which jobs wait, run, are done or failed."""
+
+    spec: Spec
+    plan: Plan
+    store: Store
+    done: set[str]
+    notes: list[str]
+    watch: Watch
+    failed: dict[str, str] = field(default_factory=dict)
+    submitted: set[str] = field(default_factory=set)
+    computed: int = 0
+
+    def __post_init__(self) -> None:
+        self.missing = self.plan.needed(self.done)
+        self._wanted = {job.key for job in self.missing}
+        self._before = {job.key: self.store.progress(job).get("attempt") for job in self.missing}
+        self._last_look = 0.0
+        self._progress: dict[str, dict[str, Any]] = {}
+        self._writer: Any = None
+
+    def go(self, executor: str, address: str | None) -> None:
+        """Run all that is missing and not blocked."""
+        runner = self._executor(executor, address)
+        try:
+            while self._submit(runner) or self._in_flight:
+                ended = runner.poll(TICK_S)
+                for end in ended:
+                    self._end(end)
+                self.show(changed=bool(ended))
+        finally:
+            runner.close()
+
+    def show(self, *, changed: bool = True) -> None:
+        """Tell the watcher and the MLflow writer how things are, but not more often than useful."""
+        if not changed and time.monotonic() - self._last_look < TICK_S:
+            return
+        self._last_look = time.monotonic()
+        snapshot = self.snapshot()
+        self.watch(snapshot)
+        if self._writer:
+            self._writer.update(snapshot)
+
+    def snapshot(self) -> Snapshot:
+        """The states of all jobs now; a job runs once its attempt has left a sign of its own."""
+        progress = {}
+        for key in self._in_flight:
+            found = self.store.progress(self.plan.jobs[key])
+            if found and found.get("attempt") != self._before.get(key):
+                progress[key] = found
+        return Snapshot(self.plan, {job.key: self._state(job, progress) for job in self.plan}, progress, tuple(self.notes))
+
+    def outcome(self) -> Outcome:
+        """The end of the run."""
+        blocked = tuple(job for job in self.missing if self._blocked(job))
+        failed = tuple((self.plan.jobs[key], reason) for key, reason in self.failed.items())
+        return Outcome(self.plan, self.store, self.computed, failed, blocked, tuple(self.notes))
+
+    @contextlib.contextmanager
+    def tracked(self) -> Iterator[None]:
+        """While the block runs, MLflow follows; a server that does not answer is a note, never an error."""
+        if not self.spec.tracking.enabled:
+            yield
+            return
+        from orchestrator.tracking.writer import Writer
+
+        self._writer = Writer(self.spec, self.plan, self.store)
+        try:
+            yield
+        finally:
+            self._writer.update(self.snapshot())
+            if problem := self._writer.close(FLUSH_S):
+                self.notes.append(problem)
+
+    @property
+    def _in_flight(self) -> set[str]:
+        return self.submitted - self.done - self.failed.keys()
+
+    def _submit(self, runner: Executor) -> bool:
+        ready = [
+            job
+            for job in self.missing
+            if job.key not in self.submitted and all(ancestor in self.done for ancestor in job.ancestors)
+        ]
+        for job in ready:
+            self.submitted.add(job.key)
+            self.store.forgive(job)
+            runner.submit(job)
+        return bool(ready)
+
+    def _end(self, end: Ended) -> None:
+        if self.store.find(end.job.kind, end.job.key):
+            self.done.add(end.job.key)
+            self.computed += 1
+            return
+        reason = end.failure or "it ended without a result"
+        if not self.store.failure(end.job):  # the worker itself could not say
+            self.store.fail(end.job, {"reason": reason})
+        self.failed[end.job.key] = reason
+
+    def _blocked(self, job: Job) -> bool:
+        return any(key in self.failed or self._blocked(self.plan.jobs[key]) for key in job.ancestors if key not in self.done)
+
+    def _state(self, job: Job, progress: dict[str, Any]) -> State:
+        if job.key in self.done:
+            return State.DONE
+        if job.key in self.failed:
+            return State.FAILED
+        if job.key in progress:
+            return State.RUNNING
+        if self._blocked(job):
+            return State.BLOCKED
+        return State.WAITING if job.key in self._wanted else State.IDLE
+
+    def _executor(self, name: str, address: str | None) -> Executor:
+        if name == "inline":
+            from orchestrator.executors.inline import Inline
+
+            return Inline(self._place, lambda: self.show(changed=False))
+        from orchestrator.executors.ray_executor import RayExecutor
+
+        return RayExecutor(self.missing, self._place, self.spec.resources, address)
+
+    def _place(self, job: Job) -> Place:
+        share = self.spec.resources.student if job.kind == "student" else self.spec.resources.teacher
+        return Place(
+            store=self.store.root,
+            data_root=Path(self.spec.data_root).absolute(),
+            download=False,
+            cpus=share.cpus,
+            gpus=share.gpus,
+            compile=self.spec.resources.compile,
+            deterministic=self.spec.resources.deterministic,
+        )
