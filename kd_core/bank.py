@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kd_core.data.table import DataConfig
-from kd_core.knowledge import Batch, Knowledge, Need
+from kd_core.knowledge import ABSENT, Batch, Knowledge, Need
 from kd_core.lazy import torch
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Bank:
         views, indices = batch.views_B.cpu(), batch.indices_B.cpu()
         heard = {name: value[views, indices].to(self.device) for name, value in self.kept.items()}
         maps = tuple(heard[f"attention{stage}"] for stage in range(self.stages))
-        return Knowledge(logits_BK=heard.get("logits"), embedding_BD=heard.get("embedding"), maps=maps)
+        return Knowledge(logits_BK=heard.get("logits", ABSENT), embedding_BD=heard.get("embedding", ABSENT), maps=maps)
 
 
 class Live:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kd_core.bank import Source
-from kd_core.data.batches import epoch_batches, plain_batches
+from kd_core.data.batches import epoch_batches, plain_batches, spans
 from kd_core.data.split import Splits
 from kd_core.knowledge import Batch, Knowledge
 from kd_core.methods.method import Method
@@ -72,7 +72,7 @@ class Training:
         self.method = method
         self.method.own.to(device)
         self.teachers = tuple(teachers)
-        self.splits = splits
+        self.splits = splits.to(device)
         self.recipe = recipe
         self.seed = seed
         self.device = torch.device(device)
@@ -119,7 +119,7 @@ class Training:
         self.method.own.train()
         torch.manual_seed(derive(self.seed, "dropout", epoch))
         recipe, count = self.recipe, len(self.splits.train)
-        steps = math.ceil(count / recipe.batch_size)
+        steps = len(spans(count, recipe.batch_size))
         sums: dict[str, Tensor] = {}
         batches = epoch_batches(self.splits, recipe.batch_size, self.seed, epoch, self.device)
         for step, batch in enumerate(batches):

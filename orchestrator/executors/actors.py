@@ -19,7 +19,6 @@ from orchestrator.spec.spec import Share
 from orchestrator.stages.runner import JobFailed, Place, run_job
 
 
-@ray.remote
 class Worker:
     """A process that runs jobs."""
 
@@ -31,6 +30,9 @@ class Worker:
         except JobFailed as failure:
             return str(failure), restarted
         return None, restarted
+
+
+RemoteWorker = ray.remote(Worker)
 
 
 class Actors:
@@ -53,7 +55,7 @@ class Actors:
         """Run the job as soon as a worker is free."""
         self._queue.append(job)
         if len(self._running) < self._slots:
-            self._next(Worker.options(**self._options).remote())
+            self._next(RemoteWorker.options(**self._options).remote())
 
     def poll(self, timeout: float) -> list[Ended]:
         """Jobs that ended, waiting for one at most ``timeout`` seconds."""
@@ -84,7 +86,7 @@ class Actors:
             ray.kill(actor)
             actor = None
         if self._queue:
-            self._next(actor or Worker.options(**self._options).remote())
+            self._next(actor or RemoteWorker.options(**self._options).remote())
         return Ended(job, failure)
 
     def _next(self, actor: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Any
 
 from orchestrator.executors.executor import CannotRun
 from orchestrator.spec.spec import Share
@@ -32,7 +33,7 @@ def connect(address: str | None) -> None:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    common = {"log_to_driver": False, "logging_level": "error", "configure_logging": True, "namespace": "kd"}
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True, "namespace": "kd"}
     if address:
         try:
             ray.init(address=address, **common)

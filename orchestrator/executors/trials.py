@@ -92,7 +92,7 @@ class _Silent(tune.ProgressReporter):
     def should_report(self, trials: list, done: bool = False) -> bool:
         return False
 
-    def report(self, trials: list, done: bool, *sys_info: dict) -> None:
+    def report(self, trials: list, done: bool, *sys_info: str) -> None:
         pass
 
 
@@ -134,7 +134,7 @@ class Trials:
         Raises:
             RuntimeError: where Tune itself broke.
         """
-        found = []
+        found: list[Ended] = []
         while True:
             try:
                 key, failure = self._mailbox.ended.get(block=not found and timeout > 0, timeout=timeout)

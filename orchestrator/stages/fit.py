@@ -64,7 +64,6 @@ def fit(job: Job, context: Context, network: Network, method: Method, teachers: 
     if type(method).predict is not Method.predict:  # its own parts are part of the model
         _save(result.chosen_own, context.attempt.path / OWN)
     write_table(history_table(result.history), context.attempt.path / HISTORY)
-    image = (splits.train.images_NCHW.shape[1], *splits.train.images_NCHW.shape[2:])
     return {
         "validation_accuracy": chosen.metrics["validation/accuracy"],
         "validation_accuracy_last": last.metrics["validation/accuracy"],
@@ -74,7 +73,7 @@ def fit(job: Job, context: Context, network: Network, method: Method, teachers: 
         "chosen_epoch": result.chosen_epoch,
         "epochs": len(result.history),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "shape": dataclasses.asdict(shape_of(network, image)),
+        "shape": dataclasses.asdict(shape_of(network, splits.image)),
         "device": place.device,
         "seconds": sum(record.seconds for record in result.history),
     }
