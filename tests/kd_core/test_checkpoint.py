@@ -1,0 +1,64 @@
+"""Checkpoints: the newest whole one is found, whatever happened to the files."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record, read_history
+
+
+def checkpoint(epochs):
+    history = tuple(Record(epoch, 1000 * epoch, 0.5, {"loss": 1 / epoch}) for epoch in range(1, epochs + 1))
+    return Checkpoint({"network.w": torch.full((3,), float(epochs))}, history)
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    found = Checkpoints(tmp_path / "work")
+    for epochs in (9, 10, 11):
+        found.save(checkpoint(epochs))
+    return found
+
+
+def test_nothing_is_nothing(tmp_path):
+    assert Checkpoints(tmp_path / "absent").newest() is None
+
+
+def test_the_newest_comes_back_and_two_are_kept(checkpoints):
+    found = checkpoints.newest()
+    assert torch.equal(found.tensors["network.w"], torch.full((3,), 11.0))
+    assert found.history == checkpoint(11).history
+    names = sorted(path.name[:11] for path in checkpoints.folder.iterdir())
+    assert names == ["epoch-00010", "epoch-00011"]
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
+def test_a_damaged_one_is_passed_over(checkpoints, damage):
+    newest = max(checkpoints.folder.iterdir())
+    content = bytearray(newest.read_bytes())
+    if damage == "flip":
+        content[-1] ^= 1
+    newest.write_bytes({"truncate": bytes(content[:50]), "flip": bytes(content), "empty": b""}[damage])
+    assert len(checkpoints.newest().history) == 10
+
+
+def test_all_damaged_means_from_the_start(checkpoints):
+    for path in checkpoints.folder.iterdir():
+        path.write_bytes(b"")
+    assert checkpoints.newest() is None
+
+
+def test_the_history_is_read_without_tensors(checkpoints):
+    assert read_history(max(checkpoints.folder.iterdir())) == checkpoint(11).history
+
+
+def test_a_full_disk_keeps_what_there_was(checkpoints, monkeypatch):
+    def full(self, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.save(checkpoint(12))
+    assert len(checkpoints.newest().history) == 11
+    assert len(list(checkpoints.folder.iterdir())) == 2
