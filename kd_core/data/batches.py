@@ -1,0 +1,71 @@
+"""Batches of a split that lies in memory: for training, and in order under one view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kd_core.data.split import Splits
+from kd_core.data.views import IDENTITY, normalise
+from kd_core.knowledge import Batch
+from kd_core.random import generator
+
+Part = Literal["train", "validation", "test"]
+
+
+def epoch_batches(splits: Splits, batch_size: int, seed: int, epoch: int, device: torch.device | str) -> Iterator[Batch]:
+    """The training split once, in the epoch's order and views. Order and views do not depend on the device.
+
+    Splits that already lie on the device are not copied.
+    """
+    count = len(splits.train)
+    indices_N = torch.randperm(count, generator=generator(seed, "order", epoch))
+    views_N = splits.augmentation.draw(seed, epoch, count)[indices_N]
+    return _batches(splits, "train", indices_N, views_N, batch_size, epoch, device)
+
+
+def view_batches(
+    splits: Splits, view: int, batch_size: int, device: torch.device | str, part: Part = "train"
+) -> Iterator[Batch]:
+    """A split once, in its own order, every image under the same view. The batches' epoch is 0."""
+    count = len(getattr(splits, part))
+    views_N = torch.full((count,), view)
+    return _batches(splits, part, torch.arange(count), views_N, batch_size, 0, device)
+
+
+def plain_batches(splits: Splits, part: Part, device: torch.device | str, batch_size: int = 512) -> Iterator[Batch]:
+    """A split once, in its own order and without augmentation: for evaluation."""
+    return view_batches(splits, IDENTITY, batch_size, device, part)
+
+
+def spans(count: int, batch_size: int) -> list[slice]:
+    """Where each batch begins and ends. The last, smaller one is kept, since every image counts.
+
+    A last batch of a single image, of which batch normalisation can make nothing, joins the one before.
+    """
+    starts = list(range(0, count, batch_size))
+    if batch_size > 1 and count > 1 and count % batch_size == 1:
+        starts.pop()
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
+
+
+def _batches(
+    splits: Splits,
+    part: Part,
+    indices_N: Tensor,
+    views_N: Tensor,
+    batch_size: int,
+    epoch: int,
+    device: torch.device | str,
+) -> Iterator[Batch]:
+    """Everything goes to the device before the first batch, so that no batch waits for a copy."""
+    split = getattr(splits, part).to(device)
+    indices_N, views_N = indices_N.to(device), views_N.to(device)
+    mean_C, std_C = torch.tensor(splits.mean, device=device), torch.tensor(splits.std, device=device)
+    for span in spans(len(split), batch_size):
+        chosen, views_B = split[indices_N[span]], views_N[span]
+        images_BCHW = normalise(splits.augmentation.render(chosen.images_NCHW, views_B), mean_C, std_C)
+        yield Batch(images_BCHW, chosen.labels_N, indices_N[span], views_B, epoch)
