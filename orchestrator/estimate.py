@@ -1,0 +1,104 @@
+"""How long what is missing will take, from the measured durations of what is done."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kd_core.data.table import DataConfig
+from orchestrator.canonical import revive
+from orchestrator.job import Job
+from orchestrator.plan import Plan
+from orchestrator.schedule import Machine, finish
+from orchestrator.spec.spec import Resources, Share
+from orchestrator.stages.table import STAGES
+from orchestrator.store import Entry, Store
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of each job that can be told, how many jobs cannot, and the seconds until those that can are done."""
+
+    seconds: dict[str, float]
+    unknown: int
+    total: float
+
+
+class Estimator:
+    """Seconds per epoch and image of a kind of job: the median of what was measured.
+
+    Measurements are kept apart by kind, model, data set, device and method; where a method has not been measured, the others
+    of the same model stand in for it. A probe's and a bank's model is their teacher's.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self._rates: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._teachers: dict[str, Config] = {}
+
+    def learn_all(self, store: Store) -> None:
+        """Learn from every entry of a store."""
+        for kind in STAGES:
+            for entry in store.entries(kind):
+                self.learn(entry)
+
+    def learn(self, entry: Entry) -> None:
+        """Learn from an entry; a teacher's must come before those of its probes and banks."""
+        manifest = entry.manifest
+        if manifest["kind"] == "teacher":
+            self._teachers[manifest["key"]] = manifest["config"]
+        if config := _measured(manifest["config"], manifest["parents"], self._teachers):
+            for likeness in _likenesses(manifest["kind"], config, entry.results.get("device", "")):
+                self._rates[likeness].append(manifest["seconds"] / _amount(config))
+
+    def seconds(self, plan: Plan, job: Job, epochs_done: int = 0) -> float | None:
+        """Seconds that are left of a job, or None where nothing like it has been measured."""
+        config = _measured(job.config, job.parents, {key: plan.jobs[key].config for key in job.ancestors})
+        device = ("cuda" if self.share(job).gpus else "cpu") if job.epochs else ""
+        for likeness in _likenesses(job.kind, config, device):
+            if rates := self._rates.get(likeness):
+                left = 1 - epochs_done / job.epochs if job.epochs else 1
+                return statistics.median(rates) * _amount(config) * left
+        return None
+
+    def share(self, job: Job) -> Share:
+        """What the job may use."""
+        return self.resources.student if job.kind == "student" else self.resources.teacher
+
+    def estimate(self, plan: Plan, missing: Iterable[Job], progress: Mapping[str, Config], machine: Machine) -> Estimate:
+        """What is left to do. ``progress``: what half-done jobs last said of themselves, by key."""
+        jobs = list(missing)
+        told: dict[str, float] = {}
+        for job in jobs:
+            said = progress.get(job.key, {})
+            if "seconds" in said:
+                told[job.key] = (job.epochs - said["epoch"]) * said["seconds"]
+            elif (seconds := self.seconds(plan, job, said.get("epoch", 0))) is not None:
+                told[job.key] = seconds
+        return Estimate(told, len(jobs) - len(told), finish(jobs, told, self.share, machine))
+
+
+def _measured(config: Config, parents: Mapping[str, list[str]], teachers: Mapping[str, Config]) -> Config:
+    """The config that says how large a job is: its own, or its teacher's without the recipe; empty where that is unknown."""
+    if "model" in config:
+        return config
+    teacher = next((teachers[key] for key in parents["teachers"] if key in teachers), {})
+    return {name: value for name, value in teacher.items() if name != "recipe"}
+
+
+def _amount(config: Config) -> float:
+    """Images × epochs; images alone for what does not train."""
+    return revive(DataConfig, config["data"]).images * config.get("recipe", {}).get("epochs", 1)
+
+
+def _likenesses(kind: str, config: Config, device: str) -> list[tuple[str, ...]]:
+    """Names under which a duration is kept, the closest likeness first."""
+    if not config:
+        return []
+    base = (kind, config["model"], config["data"]["name"], device)
+    return [(*base, config["method"]["name"]), base] if "method" in config else [base]

@@ -1,0 +1,108 @@
+"""Durations learnt from the store, and the time that jobs take together on a machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.estimate import Estimator
+from orchestrator.job import Job
+from orchestrator.schedule import Machine, finish, this_machine
+from orchestrator.spec.spec import Resources, Share
+from orchestrator.store import Store
+from tests.orchestrator.world import a_plan, finish_job, the
+
+ONE = Share()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def taught(store, resources=None):
+    estimator = Estimator(resources or Resources())
+    estimator.learn_all(store)
+    return estimator
+
+
+def test_seconds_scale_with_the_epochs(store):
+    finish_job(store, the(a_plan(epochs=10), "resnet20-s0"), seconds=30)
+    plan = a_plan(epochs=40)  # the same images: 30 s · 40 / 10 = 120 s
+    assert taught(store).seconds(plan, the(plan, "resnet20-s0")) == pytest.approx(120)
+    assert taught(store).seconds(plan, the(plan, "resnet20-s0"), epochs_done=30) == pytest.approx(30)
+    assert taught(store).seconds(plan, the(plan, "resnet8-s0")) is None, "another model"
+
+
+def test_the_median_of_the_same_method_and_else_of_the_same_model(store):
+    plan = a_plan(methods=("none", "kd", "at"), seeds=(0, 1, 2))
+    for title, seconds in (("none-s0", 10), ("none-s1", 14), ("none-s2", 99), ("kd-s0", 30)):
+        finish_job(store, the(plan, f"resnet8-{title}"), seconds=seconds)
+    estimator = taught(store)
+    assert estimator.seconds(plan, the(plan, "resnet8-none-s1")) == pytest.approx(14)
+    assert estimator.seconds(plan, the(plan, "resnet8-kd-s1")) == pytest.approx(30)
+    assert estimator.seconds(plan, the(plan, "resnet8-at-s1")) == pytest.approx((14 + 30) / 2)  # of 10, 14, 30, 99
+
+
+def test_a_probe_is_as_large_as_its_teacher_whatever_its_epochs(store):
+    before = a_plan(epochs=10)
+    finish_job(store, the(before, "resnet8-s0"))
+    finish_job(store, the(before, "probes of resnet8-s0"), seconds=4)
+    plan = a_plan(epochs=20)
+    assert taught(store).seconds(plan, the(plan, "probes of resnet8-s0")) == pytest.approx(4)
+    assert taught(store).seconds(plan, the(plan, "probes of resnet20-s0")) is None
+
+
+def test_what_was_measured_on_a_cpu_says_nothing_of_a_gpu(store):
+    plan = a_plan()
+    finish_job(store, the(plan, "resnet8-none-s0"))
+    assert taught(store, Resources(student=Share(1, 0.5))).seconds(plan, the(plan, "resnet8-none-s1")) is None
+
+
+def test_a_running_job_is_told_by_its_last_epoch(store):
+    plan = a_plan()
+    jobs = [the(plan, "resnet8-none-s0"), the(plan, "resnet8-none-s1")]
+    said = {jobs[0].key: {"epoch": 4, "seconds": 3.0}, jobs[1].key: {"epochs": 10}}
+    estimate = taught(store).estimate(plan, jobs, said, Machine(2))
+    assert estimate.seconds == {jobs[0].key: pytest.approx(18)}  # 6 epochs are left
+    assert (estimate.unknown, estimate.total) == (1, pytest.approx(18))
+
+
+def chain(*names: str) -> dict[str, Job]:
+    """Jobs that each need the one before."""
+    jobs: dict[str, Job] = {}
+    for name in names:
+        above = {"teachers": [next(reversed(jobs.values())).key]} if jobs else {}
+        jobs[name] = Job("teacher", 1, {"name": name}, above)
+    return jobs
+
+
+def test_independent_jobs_share_the_machine():
+    jobs = [Job("student", 1, {"seed": seed}) for seed in range(4)]
+    seconds = dict(zip((job.key for job in jobs), (5.0, 3.0, 4.0, 2.0), strict=True))
+    assert finish(jobs, seconds, lambda job: ONE, Machine(1)) == 14
+    assert finish(jobs, seconds, lambda job: ONE, Machine(2)) == 7  # 5, then 2 at 5; beside them 3, then 4 at 3
+    assert finish(jobs, seconds, lambda job: ONE, Machine(8)) == 5
+    assert finish(jobs, seconds, lambda job: Share(2), Machine(2)) == 14
+    assert finish(jobs, seconds, lambda job: Share(64), Machine(2)) == 14, "a share larger than the machine is all of it"
+
+
+def test_fractions_of_a_gpu_add_up():
+    jobs = [Job("student", 1, {"seed": seed}) for seed in range(3)]
+    seconds = {job.key: 1.0 for job in jobs}
+    assert finish(jobs, seconds, lambda job: Share(1, 1 / 3), Machine(8, 1)) == 1
+    assert finish(jobs, seconds, lambda job: Share(1, 0.5), Machine(8, 1)) == 2
+
+
+def test_a_chain_is_walked_one_by_one_and_what_is_done_is_not_waited_for():
+    jobs = chain("a", "b", "c")
+    seconds = {job.key: 2.0 for job in jobs.values()}
+    assert finish(jobs.values(), seconds, lambda job: ONE, Machine(4)) == 6
+    assert finish([jobs["b"], jobs["c"]], seconds, lambda job: ONE, Machine(4)) == 4
+    assert finish([], seconds, lambda job: ONE, Machine(4)) == 0
+
+
+def test_the_devices_that_are_visible_count(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    assert this_machine().gpus == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert this_machine().gpus == 0
