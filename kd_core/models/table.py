@@ -1,15 +1,18 @@
 """Every model by its name in YAML. Reading this table imports no torch; :func:`build` does.
 
-Besides the CIFAR zoo of the literature: ``torchvision:NAME``, any of torchvision's classifiers, and ``timm:NAME``, where timm is
-installed.
+Besides the networks of the CIFAR literature: ``torchvision:NAME``, any of torchvision's classifiers, and ``timm:NAME``, any of
+timm's with a linear head, where timm is installed.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from kd_core.models.torchvision_names import LARGER, TORCHVISION
 
 if TYPE_CHECKING:
     from kd_core.models.network import Network
@@ -22,11 +25,106 @@ class ModelInfo:
     family: str
     about: str
     arguments: dict[str, Any] = field(default_factory=dict)
-    smallest: int = 32  # H = W at which every stride still finds two pixels to make one of
+    smallest: int = 32  # H = W of an image of which every halving still leaves something
     parameters: int | None = None  # at 3 channels and 100 classes, where known without building
 
 
-def _resnet(depth: int, parameters: int, widths: tuple[int, ...] = (16, 16, 32, 64), name: str = "") -> ModelInfo:
-    blocks = ((depth - 2) // 6,) * 3
-    arguments = {"stem": widths[0], "widths": widths[1:], "blocks": blocks}
-    return ModelInfo("resnet", f"ResNet, {depth} layers, {name}", arguments, 4, parameters)
+def _resnet(count: int, parameters: int, stem: int = 16, times: int = 1) -> ModelInfo:
+    about = f"ResNet for 32×32, {6 * count + 2} layers" + (f", {times} times as wide" if times > 1 else "")
+    widths = tuple(times * width for width in (16, 32, 64))
+    arguments = {"stem": stem, "widths": widths, "blocks": (count,) * 3}
+    return ModelInfo("resnet", about, arguments, 4, parameters)
+
+
+def _imagenet_resnet(layers: int, blocks: tuple[int, ...], parameters: int, bottleneck: bool = False) -> ModelInfo:
+    about = f"the ImageNet ResNet of {layers} layers with a stem for 32×32"
+    arguments = {"stem": 64, "widths": (64, 128, 256, 512), "blocks": blocks, "bottleneck": bottleneck}
+    return ModelInfo("resnet", about, arguments, 8, parameters)
+
+
+def _wrn(depth: int, width: int, parameters: int) -> ModelInfo:
+    return ModelInfo("wrn", f"wide ResNet {depth}-{width}", {"depth": depth, "width": width}, 4, parameters)
+
+
+def _vgg(layers: int, blocks: tuple[int, ...], parameters: int) -> ModelInfo:
+    return ModelInfo("vgg", f"VGG with batch normalisation, {layers} layers", {"blocks": blocks}, 8, parameters)
+
+
+MODELS: dict[str, ModelInfo] = {
+    "resnet8": _resnet(1, 83_892),
+    "resnet14": _resnet(2, 181_108),
+    "resnet20": _resnet(3, 278_324),
+    "resnet32": _resnet(5, 472_756),
+    "resnet44": _resnet(7, 667_188),
+    "resnet56": _resnet(9, 861_620),
+    "resnet110": _resnet(18, 1_736_564),
+    "resnet8x4": _resnet(1, 1_233_540, stem=32, times=4),
+    "resnet32x4": _resnet(5, 7_433_860, stem=32, times=4),
+    "ResNet18": _imagenet_resnet(18, (2, 2, 2, 2), 11_220_132),
+    "ResNet34": _imagenet_resnet(34, (3, 4, 6, 3), 21_328_292),
+    "ResNet50": _imagenet_resnet(50, (3, 4, 6, 3), 23_705_252, bottleneck=True),
+    "wrn_16_1": _wrn(16, 1, 180_916),
+    "wrn_16_2": _wrn(16, 2, 703_284),
+    "wrn_28_4": _wrn(28, 4, 5_872_180),
+    "wrn_40_1": _wrn(40, 1, 569_780),
+    "wrn_40_2": _wrn(40, 2, 2_255_156),
+    "vgg8": _vgg(8, (1, 1, 1, 1, 1), 3_965_028),
+    "vgg11": _vgg(11, (1, 1, 2, 2, 2), 9_277_284),
+    "vgg13": _vgg(13, (2, 2, 2, 2, 2), 9_462_180),
+    "vgg16": _vgg(16, (2, 2, 3, 3, 3), 14_774_436),
+    "vgg19": _vgg(19, (2, 2, 4, 4, 4), 20_086_692),
+    "mobilenet_v2_x0_5": ModelInfo("mobilenet", "MobileNetV2 at half width", {"width": 0.5}, 16, 812_836),
+    "mobilenet_v2": ModelInfo("mobilenet", "MobileNetV2", {"width": 1.0}, 16, 2_353_060),
+    "shufflenet_v1": ModelInfo("shufflenet_v1", "ShuffleNet 1×, 3 groups", {}, 8, 949_258),
+    "shufflenet_v2": ModelInfo("shufflenet_v2", "ShuffleNetV2 1×", {}, 8, 1_355_528),
+}
+
+
+def model_names() -> tuple[str, ...]:
+    """The names that can be built here whatever is installed; ``timm:NAME`` comes on top."""
+    return (*MODELS, *(f"torchvision:{name}" for name in TORCHVISION))
+
+
+def check_name(name: str) -> str | None:
+    """What is wrong with a model's name, in a sentence; None if nothing is. torch is imported only for timm's names."""
+    library, _, own = name.rpartition(":")
+    if library == "timm":
+        if importlib.util.find_spec("timm") is None:
+            return f"`{name}`: timm is not installed: pip install timm"
+        from kd_core.models.from_timm import timm
+
+        return None if timm.is_model(own) else _unknown(name, [f"timm:{other}" for other in timm.list_models()])
+    return None if name in model_names() else _unknown(name, model_names())
+
+
+def _unknown(name: str, known: Any) -> str:
+    by_case = {other.casefold(): other for other in known}
+    near = [by_case[folded] for folded in difflib.get_close_matches(name.casefold(), by_case, n=3)]
+    return f"there is no model `{name}`" + (f"; did you mean {' or '.join(near)}?" if near else "")
+
+
+def model_info(name: str) -> ModelInfo:
+    """What is known of a model without building it.
+
+    Raises:
+        ValueError: with the sentence of :func:`check_name`.
+    """
+    if problem := check_name(name):
+        raise ValueError(problem)
+    library, _, own = name.rpartition(":")
+    if library == "torchvision":
+        return ModelInfo("from_torchvision", f"torchvision's {own}", {"name": own}, LARGER.get(own, 32))
+    if library == "timm":
+        return ModelInfo("from_timm", f"timm's {own}", {"name": own})
+    return MODELS[name]
+
+
+def build(name: str, *, channels: int, classes: int) -> Network:
+    """A freshly initialised network, from the generator state that torch has now.
+
+    Raises:
+        ValueError: if there is no such model, or it cannot be observed with these channels.
+    """
+    info = model_info(name)
+    module = importlib.import_module(f"kd_core.models.{info.family}")
+    return module.build(channels=channels, classes=classes, **info.arguments)

@@ -1,0 +1,36 @@
+"""A network of another library in the shape of ours."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from kd_core.knowledge import Knowledge
+from kd_core.models.network import Network
+
+
+class Wrapped(Network, ABC):
+    """A classifier split into its last linear layer, the ``head``, and all that is before it, the ``body``.
+
+    Parameters keep the library's names behind ``body.``; those of the head, which it calls ``head_name``, are ``head.weight``
+    and ``head.bias``.
+    """
+
+    def __init__(self, classifier: nn.Module, head_name: str, stage_names: tuple[str, ...]) -> None:
+        nn.Module.__init__(self)  # body and head stand for the stem, stages and neck of the other networks
+        head = classifier.get_submodule(head_name)
+        assert isinstance(head, nn.Linear)
+        classifier.set_submodule(head_name, nn.Identity())
+        self.body = classifier
+        self.head = head
+        self.head_name = head_name
+        self.stage_names = stage_names
+
+    @abstractmethod
+    def look(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The feature map BCHW of every stage, and the embedding BD that the head reads."""
+
+    def observe(self, images_BCHW: Tensor) -> Knowledge:
+        features, embedding_BD = self.look(images_BCHW)
+        return Knowledge(logits_BK=self.head(embedding_BD), features=features, embedding_BD=embedding_BD)
