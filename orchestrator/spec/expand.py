@@ -1,0 +1,149 @@
+"""The grid: from a validated experiment to its spec, with every teacher and student by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+from kd_core.knobs import Knobs
+from kd_core.training.recipe import Recipe
+from orchestrator import canonical
+from orchestrator.spec.derive import MAX_GRID
+from orchestrator.spec.methods import Variant
+from orchestrator.spec.problems import Path, Problem, SpecError, dotted
+from orchestrator.spec.schema import Experiment
+from orchestrator.spec.spec import MethodSpec, Spec, StudentSpec
+from orchestrator.spec.yaml_lines import Document
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Students that differ in their seeds alone."""
+
+    model: str
+    variant: Variant
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    origin: Path  # of its method entry
+
+    @property
+    def work(self) -> str:
+        """What its students do, whatever it is called."""
+        variant = self.variant
+        return canonical.text([self.model, variant.name, variant.config, variant.teachers, self.recipe])
+
+
+def expand(experiment: Experiment, document: Document, file: str) -> Spec:
+    """The spec of a validated experiment.
+
+    Raises:
+        SpecError: where it names nothing, too much, or the same student twice.
+    """
+    if not experiment.teachers and not experiment.students:
+        raise SpecError([Problem(document.place(()), (), "names neither `teachers` nor `students`")])
+    teachers = tuple(teacher.name for teacher in experiment.teachers)
+    cells = multiply_out(experiment, document)
+    names = cell_names(cells, teachers)
+    if problems := clashes(cells, names, document):
+        raise SpecError(problems)
+    data, places = experiment.data
+    tracking = experiment.tracking
+    return Spec(
+        name=experiment.name,
+        file=file,
+        store=experiment.store,
+        data=data.resolved(),
+        data_root=places.root,
+        download=places.download,
+        teachers=experiment.teachers,
+        probes=experiment.probes,
+        students=tuple(students(cells, names)),
+        bank=experiment.bank,
+        resources=experiment.resources,
+        tracking=replace(tracking, experiment=tracking.experiment or experiment.name),
+    )
+
+
+def multiply_out(experiment: Experiment, document: Document) -> list[Cell]:
+    """Model by model, method by method, recipe by recipe, group after group."""
+    count = 0
+    for group in experiment.students:
+        count += len(group.models) * sum(map(len, group.methods)) * len(group.recipe) * len(group.seeds)
+    if count > MAX_GRID:
+        message = f"the grid has {count:,} students; at most {MAX_GRID:,} can be run"
+        raise SpecError([Problem(document.place(("students",)), ("students",), message)])
+    return [
+        Cell(model, variant, recipe, group.seeds, document.nearest(("students", number, "methods", index)))
+        for number, group in enumerate(experiment.students)
+        for model in group.models
+        for index, entry in enumerate(group.methods)
+        for variant in entry
+        for recipe in group.recipe
+    ]
+
+
+def cell_names(cells: Sequence[Cell], teachers: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The method's label and the cell's name, of every cell. They say what varies in this experiment, and no more."""
+    configs: dict[str, list[Knobs]] = {}
+    for cell in cells:
+        configs.setdefault(_base(cell.variant), []).append(cell.variant.config)
+    knobs = {base: varying(found) for base, found in configs.items()}
+    recipe = varying([cell.recipe for cell in cells])
+
+    found = []
+    for cell in cells:
+        base, variant = _base(cell.variant), cell.variant
+        listens = f" ← {', '.join(variant.teachers)}" if variant.teachers not in ((), teachers) else ""
+        settings = _settings(variant.config, knobs[base])
+        label = base + (f"({settings})" if settings else "") + listens
+        found.append((label, " · ".join(filter(None, (cell.model, label, _settings(cell.recipe, recipe))))))
+    return found
+
+
+def varying(configs: Sequence[Knobs]) -> list[str]:
+    """Names of the knobs that are not the same in all of them."""
+    values: dict[str, set[str]] = {}
+    for config in configs:
+        for field in fields(config):
+            values.setdefault(field.name, set()).add(canonical.text(getattr(config, field.name)))
+    return [name for name, seen in values.items() if len(seen) > 1]
+
+
+def _base(variant: Variant) -> str:
+    return variant.label or variant.name
+
+
+def _settings(config: Knobs, names: Iterable[str]) -> str:
+    own = {field.name for field in fields(config)}
+    values = {name: canonical.text(getattr(config, name)) for name in names if name in own}
+    return ", ".join(f"{name}={value.strip(chr(34))}" for name, value in values.items())
+
+
+def clashes(cells: Sequence[Cell], names: Sequence[tuple[str, str]], document: Document) -> list[Problem]:
+    """Students that are named twice, and different cells that bear one name."""
+    found: dict[tuple[Path, Path], Problem] = {}
+    done: dict[tuple[str, int], Cell] = {}
+    named: dict[str, Cell] = {}
+    for cell, (label, name) in zip(cells, names, strict=True):
+        work, place = cell.work, document.place(cell.origin)
+        for seed in cell.seeds:
+            other = done.setdefault((work, seed), cell)
+            if other is not cell:
+                message = f"names the same student as {_there(other, document)}: {name}, seed {seed}"
+                found.setdefault((cell.origin, other.origin), Problem(place, cell.origin, message))
+        other = named.setdefault(name, cell)
+        if other.work != work:
+            message = f"bears the label {label!r} as does {_there(other, document)}, which differs; set another `label`"
+            found.setdefault((cell.origin, other.origin), Problem(place, cell.origin, message))
+    return list(found.values())
+
+
+def _there(cell: Cell, document: Document) -> str:
+    return f"{dotted(cell.origin)} ({document.place(cell.origin)})"
+
+
+def students(cells: Sequence[Cell], names: Sequence[tuple[str, str]]) -> Iterator[StudentSpec]:
+    for cell, (label, name) in zip(cells, names, strict=True):
+        method = MethodSpec(cell.variant.name, cell.variant.config, label)
+        for seed in cell.seeds:
+            yield StudentSpec(cell.model, seed, method, cell.variant.teachers, cell.recipe, name)

@@ -1,0 +1,39 @@
+"""From a YAML file to a :class:`Spec`. Nothing is written anywhere; torch, Ray and MLflow are not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike, fspath
+
+from pydantic import ValidationError
+
+from orchestrator.spec import errors, overrides
+from orchestrator.spec.expand import expand
+from orchestrator.spec.names import Context
+from orchestrator.spec.problems import Place, SpecError
+from orchestrator.spec.schema import Experiment
+from orchestrator.spec.spec import Spec
+from orchestrator.spec.yaml_lines import read_file
+
+
+def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str | None = None) -> Spec:
+    """The experiment in a file. ``assignments``, such as ``data.train_size=400``, and ``store`` replace what it says.
+
+    Raises:
+        SpecError: with every mistake in the file and in the assignments.
+    """
+    file = fspath(path)
+    document = read_file(file)
+    for assignment in assignments:
+        overrides.apply(document, assignment)
+    if store is not None:
+        overrides.put(document, ["store"], store, Place(f"--store {store}"))
+    try:
+        experiment = Experiment.model_validate(document.data, context=Context.of(document.data))
+    except ValidationError as error:
+        seen = {problem.path for problem in document.problems}  # one mistake, one line
+        found = [problem for problem in errors.problems(error, document) if problem.path not in seen]
+        raise SpecError([*document.problems, *found]) from None
+    if document.problems:
+        raise SpecError(document.problems)
+    return expand(experiment, document, file)

@@ -1,0 +1,138 @@
+"""How a student's method is written: ``kd``, or ``kd: {temperature: [2, 4], teachers: each, label: …}``."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    create_model,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from kd_core.knobs import Knobs
+from kd_core.knowledge import Need
+from kd_core.methods.table import METHODS
+from orchestrator.spec.derive import OneOrMany, Section, grid, section
+from orchestrator.spec.names import ALL, EACH, Context, Label, TeacherName
+from orchestrator.spec.problems import Misfit, shown, suggestion
+
+SYNTAX = "a method is written `name`, or `name: {knobs}`"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with one value for each knob, and the teachers that it listens to."""
+
+    name: str
+    config: Knobs
+    teachers: tuple[str, ...]
+    label: str | None  # that the user gave
+
+
+class MethodSection(Section):
+    """What a method entry holds besides the method's own knobs."""
+
+    teachers: Annotated[tuple[TeacherName, ...], OneOrMany()] = Field(
+        default=(ALL,), description="whom it learns from: all at once, each by itself (a student for each), or names"
+    )
+    label: Label | None = Field(default=None, description="its name in tables and figures; default: made from its knobs")
+
+
+class Entry(Section):
+    """A mapping with one method's name as its only key."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def written(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {value: None}
+        if not isinstance(value, dict):
+            raise Misfit(f"{SYNTAX}, but got {shown(value)}")
+        if len(value) != 1:
+            got = f"{', '.join(value)} side by side; indent a method's knobs below its name" if value else "an empty section"
+            raise Misfit(f"{SYNTAX}, but got {got}")
+        ((name, knobs),) = value.items()
+        if name not in METHODS:
+            raise Misfit(f"no method named {name!r}{suggestion(name, METHODS)} (see `kd list methods`)", at=(name,))
+        return {name: {} if knobs is None else knobs}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        mapping = handler.resolve_ref_schema(handler(core))
+        mapping |= {"minProperties": 1, "maxProperties": 1}
+        bare = {"enum": list(METHODS), "description": "a method with the defaults of its knobs"}
+        return {"anyOf": [bare, mapping]}
+
+
+def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]:
+    """The grid of an entry: over its knobs, and over the teachers where it says ``each``.
+
+    Raises:
+        Misfit: where the teachers or probes that it needs are not there, or teachers are named that it does not need.
+    """
+    context = cast(Context, info.context)
+    configs = grid(METHODS[name].Config, found)
+    chosen: list[Variant] = []
+    for config in configs:
+        needs = METHODS[name].needs(config)
+        if Need.PROBES in needs and context.probes is False:
+            raise Misfit("needs probes, but `probes` is false")
+        if needs and context.teachers == ():
+            raise Misfit("needs teachers, but there are none")
+        if not needs and "teachers" in found.model_fields_set:
+            raise Misfit(f"{name} listens to no teachers", at=("teachers",))
+        for teachers in listened(found.teachers, context.teachers or ()) if needs else [()]:
+            chosen.append(Variant(name, config, teachers, found.label))
+    return tuple(chosen)
+
+
+def listened(words: tuple[str, ...], known: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The groups of teachers that ``teachers:`` asks for, each in the order of ``known``."""
+    if words == (ALL,):
+        return [known]
+    if words == (EACH,):
+        return [(name,) for name in known]
+    if ALL in words or EACH in words:
+        raise Misfit("`all` and `each` stand alone", at=("teachers",))
+    return [tuple(name for name in known if name in words)]
+
+
+@functools.cache
+def entry_model() -> type[Entry]:
+    """The model of an entry: an optional field for every method."""
+    declared: dict[str, Any] = {}
+    for name, method in METHODS.items():
+        about = (sys.modules[method.__module__].__doc__ or name).strip().partition("\n")[0]
+        config: Any = method.Config
+        knobs: Any = section(name, config, axes=True, base=MethodSection)
+        expanded = AfterValidator(functools.partial(variants, name))
+        field = Field(default=None, description=about, json_schema_extra=_without_default)
+        declared[name] = (Annotated[knobs, expanded] | None, field)
+    return create_model("Method", __base__=Entry, **declared)
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+class FromEntry:
+    """``tuple[Variant, ...]``, written as a method entry."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        entry = handler.generate_schema(entry_model())
+        return core_schema.no_info_after_validator_function(self.only, entry)
+
+    @staticmethod
+    def only(found: Entry) -> tuple[Variant, ...]:
+        (name,) = found.model_fields_set
+        return getattr(found, name)

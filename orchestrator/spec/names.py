@@ -1,0 +1,73 @@
+"""Names, seeds and labels in the YAML, and what later sections must know of earlier ones to check them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from kd_core.data.table import DataConfig
+from kd_core.models.table import check_name, model_info, model_names
+from orchestrator.spec.problems import Misfit, suggestion
+
+SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ALL, EACH = "all", "each"
+
+
+@dataclass
+class Context:
+    """What is known while sections are validated, in their order. None: not yet, or their section has mistakes."""
+
+    data: DataConfig | None
+    teachers: tuple[str, ...] | None  # names
+    probes: bool | None  # whether they are on
+
+    @classmethod
+    def of(cls, written: dict[str, Any]) -> Context:
+        """What is known of an experiment before its sections are validated: what follows from those that it leaves out."""
+        return cls(None, None if "teachers" in written else (), None if "probes" in written else True)
+
+
+def safe_name(name: str) -> str:
+    if not SAFE.fullmatch(name):
+        allowed = "letters, digits, '.', '_' and '-', with a letter or digit first, at most 100"
+        raise Misfit(f"must be a safe file name ({allowed}), but got {name[:120]!r}")
+    return name
+
+
+def label(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > 80:
+        raise Misfit(f"must be one line of 1 to 80 visible characters, but got {text[:120]!r}")
+    return text
+
+
+def model(name: str, info: ValidationInfo) -> str:
+    if problem := check_name(name):
+        raise Misfit(f"{problem} (see `kd list models`)")
+    data, smallest = cast(Context, info.context).data, model_info(name).smallest
+    if data and data.info.size < smallest:
+        size = data.info.size
+        raise Misfit(f"{name} takes images from {smallest}×{smallest} on, but those of {data.name} are {size}×{size}")
+    return name
+
+
+def teacher(name: str, info: ValidationInfo) -> str:
+    known = cast(Context, info.context).teachers
+    if known is not None and name not in (ALL, EACH, *known):
+        hint = suggestion(name, (ALL, EACH, *known)) or f" (there are: {', '.join(known) or 'none'})"
+        raise Misfit(f"no teacher named {name!r}{hint}")
+    return name
+
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, AfterValidator(safe_name), Field(json_schema_extra={"pattern": f"^{SAFE.pattern}$"})]
+Label = Annotated[str, AfterValidator(label), Field(json_schema_extra={"minLength": 1, "maxLength": 80})]
+ModelName = Annotated[
+    str,
+    AfterValidator(model),
+    Field(json_schema_extra={"anyOf": [{"enum": list(model_names())}, {"pattern": "^timm:."}]}),
+]
+TeacherName = Annotated[str, AfterValidator(teacher)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -1,0 +1,72 @@
+"""``--set data.train_size=400``: changes to what the YAML says, made before it is checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.spec.problems import Misfit, Path, Place, Problem, SpecError, dotted, shown
+from orchestrator.spec.yaml_lines import Document, read
+
+
+def apply(document: Document, assignment: str) -> None:
+    """Set a field. The path is dotted, with indices into lists (``students.methods.1.kd.temperature``); the value is YAML.
+
+    Sections on the way are made where they are missing. Mistakes go to ``document.problems``.
+    """
+    place = Place(f"--set {assignment}")
+    name, sign, text = assignment.partition("=")
+    parts = re.sub(r"\[(\d+)\]", r".\1", name.strip()).split(".")
+    try:
+        if not sign or not all(parts):
+            raise Misfit("must be written as `field=value`, as in data.train_size=400")
+        value = read(text, lambda line: place)
+        put(document, parts, value.data, place)
+        document.problems += value.problems
+    except Misfit as error:
+        document.problems.append(Problem(place, (), str(error)))
+    except SpecError as error:
+        document.problems += error.problems
+
+
+def put(document: Document, parts: list[str], value: Any, place: Place) -> None:
+    """Set what is at ``parts``, all of which is then at ``place``."""
+    here, path = document.data, tuple[str | int, ...]()
+    for part, following in zip(parts, [*parts[1:], None], strict=True):
+        here, key, path = step(here, path, part)
+        if following is None:
+            break
+        below = here.get(key) if isinstance(here, dict) else here[key]
+        if below is None or below == following:  # an empty section, or a method by its bare name
+            here[key] = {} if below is None else {below: None}
+            document.places[(*path, key)] = place
+        here, path = here[key], (*path, key)
+    here[key] = value
+    document.places.update(((*path, key, *below), place) for below in paths(value))
+
+
+def step(here: Any, path: Path, part: str) -> tuple[Any, Any, Path]:
+    """The container, the key in it and the container's path, for the next part of a dotted path.
+
+    Raises:
+        Misfit: where ``here`` has no such entry.
+    """
+    if isinstance(here, list) and len(here) == 1 and not part.isdecimal():
+        return step(here[0], (*path, 0), part)  # of a single group
+    if isinstance(here, dict):
+        return here, part, path
+    if not isinstance(here, list):
+        raise Misfit(f"{dotted(path)} is {shown(here)}, not a section: it has no field {part!r}")
+    if not part.isdecimal() or int(part) >= len(here):
+        last = len(here) - 1
+        raise Misfit(f"{dotted(path)} is a list: an index from 0 to {last} must follow, as in {dotted((*path, last))}")
+    return here, int(part), path
+
+
+def paths(value: Any) -> Iterator[Path]:
+    """The path of every value within a value, its own ``()`` first."""
+    yield ()
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from ((key, *below) for below in paths(item))

@@ -1,0 +1,116 @@
+"""The YAML of an experiment: its sections, what is checked in each, and its JSON Schema."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from kd_core.data.table import DataConfig
+from kd_core.probes.config import ProbeConfig
+from kd_core.training.recipe import Recipe
+from orchestrator.spec.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
+from orchestrator.spec.methods import FromEntry, Variant
+from orchestrator.spec.names import Context, ModelName, Name, Seed, Text
+from orchestrator.spec.problems import Misfit
+from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking
+
+
+class TeacherGroup(Section):
+    models: Annotated[tuple[ModelName, ...], OneOrMany()] = Field(description="see `kd list models`")
+    seeds: Annotated[tuple[Seed, ...], OneOrMany()] = Field(default=(0,), description="a teacher for each model and seed")
+    recipe: Annotated[Recipe, FromKnobs()] = Field(default_factory=Recipe, description="how they are trained")
+    label: Name | None = Field(default=None, description="ends the teachers' names, where groups would share them")
+
+
+class StudentGroup(Section):
+    models: Annotated[tuple[ModelName, ...], OneOrMany()] = Field(description="see `kd list models`")
+    seeds: Annotated[tuple[Seed, ...], OneOrMany()] = Field(default=(0,), description="a student for each, in every cell")
+    methods: Annotated[tuple[Annotated[tuple[Variant, ...], FromEntry()], ...], OneOrMany()] = Field(
+        description="see `kd list methods`; a list for a knob multiplies out"
+    )
+    recipe: Annotated[tuple[Recipe, ...], FromKnobs()] = Field(
+        default_factory=lambda: (Recipe(),), description="how they are trained; a list for a knob multiplies out"
+    )
+
+
+def check_split(found: tuple[DataConfig, Places], info: ValidationInfo) -> tuple[DataConfig, Places]:
+    data, _ = found
+    classes, held_out = data.info.classes, round(data.info.train * data.validation)
+    if held_out < classes:
+        raise Misfit(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
+    if data.train_size is not None and data.train_size < classes:
+        raise Misfit(f"must hold an image of each of the {classes} classes, but got {data.train_size}", at=("train_size",))
+    cast(Context, info.context).data = data
+    return found
+
+
+def named_teachers(groups: tuple[TeacherGroup, ...], info: ValidationInfo) -> tuple[TeacherSpec, ...]:
+    """Every teacher of every group."""
+    teachers: dict[str, TeacherSpec] = {}
+    origins: dict[str, int] = {}
+    for index, group in enumerate(groups):
+        for model in group.models:
+            for seed in group.seeds:
+                name = "-".join(filter(None, (model, f"s{seed}", group.label)))
+                if name in teachers:
+                    message = f"names a teacher {name} again; give one of the groups a `label`"
+                    raise Misfit(message, at=(index,), like=(origins[name],))
+                teachers[name] = TeacherSpec(name, model, seed, group.recipe)
+                origins[name] = index
+    cast(Context, info.context).teachers = tuple(teachers)
+    return tuple(teachers.values())
+
+
+def noted_probes(probes: ProbeConfig | None, info: ValidationInfo) -> ProbeConfig | None:
+    cast(Context, info.context).probes = probes is not None
+    return probes
+
+
+class Experiment(Section):
+    """An experiment of multi-teacher knowledge distillation."""
+
+    # Sections are validated in this order: later ones see the Context of earlier ones.
+
+    name: Name = Field(description="the experiment's name, in tables, MLflow and file names")
+    store: Text = Field(
+        default="kd-store", description="where all results are kept: a path, or a URI such as s3://bucket/store"
+    )
+    data: Annotated[tuple[DataConfig, Places], FromKnobs(), AfterValidator(check_split)] = Field(description="what is learnt")
+    teachers: Annotated[tuple[TeacherSpec, ...], Groups(TeacherGroup), AfterValidator(named_teachers)] = Field(
+        default_factory=tuple, description="a group of teachers, or a list of groups"
+    )
+    probes: Annotated[ProbeConfig | None, FromSwitch(), AfterValidator(noted_probes)] = Field(
+        default_factory=ProbeConfig, description="linear probes of every layer of every teacher; false: none"
+    )
+    students: Annotated[tuple[StudentGroup, ...], Groups(StudentGroup)] = Field(
+        default_factory=tuple, description="a group of students, or a list of groups"
+    )
+    bank: Annotated[Bank, FromKnobs()] = Field(default_factory=Bank, description="what teachers say, kept for all students")
+    resources: Annotated[Resources, FromKnobs()] = Field(default_factory=Resources, description="how jobs are run")
+    tracking: Annotated[Tracking, FromKnobs()] = Field(default_factory=Tracking, description="the MLflow mirror")
+
+
+class _Schema(GenerateJsonSchema):
+    """pydantic's draft 2020-12, without made-up titles and what JSON or editors do not know."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
+        return {"anyOf": super().tagged_union_schema(schema)["oneOf"]}  # an empty list is both a tuple and a list of tuples
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        default = schema.get("default")
+        if isinstance(default, float) and math.isinf(default):  # has no form in JSON
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of an experiment's YAML, for editors."""
+    found = Experiment.model_json_schema(schema_generator=_Schema)
+    return {"$schema": _Schema.schema_dialect, **found}

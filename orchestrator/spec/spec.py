@@ -1,0 +1,100 @@
+"""What an experiment is, once its YAML is read, checked and multiplied out. Frozen; equal texts make equal specs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kd_core.data.table import DataConfig
+from kd_core.knobs import Knobs, knob
+from kd_core.probes.config import ProbeConfig
+from kd_core.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Places(Knobs):
+    """Where the data set lies. A place, so in no job's key."""
+
+    root: str = knob("data", "directory that holds the data sets, relative to the current directory")
+    download: bool = knob(False, "fetch the data set into root when it is not there")
+
+
+@dataclass(frozen=True)
+class Bank(Knobs):
+    """The knowledge bank: what frozen teachers say, computed once for all students."""
+
+    mode: str = knob("auto", "auto: where it pays and fits; on: wherever it fits; off: never", choices=("auto", "on", "off"))
+    limit_gib: float = knob(2.0, "largest size of one teacher's bank, GiB", above=0)
+
+
+@dataclass(frozen=True)
+class Share(Knobs):
+    """What one job may use."""
+
+    cpus: int = knob(1, "CPU cores, and threads", low=1)
+    gpus: float = knob(0.0, "GPUs; a fraction shares one", low=0)
+
+    def conflicts(self) -> list[str]:
+        if self.gpus > 1 and not self.gpus.is_integer():
+            return [f"`gpus` above 1 must be whole, but got {self.gpus}"]
+        return []
+
+
+@dataclass(frozen=True)
+class Resources(Knobs):
+    """How jobs are run. None of it is in a job's key."""
+
+    teacher: Share = knob(Share(), "of each teacher's training, and of its probes and bank")  # noqa: RUF009, frozen
+    student: Share = knob(Share(), "of each student's training")  # noqa: RUF009
+    max_failures: int = knob(2, "how often a job whose worker died is tried again", low=0)
+    compile: bool = knob(False, "torch.compile the networks")
+    deterministic: bool = knob(True, "bit-identical repetition on the same kind of machine")
+
+
+@dataclass(frozen=True)
+class Tracking(Knobs):
+    """The MLflow mirror of the store."""
+
+    uri: str | None = knob(None, "MLflow tracking URI; default: an SQLite file next to the store")
+    experiment: str | None = knob(None, "MLflow experiment; default: the experiment's name")
+    enabled: bool = knob(True, "whether to mirror at all")
+
+
+@dataclass(frozen=True)
+class TeacherSpec:
+    name: str  # <model>-s<seed>, or <model>-s<seed>-<label>; unique
+    model: str
+    seed: int
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    name: str  # in METHODS
+    config: Knobs  # an instance of the method's Config
+    label: str  # for people; unique among the experiment's variants: kd, kd(temperature=2), kd ← resnet20-s0
+
+
+@dataclass(frozen=True)
+class StudentSpec:
+    model: str
+    seed: int
+    method: MethodSpec
+    teachers: tuple[str, ...]  # names, in the order of the spec's teachers; empty where the method needs none
+    recipe: Recipe
+    cell: str  # names everything but the seed, so that the seeds of a cell can be averaged
+
+
+@dataclass(frozen=True)
+class Spec:
+    name: str  # a safe file name
+    file: str  # as the user gave it
+    store: str  # local path or URI
+    data: DataConfig  # every default written out
+    data_root: str
+    download: bool
+    teachers: tuple[TeacherSpec, ...]
+    probes: ProbeConfig | None  # None: switched off
+    students: tuple[StudentSpec, ...]
+    bank: Bank = field(default_factory=Bank)
+    resources: Resources = field(default_factory=Resources)
+    tracking: Tracking = field(default_factory=Tracking)
