@@ -242,7 +242,7 @@ class _Run:
             return Inline(self._place, lambda: self.show(changed=False))
         from orchestrator.executors.ray_executor import RayExecutor
 
-        return RayExecutor(self.missing, self._place, self.spec.resources, address)
+        return RayExecutor(self.missing, self._place, self.spec.resources, address, self.store.root / "tune" / self.spec.name)
 
     def _place(self, job: Job) -> Place:
         share = self.spec.resources.student if job.kind == "student" else self.spec.resources.teacher

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from orchestrator.executors.cluster import connect, require
 from orchestrator.executors.executor import Ended
@@ -13,13 +14,16 @@ from orchestrator.stages.runner import Place
 
 
 class RayExecutor:
-    """Args: ``jobs`` are those that will be submitted, ``address`` an existing cluster's or None for a private one.
+    """Args: ``jobs`` are those that will be submitted, ``address`` an existing cluster's or None for a private one;
+    ``scratch`` is a folder that all nodes reach.
 
     Raises:
         CannotRun: where the cluster is not there or has too little for one job.
     """
 
-    def __init__(self, jobs: list[Job], place: Callable[[Job], Place], resources: Resources, address: str | None) -> None:
+    def __init__(
+        self, jobs: list[Job], place: Callable[[Job], Place], resources: Resources, address: str | None, scratch: Path
+    ) -> None:
         connect(address)
         try:
             from orchestrator.executors.actors import Actors
@@ -30,7 +34,7 @@ class RayExecutor:
             if students:
                 require("student", resources.student)
             self._actors = Actors(place, resources.teacher, slots, resources.max_failures)
-            self._trials = Trials(students, place, resources.student, resources.max_failures)
+            self._trials = Trials(students, place, resources.student, resources.max_failures, scratch)
         except BaseException:
             _shutdown()
             raise

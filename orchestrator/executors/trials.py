@@ -7,11 +7,12 @@ store, and a rerun builds a new Tuner from what is missing: a restored Tuner los
 from __future__ import annotations
 
 import queue
-import tempfile
+import shutil
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -54,7 +55,7 @@ class _Feed(Searcher):
     """Suggests the jobs that are ready, in their order."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(metric="accuracy", mode="max")
+        super().__init__()
         self._name = name
 
     def suggest(self, trial_id: str) -> Any:
@@ -97,20 +98,23 @@ class _Silent(tune.ProgressReporter):
 
 
 class Trials:
-    """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets."""
+    """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets; ``folder``, which all nodes must reach, is
+    for Tune's own state: it is emptied first, since a killed run leaves its own there, and removed at the end.
+    """
 
-    def __init__(self, jobs: list[Job], place: Callable[[Job], Place], share: Share, max_failures: int) -> None:
+    def __init__(self, jobs: list[Job], place: Callable[[Job], Place], share: Share, max_failures: int, folder: Path) -> None:
         self._jobs = {job.key: job for job in jobs}
         self._name = uuid.uuid4().hex
         self._mailbox = _MAILBOXES[self._name] = _Mailbox()
-        self._folder = tempfile.TemporaryDirectory(prefix="kd-tune-", ignore_cleanup_errors=True)
+        self._folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
         self._broken: Exception | None = None
         trainable = tune.with_parameters(_trial, jobs=self._jobs, places={job.key: place(job) for job in jobs})
         self._tuner = tune.Tuner(
             tune.with_resources(trainable, {"cpu": share.cpus, "gpu": share.gpus}),
             tune_config=tune.TuneConfig(search_alg=_Feed(self._name), num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
-                storage_path=self._folder.name,
+                storage_path=str(folder),
                 name="kd",
                 verbose=0,
                 progress_reporter=_Silent(),
@@ -157,7 +161,7 @@ class Trials:
         if self._thread.ident is not None and not self.busy:
             self._thread.join(timeout=30)
         _MAILBOXES.pop(self._name, None)
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _fit(self) -> None:
         try:
