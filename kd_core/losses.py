@@ -29,16 +29,47 @@ def kl_divergence(target_BK: Tensor, logits_BK: Tensor, temperature: float) -> T
     return kl_divergence_B(target_BK, logits_BK, temperature).mean()
 
 
-def mean_kl_divergence(teachers: tuple[Knowledge, ...], student: Knowledge, temperature: float) -> Tensor:
-    """The mean of :func:`kl_divergence` over the teachers."""
-    return torch.stack([kl_divergence(teacher.logits_BK, student.logits_BK, temperature) for teacher in teachers]).mean()
+def divergences_MB(teachers: tuple[Knowledge, ...], student: Knowledge, temperature: float) -> Tensor:
+    """:func:`kl_divergence_B` of every teacher."""
+    return torch.stack([kl_divergence_B(teacher.logits_BK, student.logits_BK, temperature) for teacher in teachers])
+
+
+def cross_entropies_MB(teachers: tuple[Knowledge, ...], labels_B: Tensor) -> Tensor:
+    """Cross-entropy of every teacher with the labels, of every sample."""
+    return torch.stack([F.cross_entropy(teacher.logits_BK, labels_B, reduction="none") for teacher in teachers])
+
+
+def opposed_MB(share_MB: Tensor) -> Tensor:
+    """(1 − share) / (M − 1): weights that sum to 1 over the teachers where the shares do; a teacher alone has weight 1."""
+    if share_MB.shape[0] == 1:
+        return torch.ones_like(share_MB)
+    return (1 - share_MB) / (share_MB.shape[0] - 1)
+
+
+def teacher_means(name: str, value_MB: Tensor) -> dict[str, Tensor]:
+    """The batch mean of every teacher, as curves ``name/teacher<index>``."""
+    return {f"{name}/teacher{teacher}": mean for teacher, mean in enumerate(value_MB.mean(1))}
+
+
+def pooled(features_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average pooling to ``size`` (H, W); nothing where that is the size."""
+    height, width = features_BCHW.shape[2:]
+    if (height, width) == size:
+        return features_BCHW
+    if height % size[0] == 0 and width % size[1] == 0:  # the same numbers, but its gradient is deterministic on a GPU
+        return F.avg_pool2d(features_BCHW, (height // size[0], width // size[1]))
+    return F.adaptive_avg_pool2d(features_BCHW, size)
+
+
+def at_common_size(one_BCHW: Tensor, other_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Both, pooled to the smaller height and the smaller width of the two."""
+    size = (min(one_BCHW.shape[2], other_BCHW.shape[2]), min(one_BCHW.shape[3], other_BCHW.shape[3]))
+    return pooled(one_BCHW, size), pooled(other_BCHW, size)
 
 
 def attention_map_BP(attention_BHW: Tensor, size: tuple[int, int]) -> Tensor:
     """An attention map brought to ``size`` (H, W) by average pooling, flattened, divided by its L2 norm."""
-    if tuple(attention_BHW.shape[1:]) != size:
-        attention_BHW = F.adaptive_avg_pool2d(attention_BHW[:, None], size)[:, 0]
-    return F.normalize(attention_BHW.flatten(1), dim=1)
+    return F.normalize(pooled(attention_BHW[:, None], size).flatten(1), dim=1)
 
 
 def attention_distance(student_BHW: Tensor, teacher_BHW: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Loss, Need
-from kd_core.losses import cross_entropy, mean_kl_divergence
+from kd_core.losses import cross_entropy, divergences_MB
 from kd_core.methods.method import Method
 
 
@@ -30,5 +30,5 @@ class AVER(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config
-        divergence = mean_kl_divergence(teachers, student, config.temperature)
+        divergence = divergences_MB(teachers, student, config.temperature).mean()
         return Loss({"ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B), "kl": config.alpha * divergence})

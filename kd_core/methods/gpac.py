@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import IntUniform, Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
 from kd_core.lazy import torch
-from kd_core.losses import attention_distance, cross_entropy, kl_divergence_B, match_stages
+from kd_core.losses import attention_distance, cross_entropy, divergences_MB, match_stages, teacher_means
 from kd_core.methods.method import Method
 from kd_core.methods.selection import matched_accuracy, selection, uniform_selection
 
@@ -135,13 +135,10 @@ class GPAC(Method):
     def _instruction(self, student: Knowledge, teachers: tuple[Knowledge, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """L_instruct, and the mean w and g of every teacher."""
         config = self.config
-        distance_MB = torch.stack(
-            [kl_divergence_B(teacher.logits_BK, student.logits_BK, config.temperature) for teacher in teachers]
-        )
+        distance_MB = divergences_MB(teachers, student, config.temperature)
         weight_MB = instruction_weights_MB(distance_MB.detach(), config.tau_instruct)
         guide_MB = guiding_scheme_MB(distance_MB.detach(), config.gamma, config.guide_max, config.epsilon)
-        curves = {f"weight/teacher{teacher}": mean for teacher, mean in enumerate(weight_MB.mean(1))}
-        curves |= {f"guide/teacher{teacher}": mean for teacher, mean in enumerate(guide_MB.mean(1))}
+        curves = teacher_means("weight", weight_MB) | teacher_means("guide", guide_MB)
         return (weight_MB * guide_MB * distance_MB).sum(0).mean(), curves
 
     def _attention(self, student: Knowledge, teachers: tuple[Knowledge, ...]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+from kd_core.methods.aekd import AEKD
+from kd_core.methods.afd import AFD
 from kd_core.methods.at import AT
 from kd_core.methods.aver import AVER
+from kd_core.methods.cc import CC
+from kd_core.methods.crd import CRD
+from kd_core.methods.dist import DIST
+from kd_core.methods.dkd import DKD
+from kd_core.methods.ebkd import EBKD
+from kd_core.methods.fitnet import FitNet
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.kd import KD
 from kd_core.methods.method import Method
 from kd_core.methods.none import Plain
+from kd_core.methods.nst import NST
+from kd_core.methods.pkt import PKT
+from kd_core.methods.reviewkd import ReviewKD
+from kd_core.methods.rkd import RKD
+from kd_core.methods.simkd import SimKD
+from kd_core.methods.sp import SP
+from kd_core.methods.vid import VID
 
 METHODS: dict[str, type[Method]] = {
     "none": Plain,
+    # of one teacher, averaged over several
     "kd": KD,
+    "fitnet": FitNet,
     "at": AT,
+    "sp": SP,
+    "vid": VID,
+    "rkd": RKD,
+    "pkt": PKT,
+    "cc": CC,
+    "nst": NST,
+    "crd": CRD,
+    "afd": AFD,
+    "dkd": DKD,
+    "dist": DIST,
+    "reviewkd": ReviewKD,
+    "simkd": SimKD,
+    # of several teachers
     "aver": AVER,
+    "ebkd": EBKD,
+    "aekd": AEKD,
     "gpac": GPAC,
 }

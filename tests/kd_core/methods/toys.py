@@ -14,7 +14,7 @@ SAMPLES = 12  # N
 STUDENT = NetworkShape(stages=((4, 8, 8), (6, 4, 4), (8, 2, 2)), embedding=8, classes=CLASSES)
 WIDER = NetworkShape(stages=((8, 8, 8), (12, 4, 4), (16, 2, 2)), embedding=16, classes=CLASSES)
 DEEPER = NetworkShape(stages=((4, 8, 8), (5, 8, 8), (6, 4, 4), (10, 2, 2)), embedding=10, classes=CLASSES)
-COARSER = NetworkShape(stages=((4, 4, 4), (6, 2, 2), (12, 1, 1)), embedding=12, classes=CLASSES)
+COARSER = NetworkShape(stages=((4, 4, 4), (6, 4, 4), (12, 2, 2)), embedding=12, classes=CLASSES)
 
 
 def setting_of(*teachers: NetworkShape, student: NetworkShape = STUDENT) -> Setting:
