@@ -57,7 +57,8 @@ class Context:
 
     def say(self, **progress: Any) -> None:
         """Leave progress where ``kd status`` and the driver see it."""
-        progress = {"attempt": self.attempt.id, "started": self.attempt.started, "updated": time.time(), **progress}
+        own = {"attempt": self.attempt.id, "pid": os.getpid(), "started": self.attempt.started, "updated": time.time()}
+        progress = own | progress
         write_json(self.work / "progress.json", progress)
         self._listen(progress)
 

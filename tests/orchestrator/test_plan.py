@@ -1,0 +1,187 @@
+"""The plan: what is in a key, what is not, and what has to run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.plan import make
+from orchestrator.spec.load import load
+
+YAML = """
+name: x
+data: {name: digits}
+teachers:
+  models: [resnet8, wrn_16_1]
+  seeds: [0]
+  recipe: {epochs: 20}
+students:
+  models: [resnet8]
+  seeds: [0, 1]
+  methods: [none, kd, at, gpac]
+  recipe: {epochs: 20}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    file = tmp_path / "x.yaml"
+    file.write_text(YAML)
+
+    def make_plan(*overrides, store=None):
+        return make(load(file, overrides, store))
+
+    return make_plan
+
+
+def keys(plan, kind):
+    return [job.key for job in plan.of(kind)]
+
+
+def test_counts(plan):
+    found = plan()
+    # 2 teachers, a probe each; banks of logits and of attention for each; 1 model × 4 methods × 2 seeds
+    assert {kind: len(found.of(kind)) for kind in ("teacher", "probe", "bank", "student")} == {
+        "teacher": 2,
+        "probe": 2,
+        "bank": 4,
+        "student": 8,
+    }
+    assert len({job.key for job in found}) == len(found) == 16
+    assert all(len(job.key) == 64 and job.key.startswith(job.short) and len(job.short) == 16 for job in found)
+
+
+def test_parents_by_need(plan):
+    roles = {job.labels["method"]: sorted(job.parents) for job in plan().of("student")}
+    assert roles == {
+        "none": [],
+        "kd": ["banks:logits", "teachers"],
+        "at": ["banks:attention", "teachers"],
+        "gpac": ["banks:attention", "banks:logits", "probes", "teachers"],
+    }
+
+
+def test_ancestors_come_first(plan):
+    seen = set()
+    for job in plan():
+        assert set(job.ancestors) <= seen
+        seen.add(job.key)
+
+
+NOT_IN_ANY_KEY = [
+    "name=other",
+    "store=elsewhere",
+    "data.root=/mnt/data",
+    "data.download=true",
+    "resources.teacher.cpus=2",
+    "resources.student.gpus=0.25",
+    "resources.max_failures=5",
+    "resources.compile=true",
+    "resources.deterministic=false",
+    "tracking.uri=http://127.0.0.1:5000",
+    "tracking.enabled=false",
+    "tracking.experiment=other",
+    "bank.limit_gib=3",
+    "data.padding=1",  # the default of digits, written out
+    "teachers.recipe.lr=0.05",  # the default of the recipe, written out
+]
+
+
+@pytest.mark.parametrize("override", NOT_IN_ANY_KEY)
+def test_what_is_not_in_any_key(plan, override):
+    assert [job.key for job in plan(override)] == [job.key for job in plan()]
+
+
+@pytest.mark.parametrize(
+    ("override", "teachers", "probes", "students"),
+    [
+        ("data.validation=0.2", True, True, True),
+        ("data.split_seed=1", True, True, True),
+        ("data.train_size=300", True, True, True),
+        ("data.label_noise=0.1", True, True, True),
+        ("data.padding=0", True, True, True),
+        ("data.flip=true", True, True, True),
+        ("teachers.seeds=[1]", True, True, "those that listen"),
+        ("teachers.recipe.lr=0.1", True, True, "those that listen"),
+        ("teachers.recipe.epochs=21", True, True, "those that listen"),
+        ("teachers.recipe.precision=bf16", True, True, "those that listen"),
+        ("probes.C=10", False, True, "those that ask probes"),
+        ("bank.mode=off", False, False, "those that listen"),
+        ("students.recipe.weight_decay=0", False, False, True),
+        ("students.models=[resnet14]", False, False, True),
+        ("students.seeds=[2, 3]", False, False, True),
+    ],
+)
+def test_what_is_in_which_key(plan, override, teachers, probes, students):
+    before, after = plan(), plan(override)
+    assert (set(keys(before, "teacher")).isdisjoint(keys(after, "teacher"))) is teachers
+    assert (set(keys(before, "probe")).isdisjoint(keys(after, "probe"))) is probes
+    changed = {
+        old.labels["method"] for old, new in zip(before.of("student"), after.of("student"), strict=True) if old.key != new.key
+    }
+    expected = {
+        True: {"none", "kd", "at", "gpac"},
+        "those that listen": {"kd", "at", "gpac"},
+        "those that ask probes": {"gpac"},
+    }
+    assert changed == expected[students]
+
+
+def test_a_methods_knob_changes_only_its_own_students(plan):
+    before, after = plan(), plan("students.methods=[none, {kd: {temperature: 2}}, at, gpac]")
+    changed = {
+        old.labels["method"] for old, new in zip(before.of("student"), after.of("student"), strict=True) if old.key != new.key
+    }
+    assert changed == {"kd"}
+
+
+def test_a_methods_version_is_in_its_students_keys(plan, monkeypatch):
+    from kd_core.methods.kd import KD
+
+    before = plan()
+    monkeypatch.setattr(KD, "version", KD.version + 1)
+    changed = {
+        old.labels["method"] for old, new in zip(before.of("student"), plan().of("student"), strict=True) if old.key != new.key
+    }
+    assert changed == {"kd"}
+
+
+def test_a_second_experiment_that_names_the_same_teacher_needs_nothing_of_it(plan):
+    done = {job.key for job in plan() if job.kind != "student"}
+    other = plan("name=other", "students.methods=[aver]")
+    needed = other.needed(done)
+    assert {job.kind for job in needed} == {"student"}
+
+
+def test_needed_follows_the_missing_ones(plan):
+    found = plan()
+    everything = {job.key for job in found}
+    assert found.needed(everything) == []
+    bank = found.of("bank")[0]
+    assert found.needed(everything - {bank.key}) == []  # nobody who is missing needs it
+    student = next(job for job in found.of("student") if bank.key in job.ancestors)
+    assert {job.key for job in found.needed(everything - {bank.key, student.key})} == {bank.key, student.key}
+    teacher = found.of("teacher")[0]
+    assert [job.key for job in found.needed(everything - {teacher.key})] == [teacher.key]  # teachers are wanted for themselves
+
+
+def test_each_makes_a_student_per_teacher(plan):
+    found = plan("students.methods=[{kd: {teachers: each}}]", "students.seeds=[0]")
+    assert [job.labels["teachers"] for job in found.of("student")] == ["resnet8-s0", "wrn_16_1-s0"]
+
+
+def test_without_probes_there_are_none(plan):
+    found = plan("probes=false", "students.methods=[none, kd]")
+    assert found.of("probe") == []
+
+
+def test_planning_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):
+    (tmp_path / "x.yaml").write_text(YAML)
+    code = (
+        "import sys; from orchestrator.plan import make; from orchestrator.spec.load import load; "
+        f"make(load({str(tmp_path / 'x.yaml')!r})); "
+        "print([name for name in ('torch', 'ray', 'mlflow', 'pyarrow') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

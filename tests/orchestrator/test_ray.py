@@ -1,0 +1,134 @@
+"""The Ray executor on a real cluster: the same results as inline, whatever is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from orchestrator.pipeline import run
+from orchestrator.plan import make
+from orchestrator.spec.load import load
+from orchestrator.store import Store
+from tests.orchestrator.conftest import SMALL
+from tests.orchestrator.test_pipeline import content
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = ("teachers.recipe.epochs=12", "students.recipe.epochs=12", "students.seeds=[0]")
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """What the inline executor makes of the experiment, undisturbed."""
+    folder = tmp_path_factory.mktemp("inline")
+    file = folder / "small.yaml"
+    file.write_text(SMALL.format(store=folder / "store"))
+    outcome = run(file, executor="inline", overrides=EPOCHS)
+    return content(outcome.store, outcome.plan)
+
+
+def start(file, *overrides):
+    """`kd run` in a process of its own, as a user starts it."""
+    command = [sys.executable, "-m", "orchestrator.cli.app", "run", str(file)]
+    for override in (*EPOCHS, *overrides):
+        command += ["--set", override]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def pid_in_epoch(file, kind, at_least=3, seconds=120):
+    """The process that trains a job of a kind, as soon as it is past an epoch."""
+    spec = load(file, EPOCHS)
+    plan, store = make(spec), Store(spec.store)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for job in plan.of(kind):
+            said = store.progress(job)
+            if at_least <= said.get("epoch", 0) < 11:
+                return said["pid"], job
+        time.sleep(0.02)
+    raise AssertionError(f"no {kind} reached epoch {at_least}")
+
+
+def finish(process, seconds=300):
+    output, _ = process.communicate(timeout=seconds)
+    assert process.returncode == 0, output
+    return output
+
+
+def found(file):
+    spec = load(file, EPOCHS)
+    return content(Store(spec.store), make(spec))
+
+
+def test_ray_makes_what_inline_makes(small, expected):
+    finish(start(small))
+    assert found(small) == expected
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_a_killed_worker_goes_on_from_its_checkpoint(small, expected, kind):
+    process = start(small)
+    pid, job = pid_in_epoch(small, kind)
+    os.kill(pid, signal.SIGKILL)
+    finish(process)
+    assert found(small) == expected
+    results = Store(small.parent / "store").entry(job.kind, job.key)
+    assert results.results["epochs"] == 12
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_a_killed_driver_goes_on_by_the_same_command(small, expected, kind):
+    process = start(small)
+    pid_in_epoch(small, kind)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    finish(start(small))
+    assert found(small) == expected
+
+
+def test_interrupted_it_says_so_and_goes_on(small, expected):
+    process = start(small)
+    pid_in_epoch(small, "teacher")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in output
+    finish(start(small))
+    assert found(small) == expected
+
+
+def test_a_worker_that_always_dies_fails_its_job_and_no_other(small):
+    """max_failures = 0: one death is one too many. The next run goes on from the checkpoint."""
+    process = start(small, "resources.max_failures=0", "students.methods=[none]")
+    pid, job = pid_in_epoch(small, "student")
+    os.kill(pid, signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "worker died" in output
+    store = Store(small.parent / "store")
+    assert "worker died" in store.failure(job)["reason"]
+    assert store.progress(job)["epoch"] >= 3
+    assert [entry.results["epochs"] for entry in store.entries("teacher")] == [12, 12]
+    finish(start(small, "students.methods=[none]"))
+
+
+def test_divergence_in_a_trial_fails_it_at_once_and_no_other(small):
+    process = start(small, "students.methods=[none, {kd: {alpha: 1e38}}]", "teachers.recipe.epochs=2", "students.recipe.epochs=2")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "diverged in epoch 1" in output
+    assert len(list(Store(small.parent / "store").entries("student"))) == 1
+
+
+def test_resources_that_no_node_has_are_refused_at_once(small):
+    process = start(small, "resources.student.cpus=4000")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "resources.student asks for 4000 CPU" in output
+    assert not (small.parent / "store" / "teacher").exists()
