@@ -5,8 +5,8 @@
 
 F_s is the student's last feature map, e_t the teacher's pooled embedding, W_t its frozen classifier and P_t a projector (1×1,
 3×3 and 1×1 convolutions, the inner width the teacher's divided by ``reduction``) that stays with the student, whose own neck
-and classifier are not used. There is no loss of the labels. Ours: the distance is taken after pooling, so that the classifier reads
-what it was trained on, also of networks that normalise between the last stage and the pooling.
+and classifier are not used. There is no loss of the labels. Ours: the distance is taken after pooling, so that the classifier
+reads what it was trained on, also of networks that normalise between the last stage and the pooling.
 """
 
 from __future__ import annotations

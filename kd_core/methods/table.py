@@ -6,6 +6,7 @@ from kd_core.methods.aekd import AEKD
 from kd_core.methods.afd import AFD
 from kd_core.methods.at import AT
 from kd_core.methods.aver import AVER
+from kd_core.methods.ca_mkd import CAMKD
 from kd_core.methods.cc import CC
 from kd_core.methods.crd import CRD
 from kd_core.methods.dist import DIST
@@ -15,6 +16,8 @@ from kd_core.methods.fitnet import FitNet
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.kd import KD
 from kd_core.methods.method import Method
+from kd_core.methods.mmkd import MMKD
+from kd_core.methods.mtkd_rl import MTKDRL
 from kd_core.methods.none import Plain
 from kd_core.methods.nst import NST
 from kd_core.methods.pkt import PKT
@@ -46,5 +49,8 @@ METHODS: dict[str, type[Method]] = {
     "aver": AVER,
     "ebkd": EBKD,
     "aekd": AEKD,
+    "ca_mkd": CAMKD,
+    "mmkd": MMKD,
+    "mtkd_rl": MTKDRL,
     "gpac": GPAC,
 }

@@ -33,6 +33,7 @@ from tests.kd_core.methods.toys import (
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cc, reference": ("cc", {"form": "reference"}),
     "dkd, no warm-up": ("dkd", {"warmup": 0}),
+    "ca_mkd, reference scale": ("ca_mkd", {"reference_scale": True}),
     "ebkd, reference scale": ("ebkd", {"reference_scale": True}),
     "gpac, every teacher everywhere": ("gpac", {"top": None, "tau_probe": float("inf")}),
     "gpac, instruction only": ("gpac", {"beta": 0.0}),
@@ -44,7 +45,11 @@ PROGRESS = 0.5
 EPOCH = 100  # past every warm-up
 
 # an adapter, a prediction or a memory of its own stands between what the student says and what the teacher says
-NOT_MINIMAL_AT_THE_TEACHER = {"none", "fitnet", "vid", "cc, reference", "crd", "afd", "reviewkd", "simkd"}
+NOT_MINIMAL_AT_THE_TEACHER = {
+    *("fitnet", "vid", "cc, reference", "crd", "afd", "reviewkd", "simkd"),
+    *("ca_mkd", "ca_mkd, reference scale", "mmkd", "mtkd_rl"),
+    "none",  # which has no term but the cross-entropy
+}
 PAIRS_NEIGHBOURS = {"cc, reference"}  # its loss depends on who comes next to whom in the batch
 
 

@@ -24,6 +24,7 @@ def setting_of(*teachers: NetworkShape, student: NetworkShape = STUDENT) -> Sett
     for teacher in teachers:
         head = nn.Linear(teacher.embedding, teacher.classes).requires_grad_(False)
         head.weight.normal_(generator=generator)
+        head.bias.normal_(generator=generator)
         heads.append(head)
     probes = tuple(tuple(torch.rand(len(teacher.stages), generator=generator).tolist()) for teacher in teachers)
     return Setting(student, teachers, torch.arange(SAMPLES) % CLASSES, probes, tuple(heads))

@@ -1,0 +1,41 @@
+"""What a method learns beside the student, by an optimiser of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+
+
+class Learner(nn.Module):
+    """A module and its Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1), whose moments are buffers.
+
+    So ``state_dict`` is the whole state of the inner optimisation, and a checkpoint resumes it exactly.
+    """
+
+    def __init__(self, module: nn.Module, lr: float) -> None:
+        super().__init__()
+        self.module = module
+        self.lr = lr
+        self.register_buffer("steps", torch.zeros(()))
+        for name, parameter in module.named_parameters():
+            for moment in ("mean", "square"):
+                self.register_buffer(_moment(moment, name), torch.zeros_like(parameter))
+
+    def descend(self, loss: Tensor) -> None:
+        """One step down the loss, which must depend on every parameter."""
+        named = list(self.module.named_parameters())
+        gradients = torch.autograd.grad(loss, [parameter for _, parameter in named])
+        with torch.no_grad():
+            steps = self.get_buffer("steps").add_(1)
+            rate = self.lr * (1 - BETAS[1] ** steps).sqrt() / (1 - BETAS[0] ** steps)
+            for (name, parameter), gradient in zip(named, gradients, strict=True):
+                mean = self.get_buffer(_moment("mean", name)).lerp_(gradient, 1 - BETAS[0])
+                square = self.get_buffer(_moment("square", name)).lerp_(gradient.square(), 1 - BETAS[1])
+                parameter.sub_(rate * mean / (square.sqrt() + EPSILON))
+
+
+def _moment(moment: str, name: str) -> str:
+    return f"{moment}/{name.replace('.', '/')}"
