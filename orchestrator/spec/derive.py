@@ -153,8 +153,10 @@ def _is_tuple(hint: Any) -> bool:
 
 
 def number(value: float) -> float:
-    if math.isnan(value):
+    if value != value:
         raise Misfit("must be a number, but got .nan")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise Misfit("must fit into 64 bits")
     return value
 
 

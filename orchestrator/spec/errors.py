@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,20 +63,25 @@ def message(details: ErrorDetails, path: Path) -> str:
         return "must not be empty"
     if kind not in MUST:
         return f"{details['msg'][0].lower()}{details['msg'][1:]}, but got {shown(value)}"
-    hint = suggestion(value, context["expected"].split("'")[1::2]) if kind == "literal_error" and isinstance(value, str) else ""
-    if isinstance(value, list) and kind in ("int_type", "float_type", "string_type", "bool_type", "literal_error"):
+    hint = ""
+    if kind == "literal_error" and isinstance(value, str):
+        hint = suggestion(value, context["expected"].split("'")[1::2])
+    elif isinstance(value, list) and kind != "model_type" and path[0] != "students":
         hint = "; only the knobs of students multiply out"
     return f"must {MUST[kind].format(**context)}, but got {shown(value)}{hint}"
 
 
 def fields_beside(path: Path) -> set[str]:
     """The fields of the section that the last part of ``path`` is in, by the JSON Schema."""
-    whole = schema()
+    whole = _schema()
     here: list[dict[str, Any]] = [whole]
     for part in path[:-1]:
         if isinstance(part, str):
             here = [node["properties"][part] for node in _objects(here, whole) if part in node["properties"]]
     return {name for node in _objects(here, whole) for name in node["properties"]}
+
+
+_schema = functools.cache(schema)
 
 
 def _objects(nodes: list[dict[str, Any]], whole: dict[str, Any]) -> list[dict[str, Any]]:
@@ -84,7 +90,9 @@ def _objects(nodes: list[dict[str, Any]], whole: dict[str, Any]) -> list[dict[st
     for node in nodes:
         if "$ref" in node:
             node = whole["$defs"][node["$ref"].rpartition("/")[2]]
-        found += (
-            [node] if "properties" in node else _objects([*node.get("anyOf", ()), *filter(None, [node.get("items")])], whole)
-        )
+        if "properties" in node:
+            found.append(node)
+        else:
+            inner = [*node.get("anyOf", ()), *([node["items"]] if "items" in node else ())]
+            found += _objects(inner, whole)
     return found

@@ -86,9 +86,9 @@ def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]
     for config in configs:
         needs = METHODS[name].needs(config)
         if Need.PROBES in needs and context.probes is False:
-            raise Misfit("needs probes, but `probes` is false")
+            raise Misfit(f"{name} needs probes, but `probes` is false")
         if needs and context.teachers == ():
-            raise Misfit("needs teachers, but there are none")
+            raise Misfit(f"{name} needs teachers, but there are none")
         if not needs and "teachers" in found.model_fields_set:
             raise Misfit(f"{name} listens to no teachers", at=("teachers",))
         for teachers in listened(found.teachers, context.teachers or ()) if needs else [()]:

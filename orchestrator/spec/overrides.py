@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.spec.problems import Misfit, Path, Place, Problem, SpecError, dotted, shown
@@ -22,31 +23,29 @@ def apply(document: Document, assignment: str) -> None:
         if not sign or not all(parts):
             raise Misfit("must be written as `field=value`, as in data.train_size=400")
         value = read(text, lambda line: place)
-        put(document, parts, value.data, place)
-        document.problems += value.problems
+        path = put(document, parts, value.data, place)
+        document.problems += (replace(problem, path=(*path, *problem.path)) for problem in value.problems)
     except Misfit as error:
         document.problems.append(Problem(place, (), str(error)))
     except SpecError as error:
         document.problems += error.problems
 
 
-def put(document: Document, parts: list[str], value: Any, place: Place) -> None:
-    """Set what is at ``parts``, all of which is then at ``place``."""
-    here, path = document.data, tuple[str | int, ...]()
-    for part, following in zip(parts, [*parts[1:], None], strict=True):
-        here, key, path = step(here, path, part)
-        if following is None:
-            break
+def put(document: Document, parts: list[str], value: Any, place: Place) -> Path:
+    """Set what is at ``parts``, all of which is then at ``place``. Its path."""
+    here, key, path = step(document.data, (), parts[0])
+    for part in parts[1:]:
         below = here.get(key) if isinstance(here, dict) else here[key]
-        if below is None or below == following:  # an empty section, or a method by its bare name
-            here[key] = {} if below is None else {below: None}
+        if below is None or below == part:  # an empty section, or a method by its bare name
+            here[key] = {} if below is None else {part: None}
             document.places[(*path, key)] = place
-        here, path = here[key], (*path, key)
+        here, key, path = step(here[key], (*path, key), part)
     here[key] = value
     document.places.update(((*path, key, *below), place) for below in paths(value))
+    return (*path, key)
 
 
-def step(here: Any, path: Path, part: str) -> tuple[Any, Any, Path]:
+def step(here: Any, path: Path, part: str) -> tuple[Any, str | int, Path]:
     """The container, the key in it and the container's path, for the next part of a dotted path.
 
     Raises:
@@ -59,8 +58,7 @@ def step(here: Any, path: Path, part: str) -> tuple[Any, Any, Path]:
     if not isinstance(here, list):
         raise Misfit(f"{dotted(path)} is {shown(here)}, not a section: it has no field {part!r}")
     if not part.isdecimal() or int(part) >= len(here):
-        last = len(here) - 1
-        raise Misfit(f"{dotted(path)} is a list: an index from 0 to {last} must follow, as in {dotted((*path, last))}")
+        raise Misfit(f"{dotted(path)} is a list of {len(here)}: one of its indices must follow, as in {dotted((*path, 0))}")
     return here, int(part), path
 
 
