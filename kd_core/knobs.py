@@ -7,8 +7,12 @@ checks a config made in Python, validates YAML, writes the JSON Schema and propo
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-from typing import Any
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +128,47 @@ class Knobs:
         return []
 
     @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """A config from plain values, as YAML or JSON has them: a whole number for a float, a list for a tuple, "inf".
+
+        Raises:
+            ValueError: naming every knob that there is not, or whose value is of another kind or out of bounds.
+        """
+        hints = typing.get_type_hints(cls)
+        names = [field.name for field in dataclasses.fields(cls)]
+        fitted, problems = {}, []
+        for name, value in values.items():
+            if name not in names:
+                near = difflib.get_close_matches(str(name), names, 1)
+                problems.append(f"no knob named `{name}`" + (f", did you mean `{near[0]}`?" if near else ""))
+                continue
+            try:
+                fitted[name] = _fit(hints[name], value)
+            except TypeError:
+                kind = getattr(hints[name], "__name__", None) or str(hints[name])
+                problems.append(f"`{name}` must be of type {kind}, but got {value!r}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return cls(**fitted)
+
+    @classmethod
     def space(cls) -> dict[str, Distribution]:
         """The search space: knob name to distribution, of those knobs that are worth searching."""
         found = {field.name: field.metadata.get("search") for field in dataclasses.fields(cls)}
         return {name: distribution for name, distribution in found.items() if distribution is not None}
+
+
+def _fit(hint: Any, value: Any) -> Any:
+    """The value as the annotation wants it; a TypeError where it is of another kind."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _fit(next(option for option in arguments if option is not type(None)), value)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_fit(arguments[0], item) for item in value)
+    if hint is float and (type(value) in (int, float) or value in ("inf", "-inf")):
+        return float(value)
+    if origin is None and type(value) is hint:
+        return value
+    raise TypeError(value)

@@ -15,6 +15,7 @@ from kd_core.methods.ebkd import EBKD
 from kd_core.methods.fitnet import FitNet
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.kd import KD
+from kd_core.methods.logit_std import LogitStd
 from kd_core.methods.method import Method
 from kd_core.methods.mmkd import MMKD
 from kd_core.methods.mtkd_rl import MTKDRL
@@ -53,4 +54,6 @@ METHODS: dict[str, type[Method]] = {
     "mmkd": MMKD,
     "mtkd_rl": MTKDRL,
     "gpac": GPAC,
+    # over another method
+    "logit_std": LogitStd,
 }

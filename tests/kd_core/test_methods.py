@@ -35,6 +35,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "dkd, no warm-up": ("dkd", {"warmup": 0}),
     "ca_mkd, reference scale": ("ca_mkd", {"reference_scale": True}),
     "ebkd, reference scale": ("ebkd", {"reference_scale": True}),
+    "logit_std of dkd": ("logit_std", {"base": "dkd", "knobs": {"beta": 2}}),
+    "logit_std of aekd": ("logit_std", {"base": "aekd"}),
     "gpac, every teacher everywhere": ("gpac", {"top": None, "tau_probe": float("inf")}),
     "gpac, instruction only": ("gpac", {"beta": 0.0}),
     "gpac, attention only": ("gpac", {"alpha": 0.0}),

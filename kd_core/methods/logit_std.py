@@ -1,0 +1,76 @@
+"""Logit standardisation (Sun et al. 2024, arXiv 2403.01732, section 4): a logit method on z-scores.
+
+    z' = (z − mean over k of z) / (standard deviation over k of z + ε), of student and teachers alike
+    L = ce · CE(z, y) + what the base computes of z' in place of z, but for its cross-entropy
+
+The student need not have the teacher's range of logits, only its order and proportions. The base's cross-entropy keeps the raw
+logits and its own weight. A temperature of 2 for every base, and a KD term of weight 9, are the paper's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from kd_core.knobs import knob
+from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.losses import cross_entropy
+from kd_core.methods.aekd import AEKD
+from kd_core.methods.aver import AVER
+from kd_core.methods.dist import DIST
+from kd_core.methods.dkd import DKD
+from kd_core.methods.ebkd import EBKD
+from kd_core.methods.kd import KD
+from kd_core.methods.method import Method
+from kd_core.methods.wrapper import Wrapping
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BASES: dict[str, type[Method]] = {"kd": KD, "dkd": DKD, "dist": DIST, "aver": AVER, "ebkd": EBKD, "aekd": AEKD}
+EPSILON = 1e-7
+
+
+def standardised_BK(logits_BK: Tensor) -> Tensor:
+    """Logits of mean 0 and (unbiased) variance 1 for every sample; all 0 where they do not vary."""
+    centred_BK = logits_BK - logits_BK.mean(1, keepdim=True)
+    variance_B1 = centred_BK.square().sum(1, keepdim=True) / (logits_BK.shape[1] - 1)
+    return centred_BK / (variance_B1 + EPSILON**2).sqrt()
+
+
+class LogitStd(Method):
+    @dataclass(frozen=True)
+    class Config(Wrapping):
+        bases = BASES
+        presets: ClassVar = {name: {"temperature": 2.0} for name in BASES} | {"kd": {"temperature": 2.0, "alpha": 9.0}}
+
+        base: str = knob("kd", "the logit method whose logits are standardised", choices=tuple(BASES))
+
+    version = sum(method.version for method in BASES.values())  # a change of any base is a change of this
+    config: Config
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__(config, setting)
+        self.base = config.method(config.inner, setting)
+        self.own = self.base.own
+
+    @staticmethod
+    def needs(config: Config) -> frozenset[Need]:
+        return config.method.needs(config.inner)
+
+    def trainable(self) -> Iterator[nn.Parameter]:
+        return self.base.trainable()
+
+    def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
+        loss = self.base.forward(scored(student), tuple(map(scored, teachers)), batch, progress)
+        return Loss(loss.terms | {"ce": self.config.inner.ce * cross_entropy(student.logits_BK, batch.labels_B)}, loss.curves)
+
+    def predict(self, student: Knowledge) -> Tensor:
+        return self.base.predict(student)
+
+
+def scored(knowledge: Knowledge) -> Knowledge:
+    """The same, with standardised logits."""
+    return dataclasses.replace(knowledge, logits_BK=standardised_BK(knowledge.logits_BK))

@@ -1,0 +1,46 @@
+"""What methods that wrap another method share: knobs that hold the knobs of the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from kd_core.knobs import Knobs, knob
+from kd_core.methods.method import Method
+
+
+@dataclass(frozen=True)
+class Wrapping(Knobs):
+    """``{base: dkd, knobs: {temperature: 2}}``. Once made, ``knobs`` is the base's config with every default written out.
+
+    Raises:
+        ValueError: also for what the base's config refuses.
+    """
+
+    bases: ClassVar[Mapping[str, type[Method]]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # defaults of a base that are others when it is wrapped
+
+    base: str = knob("kd", "the method that is wrapped")
+    knobs: Mapping[str, Any] | None = knob(None, "knobs of the base that differ from its defaults")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.base not in self.bases:
+            raise ValueError(f"`base` must be one of {', '.join(self.bases)}, but got {self.base!r}")
+        if not isinstance(self.knobs, Knobs):
+            values = {**self.presets.get(self.base, {}), **(self.knobs or {})}
+            try:
+                object.__setattr__(self, "knobs", self.bases[self.base].Config.parse(values))
+            except ValueError as error:
+                raise ValueError(f"`knobs` of {self.base}: {error}") from None
+
+    @property
+    def method(self) -> type[Method]:
+        """The base."""
+        return self.bases[self.base]
+
+    @property
+    def inner(self) -> Any:
+        """The base's config."""
+        return cast(Any, self.knobs)
