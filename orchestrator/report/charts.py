@@ -1,0 +1,110 @@
+"""What a report shows besides tables: seeds, learning curves, and the weights of the teachers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from markupsafe import Markup
+
+from orchestrator.plan import Plan
+from orchestrator.report import plots
+from orchestrator.report.plots import Panel, Strip
+from orchestrator.report.results import history, results
+from orchestrator.report.summary import CONTROL
+from orchestrator.store import Store
+
+ACCURACY = "validation/accuracy"
+WEIGHT = "weight/teacher"  # and the teacher's place among those of its student
+
+Rows = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """``about`` says in words what is to be seen."""
+
+    title: str
+    about: str
+    svg: Markup
+
+
+def charts(plan: Plan, store: Store) -> list[Chart]:
+    """The pictures for which there are results."""
+    rows = results(plan, store).to_pylist()
+    found = (accuracies(rows), learning(plan, store, rows), weights(plan, store, rows))
+    return [chart for chart in found if chart]
+
+
+def accuracies(rows: Rows) -> Chart | None:
+    """Every seed and every mean."""
+    colors = _colors(rows)
+    cells: dict[str, dict[str, Strip]] = {}
+    for row in rows:
+        strips = cells.setdefault(row["setting"], {})
+        before = strips[row["cell"]].values if row["cell"] in strips else ()
+        values = (*before, row["test_accuracy"]) if row["status"] == "done" else before
+        strips[row["cell"]] = Strip(row["method"], values, colors[row["method"]], control=row["algorithm"] == CONTROL)
+    if not any(strip.values for strips in cells.values() for strip in strips.values()):
+        return None
+    about = (
+        "Test accuracy at the epoch chosen on the validation split. A dot is a seed, a diamond the mean of a method, a bar its "
+        "95 % confidence interval (Student's t), which may go on beyond the picture. The dashed line is the mean of plain "
+        "training."
+    )
+    svg = plots.strips({setting: list(strips.values()) for setting, strips in cells.items()})
+    return Chart("Accuracy by method", about, Markup(svg))
+
+
+def learning(plan: Plan, store: Store, rows: Rows) -> Chart | None:
+    """Validation accuracy over epochs: a panel of the teachers, and one for each student."""
+    labels = {row["key"]: (row["setting"], row["method"]) for row in rows}
+    labels |= {job.key: ("Teachers", job.title) for job in plan.of("teacher")}
+    colors = _colors(rows)
+    panels: dict[str, dict[str, list[np.ndarray]]] = {}
+    for (key, _), curve in _curves(history(plan, store, [*plan.of("teacher"), *plan.of("student")], {ACCURACY})).items():
+        title, label = labels[key]
+        panels.setdefault(title, {}).setdefault(label, []).append(100 * curve)
+    if not panels:
+        return None
+    about = (
+        "Validation accuracy by epoch. Thin lines are seeds, thick ones their mean. The first epochs may lie below the picture."
+    )
+    told = [Panel(title, those, colors) for title, those in panels.items()]
+    return Chart("Learning curves", about, Markup(plots.curves(told, "validation accuracy, %")))
+
+
+def weights(plan: Plan, store: Store, rows: Rows) -> Chart | None:
+    """Mean instructional weight of every teacher over epochs: a panel for each student whose method reports it."""
+    jobs = [plan.jobs[row["key"]] for row in rows]
+    titles = {row["key"]: f"{row['setting']}, {row['method']}" for row in rows}
+    most = max((len(row["teachers"]) for row in rows), default=0)
+    names = {f"{WEIGHT}{index}": index for index in range(most)}
+    panels: dict[str, dict[str, list[np.ndarray]]] = {}
+    for (key, name), curve in _curves(history(plan, store, jobs, names)).items():
+        teacher = plan.jobs[plan.jobs[key].parents["teachers"][names[name]]]
+        panels.setdefault(titles[key], {}).setdefault(teacher.title, []).append(curve)
+    if not panels:
+        return None
+    about = "Mean instructional weight of each teacher by epoch. Thin lines are seeds, thick ones their mean."
+    told = [Panel(title, those) for title, those in panels.items()]
+    return Chart("Instructional weights", about, Markup(plots.curves(told, "weight", limits=(0, 1))))
+
+
+def _colors(rows: Rows) -> dict[str, str]:
+    """A colour for every method, the same in all pictures; plain training has that of the text."""
+    palette = itertools.cycle(plots.COLORS)
+    control = {row["method"]: row["algorithm"] == CONTROL for row in rows}
+    return {method: plots.INK if plain else next(palette) for method, plain in control.items()}
+
+
+def _curves(table: pa.Table) -> dict[tuple[str, str], np.ndarray]:
+    """By (key, name) the values in the order of the epochs."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in table.sort_by("epoch").to_pylist():
+        found.setdefault((row["key"], row["name"]), []).append(row["value"])
+    return {which: np.array(values) for which, values in found.items()}

@@ -1,0 +1,99 @@
+"""What the probes found: the accuracy of every teacher at every layer, and the teachers that students select by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from kd_core.methods.gpac import GPAC
+from kd_core.methods.selection import Rows, Sizes, matched_accuracy, selection
+from orchestrator.canonical import revive
+from orchestrator.job import Job
+from orchestrator.plan import Plan
+from orchestrator.report.results import probes, standing
+from orchestrator.store import Store
+
+EMBEDDING = "embedding"  # the layer after the last stage
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Validation accuracy in [0, 1] of (teacher, layer); teachers of different depth do not have the same layers."""
+
+    teachers: tuple[str, ...]
+    layers: tuple[str, ...]  # shallow to deep
+    accuracy: dict[tuple[str, str], float]
+
+    def best(self, layer: str) -> str:
+        """The teacher with the most accurate probe of a layer; of equal ones the earlier."""
+        return max(
+            (name for name in self.teachers if (name, layer) in self.accuracy), key=lambda name: self.accuracy[name, layer]
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The teachers that a student's stages listen to: π and the probe accuracies A behind it, both (teacher, stage)."""
+
+    students: tuple[str, ...]  # models, and labels of methods, that select so
+    methods: tuple[str, ...]
+    teachers: tuple[str, ...]
+    sizes: Sizes  # (H, W) of the student's stages
+    accuracy_ML: Rows
+    weight_ML: Rows
+
+
+def grid(table: pa.Table) -> Grid:
+    """The grid of a table of probes (:data:`orchestrator.report.results.PROBES`)."""
+    rows = [row for row in table.to_pylist() if row["split"] == "validation"]
+    deep = sorted(rows, key=lambda row: (row["layer"] == EMBEDDING, row["stage"]))
+    return Grid(
+        teachers=tuple(dict.fromkeys(row["name"] for row in rows)),
+        layers=tuple(dict.fromkeys(row["layer"] for row in deep)),
+        accuracy={(row["name"], row["layer"]): row["accuracy"] for row in rows},
+    )
+
+
+def selections(plan: Plan, store: Store) -> list[Selection]:
+    """How GPAC's students select, as soon as their teachers are probed and the size of the student's stages is known.
+
+    A network's sizes are in the manifest of any job of the plan that trained its model.
+    """
+    chosen = [job for job in plan.of("student") if job.config["method"]["name"] == "gpac" and "probes" in job.parents]
+    if not chosen:
+        return []
+    rows = [row for row in probes(plan, store).to_pylist() if row["split"] == "validation" and row["layer"] != EMBEDDING]
+    measured: dict[str, list[float]] = {}
+    for row in sorted(rows, key=lambda row: row["stage"]):
+        measured.setdefault(row["teacher"], []).append(row["accuracy"])
+    sizes = dict(_sizes(plan, store))
+    found: dict[tuple[Any, ...], list[Job]] = {}
+    for job in chosen:
+        config, keys = revive(GPAC.Config, job.config["method"]["knobs"]), tuple(job.parents["teachers"])
+        if job.config["model"] in sizes and measured.keys() >= set(keys):
+            found.setdefault((sizes[job.config["model"]], keys, config.top, config.tau_probe), []).append(job)
+    told = []
+    for (stages, keys, top, tau), jobs in found.items():
+        others = tuple(sizes[plan.jobs[key].config["model"]] for key in keys)
+        accuracy_ML = matched_accuracy(tuple(tuple(measured[key]) for key in keys), stages, others)
+        told.append(
+            Selection(
+                students=tuple(dict.fromkeys(job.config["model"] for job in jobs)),
+                methods=tuple(dict.fromkeys(job.labels["method"] for job in jobs)),
+                teachers=tuple(plan.jobs[key].title for key in keys),
+                sizes=stages,
+                accuracy_ML=accuracy_ML,
+                weight_ML=selection(accuracy_ML, top, tau),
+            )
+        )
+    return told
+
+
+def _sizes(plan: Plan, store: Store) -> Iterator[tuple[str, Sizes]]:
+    """(H, W) of the stages of every model of which a network has been trained."""
+    for job in [*plan.of("teacher"), *plan.of("student")]:
+        if entry := standing(plan, store, job).entry:
+            yield job.config["model"], tuple((height, width) for _, height, width in entry.results["shape"]["stages"])

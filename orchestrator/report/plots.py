@@ -1,0 +1,214 @@
+"""Pictures, by matplotlib, without a display. Only this file imports it, and only when something is drawn.
+
+Figures are drawn in one ink. In an SVG it becomes the colour of the text around it, so that it fits a light and a dark page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from orchestrator.report.grid import Grid, grid
+from orchestrator.report.statistics import sample
+from orchestrator.store import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#010203"  # a colour that nothing else has
+COLORS = ("#3b7dd8", "#e07b1f", "#2a9d6f", "#c4559d", "#d6494a", "#8b6be0", "#1fa6b8", "#9a8f1f", "#a8713f", "#6f8299")
+WIDTH = 11.0  # inches
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Values of the seeds of one method."""
+
+    label: str
+    values: tuple[float, ...]
+    color: str
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves over epochs: of each label the curves of its seeds."""
+
+    title: str
+    curves: Mapping[str, Sequence[np.ndarray]]
+    colors: Mapping[str, str] = field(default_factory=dict)
+
+
+def heat_map(table: pa.Table, path: Path) -> None:
+    """Draw a table of probes (:data:`orchestrator.report.results.PROBES`), teacher × layer; the suffix is the format.
+
+    Raises:
+        ValueError: where the table is empty.
+    """
+    found = grid(table)
+    if not found.teachers:
+        raise ValueError("no teacher has been probed yet")
+    content = io.BytesIO()
+    with _style("heat map"):
+        _heat_map(found).savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=180, facecolor="white")
+    write_bytes(path, content.getvalue())
+
+
+def strips(groups: Mapping[str, Sequence[Strip]]) -> str:
+    """SVG: for each student the accuracy of every seed, and mean and 95 % confidence interval of every method."""
+    sizes = [len(rows) for rows in groups.values()]
+    with _style("strips"):
+        figure = _figure(0.55 * len(sizes) + 0.34 * sum(sizes) + 0.3)
+        all_axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[size + 0.6 for size in sizes])[:, 0]
+        for axes, (title, rows) in zip(all_axes, groups.items(), strict=True):
+            _strips(axes, rows)
+            axes.set_title(title, loc="left")
+        all_axes[-1].set_xlabel("test accuracy, %")
+        return _svg(figure)
+
+
+def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | None = None) -> str:
+    """SVG: two panels in a row; every seed thin, their mean thick. Without limits the later epochs decide what is seen."""
+    rows = (len(panels) + 1) // 2
+    with _style(label):
+        figure = _figure(2.9 * rows)
+        all_axes = figure.subplots(rows, 2, squeeze=False).flat
+        for axes in all_axes[len(panels) :]:
+            axes.set_visible(False)
+        for axes, panel in zip(all_axes, panels, strict=False):
+            _curves(axes, panel)
+            axes.set_title(panel.title, loc="left")
+            axes.set_xlabel("epoch")
+            axes.set_ylabel(label)
+            axes.set_ylim(limits or _later([curve for those in panel.curves.values() for curve in those]))
+            axes.legend(frameon=False, fontsize="small", ncols=2 if len(panel.curves) > 5 else 1)
+        return _svg(figure)
+
+
+def _heat_map(found: Grid) -> Figure:
+    """Accuracy in percent, the best teacher of every layer bold and framed."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Rectangle
+
+    percent = np.array([[100 * found.accuracy.get((name, layer), np.nan) for layer in found.layers] for name in found.teachers])
+    figure = _figure(
+        0.5 * len(found.teachers) + 1.1, width=1.05 * len(found.layers) + 0.11 * max(map(len, found.teachers)) + 0.6
+    )
+    axes = figure.subplots()
+    low, high = np.nanmin(percent), np.nanmax(percent)
+    image = axes.imshow(percent, cmap=colormaps["YlGnBu"].with_extremes(bad="#eeeeee"), vmin=low, vmax=high, aspect="auto")
+    for (row, column), value in np.ndenumerate(percent):
+        if np.isnan(value):
+            continue
+        red, green, blue, _ = image.cmap(image.norm(value))
+        best = found.best(found.layers[column]) == found.teachers[row]
+        axes.text(
+            column,
+            row,
+            f"{value:.1f}",
+            ha="center",
+            va="center",
+            weight="bold" if best else "normal",
+            color="black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white",
+        )
+        if best:
+            axes.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor="#e07b1f", linewidth=2))
+    axes.set_xticks(range(len(found.layers)), found.layers)
+    axes.set_yticks(range(len(found.teachers)), found.teachers)
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    axes.set_xticks(np.arange(1, len(found.layers)) - 0.5, minor=True)
+    axes.set_yticks(np.arange(1, len(found.teachers)) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", alpha=1, linewidth=2)
+    axes.tick_params(which="minor", length=0)
+    axes.set_title("Linear classifier probes: validation accuracy, %", loc="left", pad=10)
+    return figure
+
+
+def _strips(axes: Axes, rows: Sequence[Strip]) -> None:
+    for position, row in enumerate(rows):
+        found = sample(row.values)
+        if found is None:
+            continue
+        axes.scatter(
+            100 * np.array(row.values), [position - 0.2] * found.n, s=30, color=row.color, alpha=0.6, linewidths=0, zorder=2
+        )
+        if interval := found.interval():
+            axes.plot([100 * end for end in interval], [position + 0.12] * 2, color=row.color, linewidth=2, zorder=3)
+        axes.scatter([100 * found.mean], [position + 0.12], s=42, marker="D", color=row.color, zorder=4)
+        if row.control:
+            axes.axvline(100 * found.mean, color=INK, alpha=0.45, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    values = [100 * value for row in rows for value in row.values]
+    if margin := max(values, default=0) - min(values, default=0):  # the interval of two seeds is often wider than all else
+        low, high = axes.get_xlim()
+        axes.set_xlim(max(low, min(values) - margin), min(high, max(values) + margin))
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _curves(axes: Axes, panel: Panel) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for index, (label, those) in enumerate(panel.curves.items()):
+        color = panel.colors.get(label, COLORS[index % len(COLORS)])
+        epochs = min(map(len, those))
+        for curve in those if len(those) > 1 else ():
+            axes.plot(np.arange(1, len(curve) + 1), curve, color=color, alpha=0.25, linewidth=0.8)
+        mean = np.mean([curve[:epochs] for curve in those], axis=0)
+        axes.plot(np.arange(1, epochs + 1), mean, color=color, linewidth=1.8, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _later(curves: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Limits that hold all values after the first quarter."""
+    values = np.concatenate([curve[len(curve) // 4 :] for curve in curves])
+    margin = 0.05 * (values.max() - values.min()) or 1.0
+    return values.min() - margin, values.max() + margin
+
+
+def _figure(height: float, width: float = WIDTH) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _style(salt: str) -> AbstractContextManager[Any]:
+    """``salt`` keeps the ids of one picture apart from those of another on the same page."""
+    import matplotlib
+
+    inked = ("text.", "axes.edge", "axes.label", "axes.title", "xtick.", "ytick.", "grid.", "legend.label")
+    settings: dict[Any, Any] = {f"{name}color": INK for name in inked} | {
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.15,
+        "text.parse_math": False,  # a dollar in a label is a dollar
+        "svg.fonttype": "none",
+        "svg.hashsalt": salt,  # not a random one: the same picture is the same text
+    }
+    return matplotlib.rc_context(settings)
+
+
+def _svg(figure: Figure) -> str:
+    """To be put into a page: no prolog, no fixed size, no ids of mere groups, and the ink is that of the page."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    head, body = re.split(r"(?=<svg)", text.getvalue(), maxsplit=1)[1].split(">", maxsplit=1)
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    body = re.sub(r'<g id="[^"]*"', "<g", body)
+    return f"{head}>{body}".replace(INK, "currentColor")

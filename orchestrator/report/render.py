@@ -1,0 +1,89 @@
+"""The report of an experiment in one of its formats, made from the store alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from orchestrator.plan import Plan
+from orchestrator.report import escape
+from orchestrator.report.document import document
+from orchestrator.report.results import RESULTS, results
+from orchestrator.report.tables import Value
+from orchestrator.store import Store, write_bytes
+
+Render = Callable[[Plan, Store], str]
+
+
+def render(plan: Plan, store: Store, format: str) -> str:
+    """The report as text.
+
+    Raises:
+        ValueError: for a format that is not in FORMATS.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"`format` must be one of {', '.join(FORMATS)}, but got {format}")
+    return FORMATS[format](plan, store)
+
+
+def write(plan: Plan, store: Store, format: str, path: Path) -> None:
+    """Render into a file, which is replaced in one step."""
+    write_bytes(path, render(plan, store, format).encode())
+
+
+def as_csv(plan: Plan, store: Store) -> str:
+    """One row per student job; the names of its teachers are separated by spaces, and what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, RESULTS.names, lineterminator="\n")
+    writer.writeheader()
+    for row in results(plan, store).to_pylist():
+        writer.writerow({**row, "teachers": " ".join(row["teachers"])})
+    return text.getvalue()
+
+
+def as_markdown(plan: Plan, store: Store) -> str:
+    """For GitHub."""
+    return _template("report.md.j2", escape.markdown, "**{}**").render(document=document(plan, store))
+
+
+def as_tex(plan: Plan, store: Store) -> str:
+    """Tables to be included in a paper."""
+    return _template("report.tex.j2", escape.tex, r"\textbf{{{}}}").render(document=document(plan, store))
+
+
+def as_html(plan: Plan, store: Store) -> str:
+    """One file that needs nothing else."""
+    from orchestrator.report.charts import charts
+
+    environment = jinja2.Environment(loader=_templates(), autoescape=True, **_LAYOUT)
+    return environment.get_template("report.html.j2").render(document=document(plan, store), charts=charts(plan, store))
+
+
+FORMATS: dict[str, Render] = {"md": as_markdown, "csv": as_csv, "tex": as_tex, "html": as_html}
+
+_LAYOUT: Any = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True, "undefined": jinja2.StrictUndefined}
+
+
+def _templates() -> jinja2.FileSystemLoader:
+    return jinja2.FileSystemLoader(Path(__file__).parent)
+
+
+def _template(name: str, escaped: Callable[[str], str], strong: str) -> jinja2.Template:
+    """A template in which every value goes through ``escaped``, but for what is marked safe."""
+
+    def finalize(value: object) -> str:
+        return value if isinstance(value, Markup) else escaped(str(value))
+
+    def shown(value: Value) -> Markup:
+        text = escaped(value.text)
+        return Markup(strong.format(text) if value.strong else text)
+
+    environment = jinja2.Environment(loader=_templates(), finalize=finalize, **_LAYOUT)
+    environment.filters["shown"] = shown
+    return environment.get_template(name)

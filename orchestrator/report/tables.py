@@ -1,0 +1,230 @@
+"""The report's tables as text, before they have a format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from orchestrator.job import Job
+from orchestrator.report.grid import Grid, Selection
+from orchestrator.report.results import Standing
+from orchestrator.report.summary import Cell
+from orchestrator.report.text import NOTHING, count, duration, percent, percent_interval, points, probability, spread
+
+
+@dataclass(frozen=True)
+class Column:
+    """``brief`` columns are shown where there is little room."""
+
+    name: str
+    left: bool = False
+    brief: bool = True
+
+
+@dataclass(frozen=True)
+class Value:
+    """``tone`` is better, worse, bad or nothing; ``heat`` is a place in [0, 1] between a table's lowest and highest value."""
+
+    text: str
+    strong: bool = False
+    tone: str = ""
+    heat: float | None = None
+
+
+Row = tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Groups of rows belong together. ``about`` says how to read the table, its first sentence where there is little room;
+    ``strong`` what a strong value is; ``notes`` are numbered from 1 and cited as [1]."""
+
+    title: str
+    columns: tuple[Column, ...]
+    groups: tuple[tuple[Row, ...], ...]
+    about: tuple[str, ...] = ()
+    strong: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def of_cells(cells: Sequence[Cell]) -> Table:
+    """The result: a row per student and method."""
+    notes: dict[str, int] = {}
+    letters = _letters(cells)
+    groups: dict[str, list[Row]] = {}
+    for cell in cells:
+        done = f"{cell.done}/{cell.planned}"
+        cited = "".join(f" [{notes.setdefault(note, len(notes) + 1)}]" for note in _absences(cell))
+        row = (
+            Value(cell.setting),
+            Value(cell.method),
+            Value(_teachers(cell.teachers, letters)),
+            Value(done + cited, tone="bad" if cited else ""),
+            Value(spread(cell.validation)),
+            Value(spread(cell.test)),
+            Value(spread(cell.test_last)),
+            *_compared(cell),
+            Value(duration(cell.seconds.mean if cell.seconds else None)),
+        )
+        groups.setdefault(cell.setting, []).append(row)
+    return Table(
+        "Students",
+        (
+            Column("student", left=True),
+            Column("method", left=True),
+            Column("teachers", left=True, brief=False),
+            Column("seeds"),
+            Column("validation"),
+            Column("test"),
+            Column("test, last epoch", brief=False),
+            Column("vs plain [95 % CI]"),
+            Column("p (Holm)"),
+            Column("time", brief=False),
+        ),
+        tuple(map(tuple, groups.values())),
+        about=(
+            "Accuracy in %, mean ± standard deviation over the seeds that are done.",
+            "Test is read at the epoch chosen on the validation split: the result.",
+            "The difference to plain training is in points, paired by seed, with the 95 % confidence interval of Student's t.",
+            "p is corrected by Holm over the methods of the student; time is the mean training time of a seed.",
+            *(f"Teachers {letter}: {', '.join(names)}." for names, letter in letters.items()),
+        ),
+        strong="an interval that leaves out zero",
+        notes=tuple(notes),
+    )
+
+
+def of_teachers(table: pa.Table) -> Table:
+    """A row per teacher."""
+    notes: dict[str, int] = {}
+    rows = []
+    for row in table.to_pylist():
+        cited = ""
+        if row["status"] != "done":
+            note = f"{row['status']}: {row['reason']}"
+            cited = f" [{notes.setdefault(note, len(notes) + 1)}]"
+        rows.append(
+            (
+                Value(row["teacher"] + cited, tone="bad" if cited else ""),
+                Value(row["model"]),
+                Value(count(row["parameters"])),
+                Value(percent(row["validation_accuracy"])),
+                Value(percent(row["test_accuracy"])),
+                Value(percent(row["test_accuracy_last"])),
+                Value(NOTHING if row["chosen_epoch"] is None else f"{row['chosen_epoch']}/{row['epochs']}"),
+                Value(duration(row["seconds"])),
+            )
+        )
+    return Table(
+        "Teachers",
+        (
+            Column("teacher", left=True),
+            Column("model", left=True),
+            Column("parameters"),
+            Column("validation"),
+            Column("test"),
+            Column("test, last epoch", brief=False),
+            Column("chosen epoch"),
+            Column("time"),
+        ),
+        (tuple(rows),) if rows else (),
+        about=("Accuracy in %; test is read at the epoch chosen on the validation split.",),
+        notes=tuple(notes),
+    )
+
+
+def of_grid(grid: Grid) -> Table:
+    """A row per teacher, a column per layer."""
+    low, high = min(grid.accuracy.values()), max(grid.accuracy.values())
+
+    def value(teacher: str, layer: str) -> Value:
+        accuracy = grid.accuracy.get((teacher, layer))
+        if accuracy is None:
+            return Value(NOTHING)
+        heat = (accuracy - low) / (high - low) if high > low else 0.5
+        return Value(percent(accuracy), strong=grid.best(layer) == teacher, heat=heat)
+
+    rows = tuple((Value(teacher), *(value(teacher, layer) for layer in grid.layers)) for teacher in grid.teachers)
+    return Table(
+        "Probes",
+        (Column("teacher", left=True), *map(Column, grid.layers)),
+        (rows,),
+        about=("Validation accuracy in % of a linear classifier probe on every layer.",),
+        strong="the best teacher of a layer",
+    )
+
+
+def of_selection(selection: Selection) -> Table:
+    """A row per teacher, a column per stage of the student."""
+
+    def value(accuracy: float, weight: float, best: float) -> Value:
+        return Value(f"{weight:.2f} ({percent(accuracy)})", strong=weight == best, heat=weight)
+
+    best_L = [max(column) for column in zip(*selection.weight_ML, strict=True)]
+    rows = tuple(
+        (Value(teacher), *map(value, accuracy_L, weight_L, best_L))
+        for teacher, accuracy_L, weight_L in zip(selection.teachers, selection.accuracy_ML, selection.weight_ML, strict=True)
+    )
+    stages = [f"stage{stage} {height}×{width}" for stage, (height, width) in enumerate(selection.sizes)]
+    return Table(
+        f"Selected by probes: {', '.join(selection.students)} with {', '.join(selection.methods)}",
+        (Column("teacher", left=True), *map(Column, stages)),
+        (rows,),
+        about=(
+            "The weight of each teacher at the student's stages and, in brackets, the accuracy in % of the probe behind it.",
+        ),
+        strong="the teacher that leads a stage",
+    )
+
+
+def of_jobs(jobs: Iterable[tuple[Job, Standing]]) -> Table:
+    """Every job with its key."""
+    groups: dict[str, list[Row]] = {}
+    for job, found in jobs:
+        row = (
+            Value(job.kind),
+            Value(job.title),
+            Value(job.short),
+            Value(found.status, tone="" if found.entry else "bad"),
+            Value(found.reason),
+            Value(duration(found.entry.manifest["seconds"] if found.entry else None)),
+        )
+        groups.setdefault(job.kind, []).append(row)
+    names = ("kind", "job", "key", "status", "reason")
+    columns = (*(Column(name, left=True) for name in names), Column("time"))
+    return Table("Jobs", columns, tuple(map(tuple, groups.values())))
+
+
+def _compared(cell: Cell) -> tuple[Value, Value]:
+    if cell.difference is None:
+        return Value("control" if cell.control else NOTHING), Value(NOTHING)
+    told = points(cell.difference.mean)
+    if cell.difference.interval:
+        told += f" {percent_interval(cell.difference.interval)}"
+    apart = cell.verdict in ("better", "worse")
+    return Value(told, strong=apart, tone=cell.verdict if apart else ""), Value(probability(cell.p))
+
+
+def _absences(cell: Cell) -> list[str]:
+    """A note for every status and reason that keeps seeds out of the means."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for absent in cell.absent:
+        seeds.setdefault((absent.status, absent.reason), []).append(absent.seed)
+    return [
+        f"seed{'s' if len(those) > 1 else ''} {', '.join(map(str, those))} {status}: {reason}"
+        for (status, reason), those in seeds.items()
+    ]
+
+
+def _letters(cells: Iterable[Cell]) -> dict[tuple[str, ...], str]:
+    """A name for every set of several teachers: A, B, …, Z, A1, B1, …"""
+    sets = dict.fromkeys(cell.teachers for cell in cells if len(cell.teachers) > 1)
+    return {names: chr(ord("A") + index % 26) + str(index // 26) * (index >= 26) for index, names in enumerate(sets)}
+
+
+def _teachers(names: tuple[str, ...], letters: dict[tuple[str, ...], str]) -> str:
+    if len(names) > 1:
+        return f"{letters[names]} ({len(names)})"
+    return names[0] if names else NOTHING

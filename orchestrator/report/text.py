@@ -1,0 +1,55 @@
+"""Numbers as people read them. Accuracies come in as fractions and are written in percent."""
+
+from __future__ import annotations
+
+from orchestrator.report.statistics import Sample
+
+NOTHING = "–"
+
+
+def percent(fraction: float | None) -> str:
+    """97.36"""
+    return NOTHING if fraction is None else f"{100 * fraction:.2f}"
+
+
+def spread(sample: Sample | None) -> str:
+    """97.36 ± 0.42: mean and standard deviation; of one value the value alone."""
+    if sample is None:
+        return NOTHING
+    return percent(sample.mean) if sample.std is None else f"{percent(sample.mean)} ± {percent(sample.std)}"
+
+
+def points(difference: float) -> str:
+    """+1.20 or −0.30: a difference of accuracies in percentage points."""
+    told = f"{100 * difference:+.2f}"
+    return "0.00" if float(told) == 0 else told.replace("-", "−")
+
+
+def percent_interval(interval: tuple[float, float]) -> str:
+    """[+0.30, +2.10]"""
+    low, high = interval
+    return f"[{points(low)}, {points(high)}]"
+
+
+def probability(p: float | None) -> str:
+    """0.034, or <0.001"""
+    if p is None:
+        return NOTHING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def duration(seconds: float | None) -> str:
+    """8.2 s, 3.4 min or 2.1 h"""
+    if seconds is None:
+        return NOTHING
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def count(number: int | None) -> str:
+    """278,324 is 0.28 M; below a hundred thousand the number itself."""
+    if number is None:
+        return NOTHING
+    return f"{number / 1e6:.2f} M" if number >= 100_000 else f"{number:,}"
