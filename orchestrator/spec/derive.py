@@ -190,5 +190,5 @@ def _make(cls: type[Knobs], values: dict[str, Any]) -> Knobs:
     try:
         return cls(**values)
     except ValueError as error:
-        named = re.match(r"`(\w+)`", str(error))
-        raise Misfit(str(error), at=(named[1],) if named else ()) from None
+        named = re.findall(r"`(\w+)`", str(error))[:2]  # the knob, or the knobs of a base and which of them
+        raise Misfit(str(error), at=tuple(named)) from None

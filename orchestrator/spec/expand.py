@@ -100,23 +100,34 @@ def cell_names(cells: Sequence[Cell], teachers: tuple[str, ...]) -> list[tuple[s
     return found
 
 
-def varying(configs: Sequence[Knobs]) -> list[str]:
-    """Names of the knobs that are not the same in all of them."""
-    values: dict[str, set[str]] = {}
+Knob = tuple[type[Knobs], str]  # its owner, and its dotted name: a wrapper's config holds its base's
+
+
+def values(config: Knobs, prefix: str = "") -> Iterator[tuple[Knob, str]]:
+    """The canonical text of every knob, also of configs within."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Knobs):
+            yield from values(value, f"{prefix}{field.name}.")
+        else:
+            yield (type(config), prefix + field.name), canonical.text(value)
+
+
+def varying(configs: Iterable[Knobs]) -> set[Knob]:
+    """The knobs that are not the same in all of the configs that have them."""
+    seen: dict[Knob, set[str]] = {}
     for config in configs:
-        for field in fields(config):
-            values.setdefault(field.name, set()).add(canonical.text(getattr(config, field.name)))
-    return [name for name, seen in values.items() if len(seen) > 1]
+        for knob, value in values(config):
+            seen.setdefault(knob, set()).add(value)
+    return {knob for knob, texts in seen.items() if len(texts) > 1}
 
 
 def _base(variant: Variant) -> str:
     return variant.label or variant.name
 
 
-def _settings(config: Knobs, names: Iterable[str]) -> str:
-    own = {field.name for field in fields(config)}
-    values = {name: canonical.text(getattr(config, name)) for name in names if name in own}
-    return ", ".join(f"{name}={value.strip(chr(34))}" for name, value in values.items())
+def _settings(config: Knobs, named: set[Knob]) -> str:
+    return ", ".join(f"{knob[1]}={value.strip(chr(34))}" for knob, value in values(config) if knob in named)
 
 
 def clashes(cells: Sequence[Cell], names: Sequence[tuple[str, str]], document: Document) -> list[Problem]:

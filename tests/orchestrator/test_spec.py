@@ -125,6 +125,15 @@ def test_labels_name_what_differs_between_entries_too(tmp_path: Path) -> None:
     ]
 
 
+def test_labels_of_a_wrapper_name_the_knobs_of_its_base(tmp_path: Path) -> None:
+    spec = students("[logit_std: {base: [kd, dist]}, logit_std: {base: dist, knobs: {beta: 3}}]", tmp_path)
+    assert [student.method.label for student in spec.students] == [
+        "logit_std(base=kd)",
+        "logit_std(base=dist, knobs.beta=2)",
+        "logit_std(base=dist, knobs.beta=3)",
+    ]
+
+
 def test_groups_may_share_a_cell_with_other_seeds(tmp_path: Path) -> None:
     text = "name: x\ndata: {name: digits}\nstudents:\n"
     text += "- {models: resnet8, methods: none}\n- {models: resnet8, methods: none, seeds: [1, 2]}\n"

@@ -141,6 +141,10 @@ WRONG: Wrong = {
         STUDENTS + "    - gpac:\n        levels: [[1, 2, 3], [1, 2]]\n",
         [":8: students.methods[0].gpac.levels: `levels` must hold one more value than `boundaries` (2), but got 2"],
     ),
+    "knobs of a base": (
+        STUDENTS + "    - logit_std:\n        base: kd\n        knobs:\n          alpha: 1\n          tau: 3\n",
+        [":11: students.methods[0].logit_std.knobs.tau: `knobs` of kd: no knob named `tau`"],
+    ),
     "empty axis": (STUDENTS + "    - kd: {temperature: []}\n", [":7: students.methods[0].kd.temperature: must not be empty"]),
     "axis with a value twice": (
         STUDENTS + "    - kd: {temperature: [2, 3, 2.0]}\n",
