@@ -22,7 +22,7 @@ from pydantic_core import CoreSchema, core_schema
 from kd_core.knobs import Knobs
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
-from orchestrator.spec.derive import OneOrMany, Section, grid, section
+from orchestrator.spec.derive import MAX_GRID, OneOrMany, Section, grid, section
 from orchestrator.spec.names import ALL, EACH, Context, Label, TeacherName
 from orchestrator.spec.problems import Misfit, shown, suggestion
 
@@ -93,6 +93,8 @@ def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]
             raise Misfit(f"{name} listens to no teachers", at=("teachers",))
         for teachers in listened(found.teachers, context.teachers or ()) if needs else [()]:
             chosen.append(Variant(name, config, teachers, found.label))
+        if len(chosen) > MAX_GRID:
+            raise Misfit(f"its knobs and teachers multiply out to more than {MAX_GRID:,} variants")
     return tuple(chosen)
 
 

@@ -18,6 +18,8 @@ from orchestrator.spec.names import Context, ModelName, Name, Seed, Text
 from orchestrator.spec.problems import Misfit
 from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking
 
+MAX_TEACHERS = 1_000
+
 
 class TeacherGroup(Section):
     models: Annotated[tuple[ModelName, ...], OneOrMany()] = Field(description="see `kd list models`")
@@ -50,6 +52,9 @@ def check_split(found: tuple[DataConfig, Places], info: ValidationInfo) -> tuple
 
 def named_teachers(groups: tuple[TeacherGroup, ...], info: ValidationInfo) -> tuple[TeacherSpec, ...]:
     """Every teacher of every group."""
+    count = sum(len(group.models) * len(group.seeds) for group in groups)
+    if count > MAX_TEACHERS:
+        raise Misfit(f"are {count:,} teachers; at most {MAX_TEACHERS:,} can be run")
     teachers: dict[str, TeacherSpec] = {}
     origins: dict[str, int] = {}
     for index, group in enumerate(groups):

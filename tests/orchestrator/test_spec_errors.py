@@ -72,6 +72,10 @@ WRONG: Wrong = {
         TOP + "teachers: {models: resnet20, label: a/b}\n",
         [":3: teachers.label: must be a safe file name"],
     ),
+    "too many teachers": (
+        TOP + f"teachers: {{models: resnet20, seeds: {list(range(1001))}}}\n",
+        [":3: teachers: are 1,001 teachers; at most 1,000 can be run"],
+    ),
     # recipes
     "words for numbers": (
         TOP + "teachers:\n  models: resnet20\n  recipe:\n    epochs: ten\n    lr: fast\n    nesterov: yes\n",
@@ -197,6 +201,12 @@ WRONG: Wrong = {
     "too large an entry": (
         STUDENTS + f"    - kd: {{ce: {list(range(101))}, alpha: {list(range(100))}}}\n",
         [":7: students.methods[0].kd: its lists multiply out to 10,100 variants"],
+    ),
+    "too many teachers for an entry": (
+        TOP
+        + f"teachers: {{models: resnet20, seeds: {list(range(101))}}}\n"
+        + f"students: {{models: resnet8, methods: [kd: {{teachers: each, ce: {list(range(100))}}}]}}\n",
+        [":4: students.methods[0].kd: its knobs and teachers multiply out to more than 10,000 variants"],
     ),
     # the rest
     "resources": (
