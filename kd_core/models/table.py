@@ -100,7 +100,7 @@ def check_name(name: str) -> str | None:
 def _unknown(name: str, known: Any) -> str:
     by_case = {other.casefold(): other for other in known}
     near = [by_case[folded] for folded in difflib.get_close_matches(name.casefold(), by_case, n=3)]
-    return f"there is no model `{name}`" + (f"; did you mean {' or '.join(near)}?" if near else "")
+    return f"there is no model `{name}`" + (f"; did you mean {', '.join(near)}?" if near else "")
 
 
 def model_info(name: str) -> ModelInfo:

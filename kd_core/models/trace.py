@@ -1,6 +1,6 @@
 """The stages of a network that was not written in stages, found in the graph of its forward pass.
 
-A stage is a module whose output is a feature map
+A stage is a module, called once, whose output is a feature map
 
 - through which everything flows: no path from the input to the output passes it by, so it is no inside of a residual branch,
 - at the outermost module boundary of its resolution: ``features.3`` rather than ``features.4.conv.0``, whose expanded
@@ -14,6 +14,7 @@ Maps of a single position, and what adaptive pooling makes, are not feature maps
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -49,11 +50,15 @@ def find_stages(body: nn.Module) -> tuple[Stage, ...]:
     FakeTensorProp(fx.GraphModule(body, graph), mode).propagate(torch.zeros(1, 3, SIDE, SIDE))
     body.train(training)
 
-    last_in = {path: node for node in graph.nodes for path in node.meta.get("nn_module_stack", ())}
+    # of every node the calls that it is made in, outermost first, each with the path (and type) of the module called
+    inside = {node: node.meta.get("nn_module_stack", {}) for node in graph.nodes}
+    last_in = {call: node for node, calls in inside.items() for call in calls}
+    times = Counter({call: path for calls in inside.values() for call, (path, _) in calls.items()}.values())
+
     found: dict[int, Stage] = {}  # by resolution
     for node in _bottlenecks(graph):
         layout, side = _layout(node.meta.get("val"))
-        path = next((path for path in node.meta.get("nn_module_stack", ()) if last_in[path] is node), None)
+        path = next((call for call in inside[node] if times[call] == 1 and last_in[call] is node), None)
         if path is None or side < 2 or isinstance(body.get_submodule(path), nn.AdaptiveAvgPool2d):
             continue
         resolution = round(math.log2(SIDE / side))
