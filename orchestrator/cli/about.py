@@ -1,0 +1,102 @@
+"""Commands about the program itself: list, schema, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import existing, loaded
+
+tables = typer.Typer(help="List what an experiment may name.", no_args_is_help=True, rich_markup_mode=None)
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Tell more of this one.", show_default=False)]
+
+
+@tables.command()
+def models() -> None:
+    """List the networks.
+
+    \b
+    Examples:
+      kd list models
+      kd list models | grep resnet
+    """
+    from orchestrator.cli.catalogue import models as view
+    from orchestrator.cli.console import show
+
+    show(*view())
+
+
+@tables.command()
+def methods(name: Name = None) -> None:
+    """List the distillation methods.
+
+    Of one method, its formula and its knobs with default, bounds and search space.
+
+    \b
+    Examples:
+      kd list methods
+      kd list methods gpac
+    """
+    from orchestrator.cli.catalogue import method, methods
+    from orchestrator.cli.console import show
+
+    show(*(method(name) if name else methods()))
+
+
+@tables.command()
+def datasets() -> None:
+    """List the data sets.
+
+    \b
+    Example:
+      kd list datasets
+    """
+    from orchestrator.cli.catalogue import datasets as view
+    from orchestrator.cli.console import show
+
+    show(*view())
+
+
+def schema() -> None:
+    """Print the JSON Schema of the YAML.
+
+    Editors complete and check an experiment with it.
+
+    \b
+    Example:
+      kd schema > .vscode/kd.schema.json
+    """
+    from json import dumps
+
+    from orchestrator.spec.schema import schema as made
+
+    typer.echo(dumps(made(), indent=2, ensure_ascii=False))
+
+
+def doctor(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="Check the store and the tracking of this experiment.", show_default=False),
+    ] = None,
+    store: Annotated[str | None, typer.Option("--store", metavar="DIR", help="Check this store.")] = None,
+) -> None:
+    """Check what a run needs.
+
+    Versions, devices, the store, Ray, MLflow: each line is ok, or says what to do. Exits with 1 where one is not.
+
+    \b
+    Examples:
+      kd doctor
+      kd doctor experiments/digits.yaml
+    """
+    from orchestrator.cli.console import show
+    from orchestrator.cli.doctor_view import line
+    from orchestrator.doctor import bare, checks
+
+    sound = True
+    for check in checks(loaded(existing(file), None, store) if file else bare(store or "kd-store")):
+        show(line(check))
+        sound &= check.ok
+    raise typer.Exit(0 if sound else 1)

@@ -1,0 +1,76 @@
+"""The command `kd`: its commands, and how mistakes and failures end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from orchestrator.cli import about, look, plan, run
+
+TRACEBACK = "KD_TRACEBACK"
+OURS = ("kd_core", "orchestrator")
+
+app = typer.Typer(
+    name="kd",
+    help="Multi-teacher knowledge distillation: one YAML file in, a table that stands up to review out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+for command in (run.run, plan.plan, look.status, look.probes, look.report, look.ui, look.track):
+    app.command()(command)
+app.add_typer(about.tables, name="list")
+app.command()(about.schema)
+app.command()(about.doctor)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"kd {version('kd-orchestrator')}")
+        except PackageNotFoundError:
+            typer.echo("kd, from a checkout that is not installed")
+        raise typer.Exit
+
+
+@app.callback(epilog="Begin with:  kd run experiments/digits.yaml")
+def _all(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="The version.")) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `kd`; the exit code. 0: done; 1: something failed or was stopped; 2: a mistake of the user, told without a trace."""
+    try:
+        code = _end(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # kd plan FILE | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _end(arguments: Sequence[str] | None) -> int:
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="kd")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        asked = bool(os.environ.get(TRACEBACK))
+        if asked:
+            traceback.print_exc()
+        if type(error).__module__.partition(".")[0] in OURS:  # an error of our own says all there is to say
+            print(error, file=sys.stderr)
+            return 2 if isinstance(error, ValueError) else 1
+        print(f"kd: {type(error).__name__}: {error}" + ("" if asked else f" ({TRACEBACK}=1 shows where)"), file=sys.stderr)
+        return 1
+    return 0

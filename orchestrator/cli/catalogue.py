@@ -1,0 +1,92 @@
+"""What can be named in an experiment, in tables. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from kd_core.data.table import DATASETS
+from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform
+from kd_core.methods.method import Method
+from kd_core.methods.table import METHODS
+from kd_core.models.table import MODELS
+from orchestrator import canonical
+from orchestrator.cli.console import table
+from orchestrator.cli.plan_view import knob
+from orchestrator.report.text import count
+from orchestrator.spec.problems import suggestion
+
+
+def models() -> Iterator[RenderableType]:
+    made = table("model", "parameters", "smallest input", "", right=["parameters", "smallest input"], whole=["model"])
+    for name, info in MODELS.items():
+        made.add_row(name, count(info.parameters), f"{info.smallest}×{info.smallest}", info.about)
+    yield made
+    yield Text("\nParameters at 3 channels and 100 classes. Also torchvision:NAME, and timm:NAME where timm is installed.")
+
+
+def datasets() -> Iterator[RenderableType]:
+    made = table(
+        "data set", "classes", "image", "training images", "", right=["classes", "training images"], whole=["data set"]
+    )
+    for name, info in DATASETS.items():
+        made.add_row(name, str(info.classes), f"{info.channels}×{info.size}×{info.size}", f"{info.train:,}", info.about)
+    yield made
+
+
+def methods() -> Iterator[RenderableType]:
+    made = table("method", "teachers say", "", whole=["method"])
+    for name, kind in METHODS.items():
+        needs = ", ".join(sorted(need.value for need in kind.needs(kind.Config())))
+        made.add_row(name, needs or "–", prose(kind).partition("\n\n")[0].replace("\n", " "))
+    yield made
+    yield Text("\nkd list methods NAME tells a method's formula and knobs.")
+
+
+def method(name: str) -> Iterator[RenderableType]:
+    """Citation and formula as its file has them, then its knobs.
+
+    Raises:
+        typer.BadParameter: for a name that is not in METHODS.
+    """
+    if name not in METHODS:
+        raise typer.BadParameter(f"no method {name!r}{suggestion(name, METHODS)}")
+    kind = METHODS[name]
+    yield Text(prose(kind))
+    yield Text()
+    yield knobs_table(kind.Config) if dataclasses.fields(kind.Config) else Text("It has no knobs.")
+
+
+def prose(kind: type[Method]) -> str:
+    """The docstring of the file that a method is written in, its references as plain words."""
+    text = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
+    return re.sub(r":\w+:`[\w.]*?(\w+)`", r"`\1`", text).replace("``", "`")
+
+
+def knobs_table(config: type[Knobs]) -> RenderableType:
+    made = table("knob", "default", "allowed", "search", "", whole=["knob", "default"])
+    for field in dataclasses.fields(config):
+        bounds, search = field.metadata.get("bounds"), field.metadata.get("search")
+        made.add_row(
+            field.name,
+            knob(canonical.plain(field.default)),
+            str(bounds) if bounds else "",
+            searched(search) if search else "",
+            field.metadata.get("help", ""),
+        )
+    return made
+
+
+def searched(distribution: Distribution) -> str:
+    """loguniform 0.005 … 0.5"""
+    if isinstance(distribution, Choice):
+        return f"one of {', '.join(map(str, distribution.values))}"
+    name = "log" if isinstance(distribution, LogUniform) else "integer" if isinstance(distribution, IntUniform) else "uniform"
+    return f"{name} {distribution.low:g} … {distribution.high:g}"

@@ -1,0 +1,142 @@
+"""Commands that look at what is there: status, probes, report, ui, track."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import File, Set, StoreOption, loaded, planned
+
+
+class Format(enum.StrEnum):
+    MD = "md"
+    CSV = "csv"
+    TEX = "tex"
+    HTML = "html"
+
+
+def status(file: File, store: StoreOption = None, sets: Set = None) -> None:
+    """Show what is done, running and failed.
+
+    It is read from the store alone, on any machine that sees the store.
+
+    \b
+    Examples:
+      kd status experiments/digits.yaml
+      watch -n 5 kd status experiments/digits.yaml
+    """
+    from orchestrator.cli.console import show
+    from orchestrator.cli.status_view import view
+    from orchestrator.status import driver_since, statuses
+
+    _, plan, place = planned(file, sets, store)
+    show(*view(plan, statuses(plan, place), driver_since(plan, place)))
+
+
+def probes(
+    file: File,
+    store: StoreOption = None,
+    sets: Set = None,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a heat map of them.")] = None,
+    arrow: Annotated[Path | None, typer.Option(metavar="OUT.arrow", help="Write all that was measured, as Arrow.")] = None,
+) -> None:
+    """Show the probes of every teacher.
+
+    A linear classifier is fitted to every stage of a teacher; the table holds its accuracy on the validation split.
+
+    \b
+    Examples:
+      kd probes experiments/digits.yaml
+      kd probes experiments/digits.yaml --plot probes.png --arrow probes.arrow
+    """
+    from orchestrator.cli.console import show_report
+    from orchestrator.report.results import probes as table_of
+    from orchestrator.report.terminal import probe_table
+
+    _, plan, place = planned(file, sets, store)
+    table = table_of(plan, place)
+    if arrow:
+        from orchestrator.tables import write_table
+
+        write_table(table, arrow)
+    if plot:
+        from orchestrator.report.plots import heat_map
+
+        heat_map(table, plot)
+    show_report(probe_table, plan, place)
+
+
+def report(
+    file: File,
+    store: StoreOption = None,
+    sets: Set = None,
+    format: Annotated[Format, typer.Option("--format", "-f", help="csv has a row per student.")] = Format.MD,
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Write here, not to the terminal.")] = None,
+) -> None:
+    """Make the report.
+
+    From the store alone: mean ± standard deviation over seeds, paired tests, probes, and what is missing.
+
+    \b
+    Examples:
+      kd report experiments/digits.yaml
+      kd report experiments/digits.yaml --format html -o digits.html
+      kd report experiments/digits.yaml --format csv | column -s, -t
+    """
+    from orchestrator.report.render import render, write
+
+    _, plan, place = planned(file, sets, store)
+    if out:
+        write(plan, place, format.value, out)
+        typer.echo(f"wrote {out}", err=True)
+    else:
+        typer.echo(render(plan, place, format.value), nl=False)
+
+
+def ui(
+    file: File,
+    store: StoreOption = None,
+    sets: Set = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")] = 5000,
+) -> None:
+    """Browse the runs in MLflow's own UI.
+
+    It listens on this machine alone; Ctrl-C ends it.
+
+    \b
+    Examples:
+      kd ui experiments/digits.yaml
+      kd ui experiments/digits.yaml --port 5050
+    """
+    from orchestrator.cli.serve import serve
+    from orchestrator.tracking.ui import ui as interface
+
+    raise typer.Exit(serve(interface(loaded(file, sets, store), port), port))
+
+
+def track(
+    file: File,
+    store: StoreOption = None,
+    sets: Set = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Delete the experiment's runs and write all of them.")] = False,
+) -> None:
+    """Write to MLflow what it has missed.
+
+    MLflow mirrors the store: one run for each job, whatever was killed and repeated.
+
+    \b
+    Examples:
+      kd track experiments/digits.yaml
+      kd track experiments/digits.yaml --set tracking.uri=http://127.0.0.1:5000
+      kd track experiments/digits.yaml --rebuild
+    """
+    from orchestrator.snapshot import State
+    from orchestrator.status import statuses
+    from orchestrator.tracking.projection import project
+
+    spec, plan, place = planned(file, sets, store)
+    running = [key for key, found in statuses(plan, place).items() if found.state == State.RUNNING]
+    typer.echo(project(spec, plan, place, running=running, rebuild=rebuild))

@@ -1,0 +1,71 @@
+"""What the commands have in common: the experiment's file, its store and changes to it."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Plan
+    from orchestrator.spec.spec import Spec
+    from orchestrator.store import Store
+
+
+def existing(file: Path) -> Path:
+    """The file, where it is one.
+
+    Raises:
+        typer.BadParameter: naming files near by that may have been meant.
+    """
+    if file.is_file():
+        return file
+    folders = dict.fromkeys((file.parent, Path("experiments"), Path()))
+    known = [str(path) for folder in folders for path in (*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*.yml")))]
+    by_name = {Path(path).stem: path for path in reversed(known)}
+    near = [by_name[name] for name in difflib.get_close_matches(file.stem, by_name, n=3, cutoff=0.5)]
+    what = "is a directory" if file.is_dir() else "does not exist"
+    if near:
+        raise typer.BadParameter(f"{file} {what}; did you mean {' or '.join(near)}?")
+    raise typer.BadParameter(f"{file} {what}" + (f"; there are {', '.join(known[:5])}" if known else ""))
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment's YAML.", callback=existing, show_default=False)]
+StoreOption = Annotated[str | None, typer.Option("--store", metavar="DIR", help="Use this store, not the file's.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the file, as in data.train_size=400. Repeatable."),
+]
+
+
+def loaded(file: Path, sets: Sequence[str] | None, store: str | None) -> Spec:
+    """The experiment.
+
+    Raises:
+        SpecError: with every mistake in it.
+    """
+    from orchestrator.spec.load import load
+
+    return load(file, sets or (), store)
+
+
+def planned(file: Path, sets: Sequence[str] | None, store: str | None) -> tuple[Spec, Plan, Store]:
+    """The experiment, its plan and its store."""
+    from orchestrator.plan import make
+    from orchestrator.store import Store
+
+    spec = loaded(file, sets, store)
+    return spec, make(spec), Store(spec.store)
+
+
+def command(name: str, file: Path, sets: Sequence[str] | None, store: str | None) -> str:
+    """A command line about the same experiment, to be typed as it is."""
+    words = ["kd", name, str(file)]
+    words += ["--store", store] if store else []
+    for change in sets or ():
+        words += ["--set", change]
+    return shlex.join(words)

@@ -1,0 +1,47 @@
+"""`kd plan`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import File, Set, StoreOption, planned
+
+
+def plan(
+    file: File,
+    store: StoreOption = None,
+    sets: Set = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what a run would do, and why.
+
+    Every setting, every job, what is done, what is missing and why, and how long it will take. A job's key is the
+    SHA-256 of all that decides its result; its first 16 digits are shown. Nothing is run or written.
+
+    \b
+    Examples:
+      kd plan experiments/digits.yaml
+      kd plan experiments/digits.yaml --set students.recipe.lr=0.1
+      kd plan experiments/digits.yaml --json | jq '.jobs[] | select(.state == "missing") | .title'
+    """
+    from orchestrator.cli.console import show
+    from orchestrator.cli.plan_view import as_json, view
+    from orchestrator.estimate import Estimator
+    from orchestrator.schedule import this_machine
+    from orchestrator.snapshot import State
+    from orchestrator.status import statuses
+
+    spec, made, place = planned(file, sets, store)
+    found, machine = statuses(made, place), this_machine()
+    estimator = Estimator(spec.resources)
+    estimator.learn_all(place)
+    missing = [job for job in made if found[job.key].state not in (State.DONE, State.IDLE)]
+    estimate = estimator.estimate(made, missing, {key: status.progress for key, status in found.items()}, machine)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(as_json(spec, made, found, estimate, machine), indent=2, ensure_ascii=False))
+    else:
+        show(*view(spec, made, found, estimate, machine))

@@ -1,0 +1,171 @@
+"""How a plan is shown: settings with every default, jobs by stage, what it comes to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from kd_core.training.recipe import Recipe
+from orchestrator import canonical
+from orchestrator.cli.console import STYLES, clock, counted, table
+from orchestrator.estimate import Estimate
+from orchestrator.job import Job
+from orchestrator.plan import Plan
+from orchestrator.schedule import Machine
+from orchestrator.snapshot import State
+from orchestrator.spec.spec import Spec
+from orchestrator.stages.table import STAGES
+from orchestrator.status import Status
+
+WORDS = {State.WAITING: "missing", State.IDLE: "not needed"}
+PLURALS = {"teacher": "Teachers", "probe": "Probes", "bank": "Knowledge banks", "student": "Students"}
+
+
+def word(state: State) -> str:
+    """The state as a plan says it: what waits in a run is missing here."""
+    return WORDS.get(state, state.value)
+
+
+def as_json(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> dict[str, Any]:
+    """The plan for programs; durations in seconds, null where nothing was measured."""
+    jobs = [
+        {
+            "key": job.key,
+            "kind": job.kind,
+            "title": job.title,
+            "state": word(found[job.key].state),
+            "reason": found[job.key].reason,
+            "seconds_left": estimate.seconds.get(job.key),
+            "labels": job.labels,
+            "config": job.config,
+            "parents": job.parents,
+        }
+        for job in plan
+    ]
+    return {
+        "name": plan.name,
+        "settings": canonical.plain(spec),
+        "jobs": jobs,
+        "counts": Counter(word(found[job.key].state) for job in plan),
+        "estimate": {"seconds": estimate.total, "unknown_jobs": estimate.unknown, "cpus": machine.cpus, "gpus": machine.gpus},
+    }
+
+
+def view(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> Iterator[RenderableType]:
+    """The plan for people."""
+    yield Text(f"{spec.name}: settings, with every default", style="bold")
+    yield settings(spec)
+    for kind in STAGES:
+        if jobs := plan.of(kind):
+            yield Text()
+            yield Text(f"{PLURALS.get(kind, kind)}: {counts(jobs, found)}", style="bold")
+            yield jobs_table(jobs, found, estimate)
+    yield Text()
+    yield Text(f"{counted(len(plan), 'job')}: {counts(list(plan), found)}")
+    yield Text(time_left(plan, found, estimate, machine))
+
+
+def counts(jobs: list[Job], found: Mapping[str, Status]) -> str:
+    """3 done, 1 missing"""
+    number = Counter(found[job.key].state for job in jobs)
+    return ", ".join(f"{number[state]} {word(state)}" for state in State if number[state])
+
+
+def jobs_table(jobs: list[Job], found: Mapping[str, Status], estimate: Estimate) -> Table:
+    """A row for each job."""
+    made = table("key", "state", "job", "left", "why", right=["left"], whole=["key", "state"])
+    for job in jobs:
+        status, seconds = found[job.key], estimate.seconds.get(job.key)
+        left = "" if seconds is None else clock(seconds)
+        made.add_row(job.short, Text(word(status.state), style=STYLES[status.state]), job.title, left, _why(job, status))
+    made.columns = [column for column in made.columns if any(map(str, column.cells))]
+    return made
+
+
+def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> str:
+    """What an estimate says, or why it says nothing."""
+    missing = sum(found[job.key].state not in (State.DONE, State.IDLE) for job in plan)
+    if not missing:
+        return "Nothing is left to do."
+    if not estimate.seconds:
+        return "No estimate of the time yet: nothing like these jobs has been measured in this store."
+    least = f", and {counted(estimate.unknown, 'job')} of which nothing like it has been measured" if estimate.unknown else ""
+    return f"Estimated time on {machine}: {clock(estimate.total)}{least}."
+
+
+def settings(spec: Spec) -> Table:
+    """Every setting in force."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True, style="cyan")
+    made.add_column(overflow="fold")
+    made.add_row("file", spec.file)
+    made.add_row("store", spec.store)
+    made.add_row("data", f"{knobs(spec.data)}, root {spec.data_root}, download {knob(spec.download)}")
+    for name, text in (*_teachers(spec), *_students(spec)):
+        made.add_row(name, text)
+    for name in ("bank", "resources", "tracking"):
+        made.add_row(name, knobs(getattr(spec, name)))
+    return made
+
+
+def knobs(config: Any) -> str:
+    """``lr 0.05, epochs 20``; inner sections in brackets. Milestones are written out where they follow from the epochs."""
+    values = canonical.plain(config)
+    if isinstance(config, Recipe) and config.schedule == "multistep":
+        values["milestones"] = canonical.plain(config.steps)
+    return ", ".join(f"{name} {knob(value)}" for name, value in values.items())
+
+
+def knob(value: Any) -> str:
+    """A value as YAML has it."""
+    match value:
+        case dict():
+            return f"({', '.join(f'{name} {knob(inner)}' for name, inner in value.items())})"
+        case list():
+            return f"[{', '.join(map(knob, value))}]"
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case float():
+            return f"{value:.6g}"
+    return str(value)
+
+
+def _teachers(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Names, and the recipe that they share; then the probes."""
+    by_recipe: dict[str, list[str]] = {}
+    for teacher in spec.teachers:
+        by_recipe.setdefault(knobs(teacher.recipe), []).append(teacher.name)
+    for recipe, names in by_recipe.items():
+        yield "teachers", ", ".join(names)
+        yield "  recipe", recipe
+    yield "probes", knobs(spec.probes) if spec.probes else "off"
+
+
+def _students(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Models, their recipe, and the methods with their knobs, seeds and teachers; models that have all of it in common once."""
+    seeds: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for student in spec.students:
+        told = f"{student.method.label}: {knobs(student.method.config)}".removesuffix(": ")
+        if student.teachers:
+            all_of_them = student.teachers == tuple(teacher.name for teacher in spec.teachers)
+            told += f"; {'all teachers' if all_of_them else 'teachers ' + ', '.join(student.teachers)}"
+        seeds.setdefault((student.model, knobs(student.recipe)), {}).setdefault(told, []).append(str(student.seed))
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (model, recipe), methods in seeds.items():
+        lines = tuple(f"{told}; {'seed' if len(some) == 1 else 'seeds'} {', '.join(some)}" for told, some in methods.items())
+        groups.setdefault((recipe, lines), []).append(model)
+    for (recipe, lines), models in groups.items():
+        yield "students", ", ".join(models)
+        yield "  recipe", recipe
+        yield from (("  method", line) for line in lines)
+
+
+def _why(job: Job, status: Status) -> str:
+    if status.state == State.RUNNING and job.epochs:
+        return f"epoch {status.progress.get('epoch', 0)} of {job.epochs}"
+    return status.reason

@@ -1,0 +1,56 @@
+"""`kd run`."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import File, Set, StoreOption, command, loaded
+
+
+class ExecutorName(enum.StrEnum):
+    RAY = "ray"
+    INLINE = "inline"
+
+
+def run(
+    file: File,
+    store: StoreOption = None,
+    executor: Annotated[ExecutorName, typer.Option(help="ray: in parallel; inline: in this process, one by one.")] = (
+        ExecutorName.RAY
+    ),
+    address: Annotated[str | None, typer.Option(metavar="ADDR", help="Join this Ray cluster; else a private one.")] = None,
+    sets: Set = None,
+) -> None:
+    """Do what is missing.
+
+    What is half done goes on from its last epoch, what is done is left alone: kill a run anywhere and give the same command
+    again. Exits with 0 when all is done, with 1
+    when a job failed or the run was stopped, with 2 when the file or the machine cannot be used as asked.
+
+    \b
+    Examples:
+      kd run experiments/digits.yaml
+      kd run experiments/digits.yaml --set data.train_size=400 --set students.seeds=[0,1]
+      kd run experiments/digits.yaml --store /shared/store --address 10.0.0.1:6379
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.console import console, show, show_report
+    from orchestrator.cli.outcome_view import view
+    from orchestrator.cli.run_view import RunView
+    from orchestrator.report.terminal import terminal
+
+    spec = loaded(file, sets, store)
+    try:
+        with RunView(spec) as live:
+            outcome = pipeline.run(spec, executor=executor.value, address=address, watch=live)
+    except KeyboardInterrupt:
+        console(stderr=True).print(f"Stopped. It goes on from here with:  {command('run', file, sets, store)}", soft_wrap=True)
+        raise typer.Exit(1) from None
+    show_report(terminal, outcome.plan, outcome.store)
+    show("", *view(outcome, live.elapsed))
+    browse = [f"Browse the curves:  {command('ui', file, sets, store)}"] if spec.tracking.enabled else []
+    show("", *browse, f"Write a report:     {command('report', file, sets, store)} --format html -o {spec.name}.html")
+    raise typer.Exit(1 if outcome.failed or outcome.blocked else 0)

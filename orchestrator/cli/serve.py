@@ -1,0 +1,37 @@
+"""Run MLflow's interface until the user ends it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.ui import Interface
+
+
+def serve(interface: Interface, port: int) -> int:
+    """The exit code of the server; Ctrl-C ends it well. A server that is there already is only named.
+
+    Raises:
+        typer.BadParameter: where the port is taken.
+    """
+    if not interface.command:
+        typer.echo(f"MLflow is at {interface.url}")
+        return 0
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise typer.BadParameter(f"port {port} of 127.0.0.1: {error.strerror}; try --port {port + 1}") from None
+    typer.echo(f"MLflow starts at {interface.url}; Ctrl-C ends it")
+    process = subprocess.Popen(interface.command, env=os.environ | interface.environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # the terminal has told the server too
+        process.wait()
+        return 0

@@ -1,0 +1,163 @@
+"""Checks of what a run needs. Each is ok, or says what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_core.data.table import DataConfig
+from orchestrator.spec.spec import Spec
+from orchestrator.store import Store, StoreError
+
+PROJECT = "kd-orchestrator"
+LEAST_FREE = 2**30  # bytes; a store of small networks takes as much
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found, and where it is not ``ok`` what to do."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def checks(spec: Spec) -> Iterator[Check]:
+    """All checks of what this experiment needs, the quick ones first; each is made when it is asked for."""
+    made: dict[str, Callable[[], Check]] = {
+        "versions": versions,
+        "devices": devices,
+        "torchvision": torchvision,
+        "store": lambda: writable(Store(spec.store)),
+        "ray": ray,
+        "mlflow": lambda: mlflow(spec),
+    }
+    for name, check in made.items():
+        try:
+            yield check()
+        except Exception as error:
+            yield Check(name, False, f"{type(error).__name__}: {error}", "install the project again: make setup")
+
+
+def bare(store: str) -> Spec:
+    """An experiment of nothing but defaults."""
+    data = DataConfig("digits").resolved()
+    return Spec("kd", "", store, data, data_root="data", download=False, teachers=(), probes=None, students=())
+
+
+def versions() -> Check:
+    """Python and the packages that the project requires."""
+    from packaging.requirements import Requirement
+
+    wrong, right = [], [f"python {platform.python_version()}"]
+    for text in requirements():
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append((f"{requirement.name} is missing", text))
+            continue
+        if requirement.specifier.contains(found, prereleases=True):
+            right.append(f"{requirement.name} {found}")
+        else:
+            wrong.append((f"{requirement.name} is {found}, not {requirement.specifier}", text))
+    if wrong:
+        needed = " ".join(f"'{text}'" for _, text in wrong)
+        return Check("versions", False, ", ".join(problem for problem, _ in wrong), f"pip install {needed}")
+    return Check("versions", True, ", ".join(right))
+
+
+def requirements() -> list[str]:
+    """The project's requirements: of the installed package, or of the checkout that this is."""
+    try:
+        return importlib.metadata.requires(PROJECT) or []
+    except importlib.metadata.PackageNotFoundError:
+        checkout = Path(__file__).parents[1] / "pyproject.toml"
+        return tomllib.loads(checkout.read_text())["project"]["dependencies"]
+
+
+def devices() -> Check:
+    """Processors, and the GPUs that torch can use."""
+    import torch
+
+    cores = f"{len(os.sched_getaffinity(0))} CPU cores"
+    if torch.cuda.is_available():
+        found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        named = ", ".join(f"{device.name} ({device.total_memory / 2**30:.0f} GiB)" for device in found)
+        return Check("devices", True, f"{cores}; {named}")
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        remedy = "install a CUDA build of torch that fits the driver: https://pytorch.org/get-started"
+        return Check("devices", False, f"{cores}; an NVIDIA device that torch {torch.__version__} cannot use", remedy)
+    return Check("devices", True, f"{cores}; no GPU, so networks train on the CPU")
+
+
+def torchvision() -> Check:
+    """Whether torchvision can be imported beside this torch."""
+    import kd_core.vision
+
+    return Check("torchvision", True, f"imports, with {len(kd_core.vision.models.list_models())} models")
+
+
+def writable(store: Store) -> Check:
+    """Whether the store can be written, and how much room it has. A store that is not there yet is not made."""
+    place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
+    remedy = "choose another place: `store:` in the file, or --store DIR"
+    try:
+        if place == store.root:
+            store.prepare()
+    except StoreError as error:
+        return Check("store", False, str(error), remedy)
+    if not os.access(place, os.W_OK) or not place.is_dir():
+        return Check("store", False, f"{store.root} cannot be made in {place}", remedy)
+    free = shutil.disk_usage(place).free
+    state = "can be written" if place == store.root else "will be made"
+    found = f"{store.root} {state}, {free / 2**30:.1f} GiB free"
+    return Check("store", free >= LEAST_FREE, found, "" if free >= LEAST_FREE else f"make room; {remedy}")
+
+
+def ray() -> Check:
+    """Whether a private cluster starts and one of its workers answers."""
+    from orchestrator.executors.cluster import connect
+
+    began = time.monotonic()
+    connect(None)
+    import ray as cluster
+
+    try:
+        cluster.get(cluster.remote(_in_worker).remote(), timeout=60)
+    finally:
+        cluster.shutdown()
+    return Check(
+        "ray", True, f"a cluster started, and a worker that has the project answered in {time.monotonic() - began:.1f} s"
+    )
+
+
+def _in_worker() -> str:
+    """Found by name in the worker, which so shows that it has the project."""
+    return platform.python_version()
+
+
+def mlflow(spec: Spec) -> Check:
+    """Whether the tracking server or database can be used."""
+    from orchestrator.tracking.check import check
+    from orchestrator.tracking.failure import TrackingError
+
+    if not spec.tracking.enabled:
+        return Check("mlflow", True, "switched off by `tracking.enabled`")
+    try:
+        return Check("mlflow", True, check(spec))
+    except TrackingError as error:
+        remedy = (
+            "see that it is up and that `tracking.uri` names it; a database of an older MLflow needs `mlflow db upgrade URI`"
+        )
+        return Check("mlflow", False, str(error), remedy)
