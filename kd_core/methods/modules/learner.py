@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -30,11 +32,11 @@ class Learner(nn.Module):
         gradients = torch.autograd.grad(loss, [parameter for _, parameter in named])
         with torch.no_grad():
             steps = self.get_buffer("steps").add_(1)
-            rate = self.lr * (1 - BETAS[1] ** steps).sqrt() / (1 - BETAS[0] ** steps)
+            seen = [-torch.expm1(steps * math.log(beta)) for beta in BETAS]  # 1 − βⁿ
             for (name, parameter), gradient in zip(named, gradients, strict=True):
                 mean = self.get_buffer(_moment("mean", name)).lerp_(gradient, 1 - BETAS[0])
                 square = self.get_buffer(_moment("square", name)).lerp_(gradient.square(), 1 - BETAS[1])
-                parameter.sub_(rate * mean / (square.sqrt() + EPSILON))
+                parameter.sub_(self.lr * (mean / seen[0]) / ((square / seen[1]).sqrt() + EPSILON))
 
 
 def _moment(moment: str, name: str) -> str:

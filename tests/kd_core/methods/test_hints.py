@@ -1,0 +1,140 @@
+"""Methods with adapters of their own, by hand: the adapters are set to the identity.
+
+BN divides by √(variance + 1e-5), so these values hold to about 1e-5.
+"""
+
+import functools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from kd_core.knowledge import Knowledge, NetworkShape
+from kd_core.methods.modules.adapters import BatchNorm
+from kd_core.methods.modules.fusion import Fusion
+from kd_core.methods.modules.matching import StageMatching
+from kd_core.methods.reviewkd import hierarchical_distance
+from tests.kd_core.methods.hand import LN2, LN3, D, embedded, mapped, of
+from tests.kd_core.methods.toys import batch_of
+
+close = functools.partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
+
+
+def identity(module: nn.Module) -> None:
+    """Every linear map and convolution (its centre) the identity, in evaluation: BN changes nothing."""
+    module.eval()
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.eye_(layer.weight)
+        if isinstance(layer, nn.Conv2d):
+            nn.init.dirac_(layer.weight)
+
+
+def head(*rows: tuple[float, ...], bias: tuple[float, ...] = (0.0, 0.0)) -> nn.Linear:
+    linear = nn.Linear(2, 2).requires_grad_(False)
+    linear.weight.copy_(torch.tensor(rows))
+    linear.bias.copy_(torch.tensor(bias))
+    return linear
+
+
+def test_fitnet():
+    # In training BN makes (−1, 1) of channel 0, (1, 3), and of channel 1, (0, 10). Against teacher 0's (−1, 2) and (−1, 1) one
+    # of four numbers is off by 1: ¼; against teacher 1's (−1, 1), (1, 1) one is off by 2: 1. Mean 5/8.
+    method = of("fitnet", beta=8.0)
+    identity(method.own)
+    method.own.train()
+    teachers = (mapped([[[-1, 2]], [[-1, 1]]]), mapped([[[-1, 1]], [[1, 1]]]))
+    close(method.forward(mapped([[[1, 3]], [[0, 10]]]), teachers, batch_of(1), 0.0).terms["hint"], torch.tensor(5.0))
+
+
+def test_fitnet_has_no_such_stage():
+    with pytest.raises(ValueError, match=r"`stage` must be < 1, the number of the student's stages, but got 1"):
+        of("fitnet", stage=1)
+
+
+def test_batch_norm_of_one_value_is_that_of_evaluation():
+    norm = BatchNorm(2)
+    assert norm(torch.tensor([[3.0, 5.0]])).isfinite().all()
+    assert norm.num_batches_tracked == 0
+    assert norm(torch.tensor([[3.0], [5.0]]).expand(2, 2)).mean(0).abs().max() < 1e-6
+
+
+def test_vid():
+    # Means as the student's features, every one √5 from the teacher's, variance 5: (5/5 + ln 5) / 2.
+    method = of("vid", teachers=1, beta=2.0)
+    identity(method.own)
+    student, teacher = mapped([[[1, 2]], [[3, 4]]]), mapped([[[1, 2]], [[3, 4]]])
+    teacher = Knowledge(teacher.logits_BK, (teacher.features[0] + math.sqrt(5),))
+    close(method.forward(student, (teacher,), batch_of(1), 0.0).terms["variational"], torch.tensor(1 + math.log(5)))
+
+
+def test_afd():
+    # One stage of the teacher, two of the student. Queries of 0 leave the positions: ln 3 · (1, 0), so α = (3/4, 1/4).
+    # Teacher's Q = (3, 4)/5. The student's (1, 0) is 0.4 from it, its (4, 3)/5 is 0.04 (see test_at): 0.31.
+    two = NetworkShape(stages=((1, 1, 2), (1, 1, 2)), embedding=1, classes=2)
+    one = NetworkShape(stages=((1, 1, 2),), embedding=1, classes=2)
+    matching = StageMatching(two, one, 1)
+    nn.init.zeros_(matching.queries[0][0].weight)
+    matching.position_TQ.data = torch.tensor([[LN3]])
+    matching.position_SQ.data = torch.tensor([[1.0], [0.0]])
+    maps = [torch.tensor(row).sqrt().view(1, 1, 1, 2) for row in ([3.0, 4.0], [1.0, 0.0], [4.0, 3.0])]
+    student, teacher = Knowledge(features=(maps[1], maps[2])), Knowledge(features=(maps[0],))
+    close(matching.attention_BTS(student, teacher), torch.tensor([[[0.75, 0.25]]]))
+    close(matching(student, teacher), torch.tensor(0.31))
+
+
+def test_reviewkd_distance_at_several_sizes():
+    # A 4×4 map that is 4 at one place, against 0. Full: 16/16; pooled to 2×2 one cell is 1: 1/4; pooled to 1×1 it is ¼: 1/16.
+    # Weighted 1, ½, ¼: (1 + 1/8 + 1/64) / 1.75.
+    peak_BCHW = torch.zeros(1, 1, 4, 4)
+    peak_BCHW[0, 0, 1, 2] = 4
+    close(hierarchical_distance(peak_BCHW, torch.zeros(1, 1, 4, 4)), torch.tensor((1 + 1 / 8 + 1 / 64) / 1.75))
+
+
+def test_reviewkd_fuses_with_what_is_deeper():
+    # Attention logits 0 and ln 3: shares 1/2 of the stage's 2 and 3/4 of the deeper 4, which is spread over both positions: 4.
+    fusion = Fusion(1, 1, 1, deepest=False)
+    identity(fusion)
+    nn.init.zeros_(fusion.attend.weight)
+    fusion.attend.bias.data = torch.tensor([0.0, LN3])
+    for_teacher, onwards = fusion(torch.full((1, 1, 1, 2), 2.0), torch.full((1, 1, 1, 1), 4.0))
+    close(onwards, torch.full((1, 1, 1, 2), 4.0))
+    close(for_teacher, onwards)
+
+
+def test_reviewkd_warms_up():
+    method = of("reviewkd", teachers=1)
+    student, teacher = mapped([[[1, 3]], [[0, 2]]]), mapped([[[2, 3]], [[0, 4]]])
+    whole, tenth = (method.forward(student, (teacher,), batch_of(1, epoch), 0.0).terms["review"] for epoch in (19, 1))
+    close(tenth, whole / 10)
+
+
+def test_simkd():
+    # The projector is the identity on positive features; pooled (2, 1). Teachers' embeddings (2, 3) and (2, 1): MSE 2 and 0.
+    # Heads: the identity says (2, 1), twice it plus (1, 0) says (5, 2): mean (3.5, 1.5).
+    heads = (head((1.0, 0.0), (0.0, 1.0)), head((2.0, 0.0), (0.0, 2.0), bias=(1.0, 0.0)))
+    method = of("simkd", heads=heads, reduction=1, beta=3.0)
+    identity(method.own)
+    student = mapped([[[1, 3]], [[0, 2]]])
+    terms = method.forward(student, (embedded((2.0, 3.0)), embedded((2.0, 1.0))), batch_of(1), 0.0).terms
+    close(terms, {"feature": torch.tensor(3.0)})
+    close(method.predict(student), torch.tensor([[3.5, 1.5]]))
+
+
+@pytest.mark.parametrize(("reference", "scale"), [(False, 1.0), (True, 0.5)])
+def test_ca_mkd(reference, scale):
+    # T = 1, label 0. Teacher 0 says (3/4, 1/4): CE ln(4/3), KL D; teacher 1 (1/2, 1/2): CE ln 2, KL 0. softmax of CE:
+    # (4/3, 2) / (10/3) = (0.4, 0.6), so w = (0.6, 0.4), and 0.6 · D. The heads say the same of the adapted (1, 0): v = w.
+    # Hints: (1, 0) against (1, 2) is 2, against (0, 0) is ½: 0.6 · 2 + 0.4 · ½ = 1.4.
+    heads = (head((LN3, 0.0), (0.0, 0.0)), head((0.0, 0.0), (0.0, 0.0)))
+    method = of("ca_mkd", heads=heads, temperature=1.0, beta=10.0, reference_scale=reference)
+    identity(method.own)
+    teachers = (
+        Knowledge(torch.tensor([[LN3, 0.0]]), embedding_BD=torch.tensor([[1.0, 2.0]])),
+        Knowledge(torch.zeros(1, 2), embedding_BD=torch.zeros(1, 2)),
+    )
+    loss = method.forward(embedded((1.0, 0.0)), teachers, batch_of(1), 0.0)
+    close(loss.terms, {"ce": torch.tensor(LN2), "kl": torch.tensor(scale * 0.6 * D), "hint": torch.tensor(scale * 14.0)})
+    close(loss.curves["weight/teacher0"], torch.tensor(0.6))
+    close(loss.curves["hint_weight/teacher1"], torch.tensor(0.4))
