@@ -98,6 +98,6 @@ def make(spec: Spec) -> Plan:
             "method": method,
         }
         labels = {"cell": student.cell, "method": student.method.label, "model": student.model, "seed": str(student.seed)}
-        title = f"{student.cell}-s{student.seed}"
+        title = f"{student.cell} · s{student.seed}"
         add("student", config, parents, title, teachers=", ".join(student.teachers if needs else ()), **labels)
     return Plan(spec.name, jobs)

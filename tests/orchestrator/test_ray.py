@@ -34,7 +34,7 @@ def expected(tmp_path_factory):
 
 def start(file, *overrides):
     """`kd run` in a process of its own, as a user starts it."""
-    command = [sys.executable, "-m", "orchestrator.cli.app", "run", str(file)]
+    command = [sys.executable, "-c", "import sys; from orchestrator.cli.app import main; sys.exit(main())", "run", str(file)]
     for override in (*EPOCHS, *overrides):
         command += ["--set", override]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
