@@ -16,11 +16,11 @@ from orchestrator.report.text import NOTHING, count, duration, percent, percent_
 
 @dataclass(frozen=True)
 class Column:
-    """``brief`` columns are shown where there is little room."""
+    """Where room is short, columns are left out, those of the highest ``rank`` first and those of rank 0 never."""
 
     name: str
     left: bool = False
-    brief: bool = True
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ Row = tuple[Value, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """Groups of rows belong together. ``about`` says how to read the table, its first sentence where there is little room;
-    ``strong`` what a strong value is; ``notes`` are numbered from 1 and cited as [1]."""
+    """Groups of rows belong together. ``about`` says how to read the table, its first sentence where room is short; ``legend``
+    what abbreviations mean, ``strong`` what a strong value is; ``notes`` are numbered from 1 and cited as [1]."""
 
     title: str
     columns: tuple[Column, ...]
     groups: tuple[tuple[Row, ...], ...]
     about: tuple[str, ...] = ()
+    legend: tuple[str, ...] = ()
     strong: str = ""
     notes: tuple[str, ...] = ()
 
@@ -74,23 +75,23 @@ def of_cells(cells: Sequence[Cell]) -> Table:
         (
             Column("student", left=True),
             Column("method", left=True),
-            Column("teachers", left=True, brief=False),
+            Column("teachers", left=True, rank=4),
             Column("seeds"),
-            Column("validation"),
+            Column("validation", rank=2),
             Column("test"),
-            Column("test, last epoch", brief=False),
+            Column("test (last)", rank=3),
             Column("vs plain [95 % CI]"),
-            Column("p (Holm)"),
-            Column("time", brief=False),
+            Column("p (Holm)", rank=1),
+            Column("time", rank=4),
         ),
         tuple(map(tuple, groups.values())),
         about=(
             "Accuracy in %, mean ± standard deviation over the seeds that are done.",
-            "Test is read at the epoch chosen on the validation split: the result.",
+            "Test is read at the epoch chosen on the validation split: the result; (last) is the last epoch.",
             "The difference to plain training is in points, paired by seed, with the 95 % confidence interval of Student's t.",
             "p is corrected by Holm over the methods of the student; time is the mean training time of a seed.",
-            *(f"Teachers {letter}: {', '.join(names)}." for names, letter in letters.items()),
         ),
+        legend=tuple(f"Teachers {letter}: {', '.join(names)}." for names, letter in letters.items()),
         strong="an interval that leaves out zero",
         notes=tuple(notes),
     )
@@ -125,12 +126,12 @@ def of_teachers(table: pa.Table) -> Table:
             Column("parameters"),
             Column("validation"),
             Column("test"),
-            Column("test, last epoch", brief=False),
+            Column("test (last)"),
             Column("chosen epoch"),
             Column("time"),
         ),
         (tuple(rows),) if rows else (),
-        about=("Accuracy in %; test is read at the epoch chosen on the validation split.",),
+        about=("Accuracy in %; test is read at the epoch chosen on the validation split, (last) is the last epoch.",),
         notes=tuple(notes),
     )
 

@@ -1,17 +1,19 @@
-"""The report on a terminal: the result table and the probe table, at most 100 columns wide."""
+"""The report on a terminal: the result table, the probe table, and what they come to."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
 from orchestrator.plan import Plan
 from orchestrator.report import tables
-from orchestrator.report.grid import grid
+from orchestrator.report.grid import grid, selections
 from orchestrator.report.results import probes, results
 from orchestrator.report.summary import findings, summarise
 from orchestrator.report.tables import Table, Value
@@ -22,35 +24,57 @@ TONES = {"better": "green", "worse": "red", "bad": "yellow", "": ""}
 
 
 def terminal(plan: Plan, store: Store, width: int = 100, color: bool = False) -> str:
-    """The text to print; ``color`` adds ANSI codes."""
-    text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=color, color_system="standard" if color else None, highlight=False)
-    cells = summarise(results(plan, store))
-    found = grid(probes(plan, store))
+    """What ``kd run`` prints at its end; ``color`` adds ANSI codes."""
+    cells, found = summarise(results(plan, store)), grid(probes(plan, store))
     parts = [tables.of_cells(cells)] if cells else []
     parts += [tables.of_grid(found)] if found.teachers else []
-    console.print(Group(*map(_grid, parts), *(Text(f"{sentence}\n") for sentence in findings(cells, numbers=False))))
+    return _print(parts, findings(cells, numbers=False), width, color)
+
+
+def probe_table(plan: Plan, store: Store, width: int = 100, color: bool = False) -> str:
+    """What ``kd probes`` prints: the probes, and the teachers that students select by them."""
+    found = grid(probes(plan, store))
+    if not found.teachers:
+        return "No teacher has been probed yet.\n"
+    return _print([tables.of_grid(found), *map(tables.of_selection, selections(plan, store))], (), width, color)
+
+
+def _print(parts: Iterable[Table], sentences: Iterable[str], width: int, color: bool) -> str:
+    text = io.StringIO()
+    console = Console(file=text, width=width, force_terminal=color, color_system="standard" if color else None, highlight=False)
+    console.print(Group(*(_part(console, table) for table in parts), *(Text(f"{sentence}\n") for sentence in sentences)))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n") + "\n"
 
 
-def _grid(table: Table) -> RenderableType:
-    """Numbers are never cut; where there is too little room, names go on in a second line."""
-    shown = [index for index, column in enumerate(table.columns) if column.brief]
+def _part(console: Console, table: Table) -> RenderableType:
+    """As many columns as there is room for, under a heading and over what marks and notes mean."""
+    for rank in range(max(column.rank for column in table.columns), -1, -1):
+        drawn = _grid(table, rank)
+        if Measurement.get(console, console.options.update_width(10_000), drawn).minimum <= console.width:
+            break
+    marked = any(value.strong for group in table.groups for row in group for value in row)
+    marks = [f"{MARK} {table.strong}"] if marked else []
+    notes = [f"[{number}] {note}" for number, note in enumerate(table.notes, 1)]
+    heading = Text.assemble((table.title, "bold"), ". ", table.about[0])
+    return Group(heading, Text(), drawn, *map(Text, (*marks, *table.legend, *notes, "")))
+
+
+def _grid(table: Table, rank: int) -> Grid:
+    """The columns up to a rank. Numbers are never cut; names go on in a second line where they must."""
+    shown = [index for index, column in enumerate(table.columns) if column.rank <= rank]
     drawn = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for column in (table.columns[index] for index in shown):
+    for index in shown:
+        column = table.columns[index]
         if column.left:
             drawn.add_column(Text(column.name), overflow="fold")
         else:
-            drawn.add_column(Text(column.name), justify="right", no_wrap=True)
+            widest = max(len(_value(row[index])) for group in table.groups for row in group)
+            drawn.add_column(Text(column.name), justify="right", no_wrap=True, min_width=max(widest, len(column.name)))
     for group in table.groups:
         for row in group:
             drawn.add_row(*(_value(row[index]) for index in shown))
         drawn.add_section()
-    marked = any(value.strong for group in table.groups for row in group for value in row)
-    legend = [f"{MARK} {table.strong}"] if marked else []
-    notes = [f"[{number}] {note}" for number, note in enumerate(table.notes, 1)]
-    heading = Text.assemble((table.title, "bold"), ". ", table.about[0])
-    return Group(heading, Text(), drawn, *map(Text, (*legend, *notes, "")))
+    return drawn
 
 
 def _value(value: Value) -> Text:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.report import escape
 from orchestrator.report.render import FORMATS, render, write
-from orchestrator.report.terminal import terminal
+from orchestrator.report.terminal import probe_table, terminal
 from tests.orchestrator.report_world import RESULTS, TEACHERS, a_plan, a_store, steady  # noqa: F401
 from tests.orchestrator.world import the
 
@@ -23,9 +23,9 @@ resnet8: gpac (+4.00 points, 95 % CI [+1.52, +6.48], Holm p = 0.040, n = 3) beat
 
 ## Students
 
-Accuracy in %, mean ± standard deviation over the seeds that are done. Test is read at the epoch chosen on the validation split: the result. The difference to plain training is in points, paired by seed, with the 95 % confidence interval of Student's t. p is corrected by Holm over the methods of the student; time is the mean training time of a seed. Teachers A: resnet20-s0, resnet32-s0, wrn_16_2-s0. Bold: an interval that leaves out zero.
+Accuracy in %, mean ± standard deviation over the seeds that are done. Test is read at the epoch chosen on the validation split: the result; (last) is the last epoch. The difference to plain training is in points, paired by seed, with the 95 % confidence interval of Student's t. p is corrected by Holm over the methods of the student; time is the mean training time of a seed. Teachers A: resnet20-s0, resnet32-s0, wrn_16_2-s0. Bold: an interval that leaves out zero.
 
-| student | method | teachers | seeds | validation | test | test, last epoch | vs plain [95 % CI] | p (Holm) | time |
+| student | method | teachers | seeds | validation | test | test (last) | vs plain [95 % CI] | p (Holm) | time |
 |:--|:--|:--|--:|--:|--:|--:|--:|--:|--:|
 | resnet8 | none | – | 3/3 | 92.00 ± 1.00 | 91.00 ± 1.00 | 90.00 ± 1.00 | control | – | 21.0 s |
 | resnet8 | kd | A (3) | 2/3 [1] | 93.50 ± 0.71 | 92.50 ± 0.71 | 91.50 ± 0.71 | +1.50 [−4.85, +7.85] | 0.205 | 21.0 s |
@@ -35,9 +35,9 @@ Accuracy in %, mean ± standard deviation over the seeds that are done. Test is 
 
 ## Teachers
 
-Accuracy in %; test is read at the epoch chosen on the validation split.
+Accuracy in %; test is read at the epoch chosen on the validation split, (last) is the last epoch.
 
-| teacher | model | parameters | validation | test | test, last epoch | chosen epoch | time |
+| teacher | model | parameters | validation | test | test (last) | chosen epoch | time |
 |:--|:--|--:|--:|--:|--:|--:|--:|
 | resnet20-s0 | resnet20 | 0.28 M | 98.00 | 97.00 | 96.00 | 3/4 | 20.0 s |
 | resnet32-s0 | resnet32 | 0.28 M | 98.50 | 97.50 | 96.50 | 3/4 | 20.0 s |
@@ -216,12 +216,35 @@ def test_no_special_character_of_tex_is_left_alone(character):
 
 
 def test_the_terminal_shows_every_number_within_its_width(evil):
-    text = terminal(*evil, width=100)
+    text = terminal(*evil)
     assert max(map(len, text.splitlines())) <= 100
     for number in ("92.00 ± 1.00", "2/3 [1]", "* +4.00 [+1.52, +6.48]", "0.040", "* 98.50", "+1.50 [−4.85, +7.85]"):
         assert number in text
     assert "\x1b" not in text
     assert "\x1b" in terminal(*evil, color=True)
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (160, "student, method, teachers, seeds, validation, test, test (last), vs plain [95 % CI], p (Holm), time"),
+        (100, "student, method, seeds, validation, test, test (last), vs plain [95 % CI], p (Holm)"),
+        (90, "student, method, seeds, validation, test, vs plain [95 % CI], p (Holm)"),
+        (65, "student, method, seeds, test, vs plain [95 % CI]"),
+    ],
+)
+def test_the_terminal_leaves_out_columns_for_which_there_is_no_room(world, width, columns):
+    [head] = [line for line in terminal(*world, width=width).splitlines() if line.startswith("student ")]
+    assert ", ".join(re.split(r"\s{2,}", head)) == columns
+
+
+def test_the_probe_table(world, tmp_path):
+    text = probe_table(*world, width=80)
+    assert "wrn_16_2-s0    66.00    91.00  * 98.00    * 98.50" in text
+    assert "wrn_16_2-s0    0.00 (66.00)    0.00 (91.00)  * 1.00 (98.00)" in text
+    plan, store = world
+    (store.root / "probe").rename(tmp_path / "gone")
+    assert probe_table(plan, store) == "No teacher has been probed yet.\n"
 
 
 @pytest.mark.parametrize("format", FORMATS)
