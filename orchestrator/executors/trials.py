@@ -98,7 +98,7 @@ class _Silent(tune.ProgressReporter):
 
 
 class Trials:
-    """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets; ``folder``, which all nodes must reach, is
+    """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets; ``folder``, reached by all nodes, is
     for Tune's own state: it is emptied first, since a killed run leaves its own there, and removed at the end.
     """
 
