@@ -21,7 +21,8 @@ EMBEDDING = "embedding"  # the layer after the last stage
 
 @dataclass(frozen=True)
 class Grid:
-    """Validation accuracy in [0, 1] of (teacher, layer); teachers of different depth do not have the same layers."""
+    """Validation accuracy in [0, 1] of (teacher, layer): stages by their number, then the embedding. A teacher may have fewer
+    stages than another."""
 
     teachers: tuple[str, ...]
     layers: tuple[str, ...]  # shallow to deep
@@ -52,9 +53,14 @@ def grid(table: pa.Table) -> Grid:
     deep = sorted(rows, key=lambda row: (row["layer"] == EMBEDDING, row["stage"]))
     return Grid(
         teachers=tuple(dict.fromkeys(row["name"] for row in rows)),
-        layers=tuple(dict.fromkeys(row["layer"] for row in deep)),
-        accuracy={(row["name"], row["layer"]): row["accuracy"] for row in rows},
+        layers=tuple(dict.fromkeys(map(_layer, deep))),
+        accuracy={(row["name"], _layer(row)): row["accuracy"] for row in rows},
     )
+
+
+def _layer(row: dict[str, Any]) -> str:
+    """Architectures name their stages differently; what they share is the order."""
+    return EMBEDDING if row["layer"] == EMBEDDING else f"stage{row['stage']}"
 
 
 def selections(plan: Plan, store: Store) -> list[Selection]:

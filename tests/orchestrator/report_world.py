@@ -25,7 +25,7 @@ PROBES = {  # accuracy by layer; every teacher is the best of one layer or more
     "resnet32-s0": (0.68, 0.92, 0.97, 0.971),
     "wrn_16_2-s0": (0.66, 0.91, 0.98, 0.985),
 }
-LAYERS = ("stage0", "stage1", "stage2", "embedding")
+LAYERS = ("stage0", "stage1", "stage2", "embedding")  # as the report calls them
 SHAPE = {"stages": [[16, 8, 8], [32, 4, 4], [64, 2, 2]], "embedding": 64, "classes": 10}
 RESULTS = {  # test accuracy of the seeds 0, 1, 2
     "none": (0.90, 0.91, 0.92),
@@ -71,6 +71,11 @@ def a_plan(
             bank=Bank("off"),
         )
     )
+
+
+def the_student(plan: Plan, method: str, seed: int) -> Job:
+    [job] = [job for job in plan.of("student") if (job.config["method"]["name"], job.config["seed"]) == (method, seed)]
+    return job
 
 
 def a_store(root: Path, plan: Plan, results: Mapping[str, Sequence[float | None]] = RESULTS) -> Store:
@@ -124,7 +129,7 @@ def _probe_table(plan: Plan, job: Job) -> pa.Table:
             "model": plan.jobs[key].config["model"],
             "seed": 0,
             "stage": stage,
-            "layer": layer,
+            "layer": layer if layer == "embedding" else f"{plan.jobs[key].config['model'][:3]}{stage}",  # its own name for it
             "height": 8 >> stage,
             "width": 8 >> stage,
             "dimension": 16 << stage,

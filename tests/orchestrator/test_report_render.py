@@ -10,8 +10,7 @@ import pytest
 from orchestrator.report import escape
 from orchestrator.report.render import FORMATS, render, write
 from orchestrator.report.terminal import probe_table, terminal
-from tests.orchestrator.report_world import RESULTS, TEACHERS, a_plan, a_store, steady  # noqa: F401
-from tests.orchestrator.world import the
+from tests.orchestrator.report_world import RESULTS, TEACHERS, a_plan, a_store, steady, the_student  # noqa: F401
 
 EVIL = r"<b>a|b_c_ *d* $x$ 50% & #1 {y} \z [l](u) `t` ~"  # a label may be any line of 80 visible characters
 
@@ -84,7 +83,7 @@ def world(tmp_path, steady):  # noqa: F811
     plan = a_plan()
     values = {**RESULTS, "kd": (0.92, None, 0.93)}
     store = a_store(tmp_path / "store", plan, values)
-    store.fail(the(plan, "resnet8-kd-4-s1"), {"reason": "the loss diverged in epoch 3: ce = nan"})
+    store.fail(the_student(plan, "kd", 1), {"reason": "the loss diverged in epoch 3: ce = nan"})
     return plan, store
 
 
@@ -93,7 +92,7 @@ def evil(tmp_path):
     """A method's label and a failure's reason are full of markup."""
     plan = a_plan(labels={"kd": EVIL})
     store = a_store(tmp_path / "store", plan, {**RESULTS, "kd": (0.92, None, 0.93)})
-    store.fail(the(plan, "resnet8-kd-4-s1"), {"reason": f"{EVIL}\nsecond line"})
+    store.fail(the_student(plan, "kd", 1), {"reason": f"{EVIL}\nsecond line"})
     return plan, store
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.report.results import history, probes, results, teachers
-from tests.orchestrator.report_world import LAYERS, RESULTS, TEACHERS, a_plan, a_store, commit
+from tests.orchestrator.report_world import LAYERS, RESULTS, TEACHERS, a_plan, a_store, commit, the_student
 from tests.orchestrator.world import begin, tamper, the
 
 
@@ -38,9 +38,9 @@ def test_what_is_not_done_has_a_row_and_a_reason(tmp_path):
     values = {"none": (None, None, None, 0.9), "gpac": (None,)}
     plan = a_plan(values)
     store = a_store(tmp_path, plan, values)
-    store.fail(the(plan, "resnet8-none-4-s0"), {"reason": "the loss diverged in epoch 2: ce = nan"})
-    begin(store, the(plan, "resnet8-none-4-s1"), 3)
-    tamper(store, the(plan, "resnet8-none-4-s3"))
+    store.fail(the_student(plan, "none", 0), {"reason": "the loss diverged in epoch 2: ce = nan"})
+    begin(store, the_student(plan, "none", 1), 3)
+    tamper(store, the_student(plan, "none", 3))
     teacher = the(plan, "wrn_16_2-s0")
     (store.root / "teacher" / teacher.key / "manifest.json").unlink()
     store.fail(teacher, {"reason": "no space left on device"})
