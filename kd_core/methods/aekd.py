@@ -48,18 +48,18 @@ def least_norm_weights_M(gradients_MK: Tensor, free_PM: Tensor, fixed_PM: Tensor
     teachers = gradients_MK.shape[0]
     gram_MM = gradients_MK.double() @ gradients_MK.double().T
     gram_MM = gram_MM / gram_MM.diagonal().mean().clamp(min=1e-30)
-    gram_MM = gram_MM + 1e-8 * torch.eye(teachers).to(gram_MM)
+    gram_MM = gram_MM + 1e-8 * torch.eye(teachers, dtype=gram_MM.dtype, device=gram_MM.device)
     # rows of free a_t: (G a)_t − λ = 0; rows of fixed a_t: a_t = its bound; last row: Σ a = 1
     one_M1 = gram_MM.new_ones(teachers, 1)
     stationary_MN = torch.cat([gram_MM, -one_M1], 1)
-    pinned_MN = torch.eye(teachers, teachers + 1).to(gram_MM)
+    pinned_MN = torch.eye(teachers, teachers + 1, dtype=gram_MM.dtype, device=gram_MM.device)
     rows_PMN = torch.where(free_PM[..., None], stationary_MN, pinned_MN)
     sum_P1N = torch.cat([one_M1.T, gram_MM.new_zeros(1, 1)], 1).expand(len(free_PM), 1, -1)
     right_PN = torch.cat([fixed_PM, gram_MM.new_ones(len(free_PM), 1)], 1)
     found_PM = torch.linalg.solve_ex(torch.cat([rows_PMN, sum_P1N], 1), right_PN[..., None])[0][:, :teachers, 0]
     value_P = torch.einsum("pi,ij,pj->p", found_PM, gram_MM, found_PM)
     kept_P = ((found_PM >= -TOLERANCE) & (found_PM <= ceiling + TOLERANCE)).all(1)
-    best_M = found_PM[value_P.where(kept_P, torch.inf).argmin()]
+    best_M = found_PM.index_select(0, value_P.where(kept_P, torch.inf).argmin()[None])[0]  # never waits for the device
     return best_M.clamp(0, ceiling).to(gradients_MK.dtype)
 
 

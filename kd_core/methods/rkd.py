@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def distances_BB(embedding_BD: Tensor) -> Tensor:
     """ψ: Euclidean distances divided by their mean over pairs of different samples; all 0 for a batch of one."""
     squared_BB = (embedding_BD[:, None] - embedding_BD[None]).square().sum(2)
-    different_BB = 1 - torch.eye(len(embedding_BD)).to(embedding_BD)
+    different_BB = 1 - torch.eye(len(embedding_BD), device=embedding_BD.device)
     distance_BB = squared_BB.clamp(min=1e-12).sqrt() * different_BB
     return distance_BB / (distance_BB.sum() / different_BB.sum().clamp(min=1)).clamp(min=1e-12)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,6 +54,7 @@ NOT_MINIMAL_AT_THE_TEACHER = {
     *("ca_mkd", "ca_mkd, reference scale", "mmkd", "mtkd_rl"),
     "none",  # which has no term but the cross-entropy
 }
+COUNTS_ITS_STEPS = {"mmkd"}  # and decides by the count whether to learn
 PAIRS_NEIGHBOURS = {"cc, reference"}  # its loss depends on who comes next to whom in the batch
 
 
@@ -74,6 +77,14 @@ def spoken(method: Method, samples: int = 4) -> tuple[Knowledge, tuple[Knowledge
     needs = method.needs(method.config)
     teachers = tuple(as_needed(knowledge_of(shape, 1 + t, samples), needs) for t, shape in enumerate(method.setting.teachers))
     return as_student(knowledge_of(STUDENT, 0, samples)), teachers
+
+
+def changed(change: Callable[[torch.Tensor], torch.Tensor], knowledge: Knowledge) -> Knowledge:
+    """The same, each tensor that is there put through ``change``."""
+    logits_BK, embedding_BD = (
+        None if tensor is None else change(tensor) for tensor in (knowledge.logits_BK, knowledge.embedding_BD)
+    )
+    return Knowledge(logits_BK, tuple(map(change, knowledge.features)), embedding_BD, tuple(map(change, knowledge.maps)))
 
 
 def answer(method: Method, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch | None = None) -> Loss:
@@ -166,22 +177,13 @@ def test_the_order_of_the_teachers_is_nothing(case):
 @pytest.mark.parametrize("case", set_apart(PAIRS_NEIGHBOURS))
 def test_the_order_of_the_samples_is_nothing(case):
     order = torch.tensor([2, 0, 3, 1])
-
-    def shuffled(knowledge: Knowledge) -> Knowledge:
-        pick = lambda tensor: None if tensor is None else tensor[order]  # noqa: E731
-        return Knowledge(
-            pick(knowledge.logits_BK),
-            tuple(map(pick, knowledge.features)),
-            pick(knowledge.embedding_BD),
-            tuple(map(pick, knowledge.maps)),
-        )
-
     method, twin = built(case), built(case)
     student, teachers = spoken(method)
     batch = batch_of(4, EPOCH)
     other = Batch(batch.images_BCHW, batch.labels_B[order], batch.indices_B[order], batch.views_B[order], EPOCH)
     one = answer(method, student, teachers, batch)
-    two = answer(twin, shuffled(student), tuple(map(shuffled, teachers)), other)
+    shuffle = functools.partial(changed, lambda tensor: tensor[order])
+    two = answer(twin, shuffle(student), tuple(map(shuffle, teachers)), other)
     same(one.terms, two.terms)
 
 
@@ -239,6 +241,22 @@ def test_own_state_is_all_that_a_checkpoint_needs(case):
     resumed.own.load_state_dict(copy.deepcopy(method.own.state_dict()))
     same(answer(method, student, teachers).terms, answer(resumed, student, teachers).terms)
     same(method.own.state_dict(), resumed.own.state_dict())
+
+
+@pytest.mark.parametrize("case", set_apart(COUNTS_ITS_STEPS))
+def test_computes_where_its_tensors_are_and_never_waits_for_them(case):
+    """On the meta device, where a tensor of another device, or a value that is asked for, is an error."""
+    method = built(case)
+    for module in (method.own, *method.setting.heads):
+        module.to("meta")
+    student, teachers = spoken(method)
+    move = functools.partial(changed, lambda tensor: tensor.detach().to("meta").requires_grad_(tensor.requires_grad))
+    student, teachers = move(student), tuple(map(move, teachers))
+    batch = batch_of(4, EPOCH)
+    there = Batch(*(each.to("meta") for each in (batch.images_BCHW, batch.labels_B, batch.indices_B, batch.views_B)), EPOCH)
+    loss = answer(method, student, teachers, there)
+    total(loss).backward()
+    assert all(value.is_meta for value in [*loss.terms.values(), *loss.curves.values(), method.predict(student)])
 
 
 @every_method
