@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,15 +31,17 @@ class Estimate:
 
 
 class Estimator:
-    """Seconds per epoch and image of a kind of job: the median of what was measured.
+    """Seconds per epoch and image, and seconds besides the epochs: the medians of what was measured.
 
     Measurements are kept apart by kind, model, data set, device and method; where a method has not been measured, the others
-    of the same model stand in for it. A probe's and a bank's model is their teacher's.
+    of the same model stand in for it. A probe's and a bank's model is their teacher's. What comes besides the epochs (reading
+    data and teachers, the test) is kept apart by kind alone.
     """
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
         self._rates: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._besides: defaultdict[str, list[float]] = defaultdict(list)
         self._teachers: dict[str, Config] = {}
 
     def learn_all(self, store: Store) -> None:
@@ -55,6 +58,10 @@ class Estimator:
         if config := _measured(manifest["config"], manifest["parents"], self._teachers):
             for likeness in _likenesses(manifest["kind"], config, entry.results.get("device", "")):
                 self._rates[likeness].append(manifest["seconds"] / _amount(config))
+            besides = (
+                manifest["finished"] - manifest["started"] - manifest["seconds"]
+            )  # below 0 where an earlier attempt trained
+            self._besides[manifest["kind"]].append(max(0.0, besides))
 
     def seconds(self, plan: Plan, job: Job, epochs_done: int = 0) -> float | None:
         """Seconds that are left of a job, or None where nothing like it has been measured."""
@@ -63,7 +70,7 @@ class Estimator:
         for likeness in _likenesses(job.kind, config, device):
             if rates := self._rates.get(likeness):
                 left = 1 - epochs_done / job.epochs if job.epochs else 1
-                return statistics.median(rates) * _amount(config) * left
+                return statistics.median(rates) * _amount(config) * left + statistics.median(self._besides[job.kind])
         return None
 
     def share(self, job: Job) -> Share:
@@ -76,11 +83,19 @@ class Estimator:
         told: dict[str, float] = {}
         for job in jobs:
             said = progress.get(job.key, {})
-            if "seconds" in said:
-                told[job.key] = (job.epochs - said["epoch"]) * said["seconds"]
+            if (left := epochs_left(job, said)) is not None:
+                told[job.key] = left
             elif (seconds := self.seconds(plan, job, said.get("epoch", 0))) is not None:
                 told[job.key] = seconds
         return Estimate(told, len(jobs) - len(told), finish(jobs, told, self.share, machine))
+
+
+def epochs_left(job: Job, said: Config) -> float | None:
+    """Seconds until the last epoch of a job at work ends, from the duration of the one before; None before there is one."""
+    if "seconds" not in said:
+        return None
+    epochs, since = job.epochs - said["epoch"], time.time() - said["updated"]
+    return epochs * said["seconds"] - min(max(0.0, since), said["seconds"] if epochs else 0.0)
 
 
 def _measured(config: Config, parents: Mapping[str, list[str]], teachers: Mapping[str, Config]) -> Config:

@@ -37,7 +37,7 @@ def run(
       kd run experiments/digits.yaml --store /shared/store --address 10.0.0.1:6379
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import console, show, show_report
+    from orchestrator.cli.console import show, show_report
     from orchestrator.cli.outcome_view import view
     from orchestrator.cli.run_view import RunView
     from orchestrator.report.terminal import terminal
@@ -47,10 +47,11 @@ def run(
         with RunView(spec) as live:
             outcome = pipeline.run(spec, executor=executor.value, address=address, watch=live)
     except KeyboardInterrupt:
-        console(stderr=True).print(f"Stopped. It goes on from here with:  {command('run', file, sets, store)}", soft_wrap=True)
+        typer.echo(f"Stopped. It goes on from here with:  {command('run', file, sets, store)}", err=True)
         raise typer.Exit(1) from None
     show_report(terminal, outcome.plan, outcome.store)
     show("", *view(outcome, live.elapsed))
-    browse = [f"Browse the curves:  {command('ui', file, sets, store)}"] if spec.tracking.enabled else []
-    show("", *browse, f"Write a report:     {command('report', file, sets, store)} --format html -o {spec.name}.html")
+    if spec.tracking.enabled:
+        typer.echo(f"Browse the curves:  {command('ui', file, sets, store)}")
+    typer.echo(f"Write a report:     {command('report', file, sets, store)} --format html -o {spec.name}.html")
     raise typer.Exit(1 if outcome.failed or outcome.blocked else 0)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.console import STYLES, clock, console, table
-from orchestrator.estimate import Estimate, Estimator
+from orchestrator.estimate import Estimate, Estimator, epochs_left
 from orchestrator.job import Job
 from orchestrator.schedule import this_machine
 from orchestrator.snapshot import Snapshot, State
@@ -151,8 +151,8 @@ def cells(job: Job, said: dict[str, Any]) -> tuple[str, str, str]:
         return "", "", ""
     epoch = said.get("epoch", 0)
     accuracy = f"{100 * said['accuracy']:.1f} %" if "accuracy" in said else ""
-    rest = clock((job.epochs - epoch) * said["seconds"]) if "seconds" in said else ""
-    return f"{epoch}/{job.epochs}", accuracy, rest
+    rest = epochs_left(job, said)
+    return f"{epoch}/{job.epochs}", accuracy, "" if rest is None else clock(rest)
 
 
 def at(job: Job, said: dict[str, Any]) -> str:

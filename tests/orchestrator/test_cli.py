@@ -84,7 +84,7 @@ def test_the_help_of_every_command_shows_how_it_is_used(capsys):
 def test_plan_shows_every_job_setting_and_reason(file, capsys):
     plan, store = opened(file)
     finish_job(store, the(plan, "resnet8-s0"), seconds=30)
-    begin(store, the(plan, "resnet8 · none-s0"), 4)
+    begin(store, the(plan, "resnet8 · none · s0"), 4)
     shown = said(capsys, "plan", file).out
     for job in plan:
         assert job.short in shown
@@ -139,10 +139,10 @@ def test_status(file, capsys):
     plan, store = opened(file)
     finish_job(store, the(plan, "resnet8-s0"))
     begin(store, the(plan, "resnet14-s0"), 4, seconds=2, ago=-5)
-    store.fail(the(plan, "resnet8 · none-s1"), {"reason": "the loss diverged in epoch 2: ce = nan"})
+    store.fail(the(plan, "resnet8 · none · s1"), {"reason": "the loss diverged in epoch 2: ce = nan"})
     shown = said(capsys, "status", file).out
     assert "no run is at work" in shown
-    assert "resnet8 · none-s1: failed, failed last time: the loss diverged in epoch 2: ce = nan" in shown
+    assert "resnet8 · none · s1: failed, failed last time: the loss diverged in epoch 2: ce = nan" in shown
     with store.lock("run-toy"):
         begin(store, the(plan, "resnet14-s0"), 4, seconds=2, ago=-5)
         shown = said(capsys, "status", file).out

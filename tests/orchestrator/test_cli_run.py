@@ -55,7 +55,13 @@ def a_snapshot(plan, **states):
         state = states.get(job.title, State.WAITING)
         found[job.key] = state if isinstance(state, State) else State.RUNNING
         if not isinstance(state, State):
-            progress[job.key] = {"epoch": state, "epochs": job.epochs, "seconds": 2.0, "accuracy": 0.875}
+            progress[job.key] = {
+                "epoch": state,
+                "epochs": job.epochs,
+                "seconds": 2.0,
+                "updated": time.time() + 1,
+                "accuracy": 0.875,
+            }
     return Snapshot(plan, found, progress)
 
 
@@ -75,11 +81,11 @@ def test_the_picture_tells_jobs_epochs_accuracy_and_time_left(tmp_path):
     plan = a_plan()
     view = a_view(tmp_path)
     assert "starting" in drawn(view)
-    view(a_snapshot(plan, **{"resnet20-s0": State.DONE, "resnet8-s0": State.FAILED, "resnet8-none-s0": 4}))
+    view(a_snapshot(plan, **{"resnet20-s0": State.DONE, "resnet8-s0": State.FAILED, "resnet8-none · s0": 4}))
     shown = drawn(view)
     assert "1 done, 1 running, 5 waiting, 1 failed" in shown
-    assert [line.split() for line in shown.splitlines() if "resnet8-none-s0" in line] == [
-        ["resnet8-none-s0", "4/10", "87.5", "%", "0:12"]  # 6 epochs of 2 s are left
+    assert [line.split() for line in shown.splitlines() if "resnet8-none · s0" in line] == [
+        ["resnet8-none", "·", "s0", "4/10", "87.5", "%", "0:12"]  # 6 epochs of 2 s are left
     ]
     assert "at least 0:12 left" in shown
 
@@ -90,16 +96,16 @@ def test_time_left_learns_from_what_ends_during_the_run(tmp_path):
     probes = {f"probes of {name}": State.DONE for name in first}
     view(a_snapshot(plan, **first, **probes))
     assert "left" not in drawn(view)
-    finish_job(view.store, the(plan, "resnet8-none-s0"), seconds=90)
+    finish_job(view.store, the(plan, "resnet8-none · s0"), seconds=90)
     view._estimated = 0  # as if some seconds had gone by
-    view(a_snapshot(plan, **first, **probes, **{"resnet8-none-s0": State.DONE}))
+    view(a_snapshot(plan, **first, **probes, **{"resnet8-none · s0": State.DONE}))
     assert "about 1:30 left" in drawn(view)
 
 
 def test_the_picture_fits_a_small_terminal(tmp_path):
     plan = a_plan(seeds=tuple(range(20)))
     view = a_view(tmp_path, width=40, height=12)
-    view(a_snapshot(plan, **{f"resnet8-none-s{seed}": 3 for seed in range(20)}))
+    view(a_snapshot(plan, **{f"resnet8-none · s{seed}": 3 for seed in range(20)}))
     lines = drawn(view).splitlines()
     assert len(lines) <= 12
     assert max(map(len, lines)) <= 40
@@ -158,7 +164,7 @@ def test_a_failed_job_is_named_with_its_reason_and_ends_with_1(file, capsys):
     assert main(["run", *arguments, "--executor", "inline"]) == 1
     told = capsys.readouterr().out
     assert "failed: resnet8-s0: the loss diverged in epoch 1: " in told
-    assert "not run, because what they need failed: 2 jobs (probes of resnet8-s0, resnet8 · kd-s0)" in told
+    assert "not run, because what they need failed: 2 jobs (probes of resnet8-s0, resnet8 · kd · s0)" in told
     assert "Did 1 job of 4 in" in told
     assert main(["plan", *arguments]) == 0
     assert "failed last time: the loss diverged in epoch 1: " in capsys.readouterr().out

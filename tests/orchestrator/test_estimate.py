@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from orchestrator.estimate import Estimator
+from orchestrator.estimate import Estimator, epochs_left
 from orchestrator.job import Job
 from orchestrator.schedule import Machine, finish, this_machine
 from orchestrator.spec.spec import Resources, Share
@@ -35,12 +37,12 @@ def test_seconds_scale_with_the_epochs(store):
 
 def test_the_median_of_the_same_method_and_else_of_the_same_model(store):
     plan = a_plan(methods=("none", "kd", "at"), seeds=(0, 1, 2))
-    for title, seconds in (("none-s0", 10), ("none-s1", 14), ("none-s2", 99), ("kd-s0", 30)):
+    for title, seconds in (("none · s0", 10), ("none · s1", 14), ("none · s2", 99), ("kd · s0", 30)):
         finish_job(store, the(plan, f"resnet8-{title}"), seconds=seconds)
     estimator = taught(store)
-    assert estimator.seconds(plan, the(plan, "resnet8-none-s1")) == pytest.approx(14)
-    assert estimator.seconds(plan, the(plan, "resnet8-kd-s1")) == pytest.approx(30)
-    assert estimator.seconds(plan, the(plan, "resnet8-at-s1")) == pytest.approx((14 + 30) / 2)  # of 10, 14, 30, 99
+    assert estimator.seconds(plan, the(plan, "resnet8-none · s1")) == pytest.approx(14)
+    assert estimator.seconds(plan, the(plan, "resnet8-kd · s1")) == pytest.approx(30)
+    assert estimator.seconds(plan, the(plan, "resnet8-at · s1")) == pytest.approx((14 + 30) / 2)  # of 10, 14, 30, 99
 
 
 def test_a_probe_is_as_large_as_its_teacher_whatever_its_epochs(store):
@@ -54,17 +56,35 @@ def test_a_probe_is_as_large_as_its_teacher_whatever_its_epochs(store):
 
 def test_what_was_measured_on_a_cpu_says_nothing_of_a_gpu(store):
     plan = a_plan()
-    finish_job(store, the(plan, "resnet8-none-s0"))
-    assert taught(store, Resources(student=Share(1, 0.5))).seconds(plan, the(plan, "resnet8-none-s1")) is None
+    finish_job(store, the(plan, "resnet8-none · s0"))
+    assert taught(store, Resources(student=Share(1, 0.5))).seconds(plan, the(plan, "resnet8-none · s1")) is None
 
 
 def test_a_running_job_is_told_by_its_last_epoch(store):
     plan = a_plan()
-    jobs = [the(plan, "resnet8-none-s0"), the(plan, "resnet8-none-s1")]
-    said = {jobs[0].key: {"epoch": 4, "seconds": 3.0}, jobs[1].key: {"epochs": 10}}
+    jobs = [the(plan, "resnet8-none · s0"), the(plan, "resnet8-none · s1")]
+    said = {jobs[0].key: {"epoch": 4, "seconds": 3.0, "updated": time.time()}, jobs[1].key: {"epochs": 10}}
     estimate = taught(store).estimate(plan, jobs, said, Machine(2))
-    assert estimate.seconds == {jobs[0].key: pytest.approx(18)}  # 6 epochs are left
-    assert (estimate.unknown, estimate.total) == (1, pytest.approx(18))
+    assert estimate.seconds == {jobs[0].key: pytest.approx(18, abs=0.5)}  # 6 epochs are left
+    assert (estimate.unknown, estimate.total) == (1, pytest.approx(18, abs=0.5))
+
+
+@pytest.mark.parametrize(
+    ("ago", "left"), [(0, 18), (2, 16), (60, 15)]
+)  # of 6 epochs of 3 s; one may take long, the others wait
+def test_time_goes_by_within_an_epoch(ago, left):
+    job = the(a_plan(), "resnet8-none · s0")
+    said = {"epoch": 4, "seconds": 3.0, "updated": time.time() - ago}
+    assert epochs_left(job, said) == pytest.approx(left, abs=0.5)
+    assert epochs_left(job, {**said, "epoch": 10}) == 0
+    assert epochs_left(job, {"epochs": 10}) is None
+
+
+def test_what_comes_besides_the_epochs_is_added_once(store):
+    plan = a_plan(epochs=10)
+    finish_job(store, the(plan, "resnet20-s0"), seconds=30, besides=4)
+    longer = a_plan(epochs=20)
+    assert taught(store).seconds(longer, the(longer, "resnet20-s0")) == pytest.approx(64, abs=0.5)
 
 
 def chain(*names: str) -> dict[str, Job]:

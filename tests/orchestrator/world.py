@@ -63,9 +63,11 @@ def the(plan: Plan, title: str) -> Job:
     return job
 
 
-def finish_job(store: Store, job: Job, seconds: float = 20.0, **results) -> None:
-    """Commit an entry as the stage would leave it, with the least that readers need."""
+def finish_job(store: Store, job: Job, seconds: float = 20.0, besides: float = 0.0, **results) -> None:
+    """Commit an entry as the stage would leave it after ``seconds`` of epochs, with the least that readers need."""
     attempt = Attempt(store, job)
+    if besides:
+        attempt.started -= seconds + besides
     if job.kind == "probe":
         write_table(probe_table(job), attempt.path / "probes.arrow")
     elif job.epochs:
