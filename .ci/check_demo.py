@@ -35,9 +35,9 @@ def main(file: str) -> None:
     check(pc.min(table["test_accuracy"]).as_py() > 0.8, f"worst test accuracy {pc.min(table['test_accuracy']).as_py():.3f}")
 
     probed = probes(plan, store)
-    layers = len(set(probed["layer"].to_pylist()))
-    check(layers >= 4, f"{layers} layers probed")
-    check(probed.num_rows == len(spec.teachers) * layers * 2, f"{probed.num_rows} probe rows (teacher, layer, split)")
+    stages = {(row["teacher"], row["stage"]) for row in probed.to_pylist()}
+    check(len(stages) == 4 * len(spec.teachers), f"{len(stages)} probed layers: three stages and the embedding of each teacher")
+    check(probed.num_rows == 2 * len(stages), f"{probed.num_rows} probe rows (teacher, layer, split)")
     check(all(0 <= accuracy <= 1 for accuracy in probed["accuracy"].to_pylist()), "probe accuracies in [0, 1]")
 
     for job in plan:
