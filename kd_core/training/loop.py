@@ -22,18 +22,9 @@ from kd_core.methods.method import Method
 from kd_core.models.network import Network
 from kd_core.random import derive
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
+from kd_core.training.descent import Descent, Diverged, Means
 from kd_core.training.evaluate import evaluate
 from kd_core.training.recipe import Recipe
-
-
-class Diverged(RuntimeError):
-    """The loss is not a finite number any more."""
-
-    def __init__(self, epoch: int, terms: dict[str, float]) -> None:
-        named = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
-        super().__init__(f"the loss diverged in epoch {epoch}: {named}")
-        self.epoch = epoch
-        self.terms = terms
 
 
 @dataclass(frozen=True)
@@ -76,15 +67,7 @@ class Training:
         self.recipe = recipe
         self.seed = seed
         self.device = torch.device(device)
-        self.parameters = [*network.parameters(), *method.trainable()]
-        self.optimizer = torch.optim.SGD(
-            self.parameters,
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.nesterov,
-            fused=True,
-        )
+        self.descent = Descent([*network.parameters(), *method.trainable()], recipe)
         self._observe = torch.compile(network.observe) if compile else network.observe
         self.history: tuple[Record, ...] = ()
         self.chosen: dict[str, Tensor] = {}
@@ -118,43 +101,33 @@ class Training:
         self.network.train()
         self.method.own.train()
         torch.manual_seed(derive(self.seed, "dropout", epoch))
-        recipe, count = self.recipe, len(self.splits.train)
-        steps = len(spans(count, recipe.batch_size))
-        sums: dict[str, Tensor] = {}
+        recipe = self.recipe
+        steps = len(spans(len(self.splits.train), recipe.batch_size))
+        means = Means()
         batches = epoch_batches(self.splits, recipe.batch_size, self.seed, epoch, self.device)
         for step, batch in enumerate(batches):
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.lr_at(epoch + step / steps)
-            for name, value in self._step(batch, epoch / recipe.epochs).items():
-                value = value.double() * len(batch.labels_B)
-                sums[name] = sums[name] + value if name in sums else value
-        means = {name: (value / count).item() for name, value in sums.items()}
-        terms = {name: value for name, value in means.items() if name.startswith("loss/")}
-        if not all(map(math.isfinite, terms.values())):
-            raise Diverged(epoch + 1, {name.removeprefix("loss/"): value for name, value in terms.items()})
+            means.add(self._step(batch, epoch, step / steps), len(batch.labels_B))
+        metrics = means.metrics(epoch + 1)
         self.network.eval()
         self.method.own.eval()
         accuracy, loss = evaluate(self.predict, plain_batches(self.splits, "validation", self.device))
         if not math.isfinite(loss):
             raise Diverged(epoch + 1, {"validation": loss})
         return {
-            "loss": sum(terms.values()),
-            **means,
-            "lr": self.optimizer.param_groups[0]["lr"],
+            **metrics,
+            "lr": self.descent.lr,
             "validation/accuracy": accuracy,
             "validation/loss": loss,
         }
 
-    def _step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """One optimiser step; the batch's loss terms, curves and training accuracy, on the device."""
+    def _step(self, batch: Batch, epoch: int, progress: float) -> dict[str, Tensor]:
+        """One optimiser step, ``progress`` into the epoch; the batch's loss terms, curves and training accuracy."""
         with self._autocast():
             student = self._observe(batch.images_BCHW)
             teachers = tuple(teacher(batch) for teacher in self.teachers)
         student = _float(student)
-        loss = self.method.forward(student, tuple(map(_float, teachers)), batch, progress)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(tuple(loss.terms.values())).sum().backward()
-        self.optimizer.step()
+        loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)
+        self.descent.step(torch.stack(tuple(loss.terms.values())).sum(), epoch + progress)
         seen = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}
         seen |= {name: value.detach() for name, value in loss.curves.items()}
         with torch.no_grad():
@@ -175,18 +148,13 @@ class Training:
             self.chosen = {name: value.detach().clone() for name, value in self._state().items()}
 
     def _checkpoint(self) -> Checkpoint:
-        tensors = self._state() | {f"chosen.{name}": value for name, value in self.chosen.items()}
-        for position, parameter in enumerate(self.parameters):
-            buffer = self.optimizer.state[parameter].get("momentum_buffer")
-            if buffer is not None:
-                tensors[f"momentum.{position}"] = buffer
-        return Checkpoint(tensors, self.history)
+        chosen = {f"chosen.{name}": value for name, value in self.chosen.items()}
+        return Checkpoint(self._state() | chosen | self.descent.state(), self.history)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.network.load_state_dict(part(checkpoint.tensors, "network."))
         self.method.own.load_state_dict(part(checkpoint.tensors, "own."))
-        for position, buffer in part(checkpoint.tensors, "momentum.").items():
-            self.optimizer.state[self.parameters[int(position)]]["momentum_buffer"] = buffer.to(self.device)
+        self.descent.restore(checkpoint.tensors)
         self.chosen = {name: value.to(self.device) for name, value in part(checkpoint.tensors, "chosen.").items()}
         self.history = checkpoint.history
         accuracies = [record.metrics["validation/accuracy"] for record in self.history]
