@@ -1,0 +1,117 @@
+"""Linear classifier probes of every layer of a network (Alain & Bengio 2016, arXiv 1610.01644), and their table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kd_core.data.split import Splits
+from kd_core.models.network import Network
+from kd_core.probes.config import ProbeConfig
+from kd_core.probes.logistic import fit
+from kd_core.probes.pool import pool
+
+SCHEMA = pa.schema(
+    {
+        "teacher": pa.string(),
+        "model": pa.string(),
+        "seed": pa.int64(),
+        "stage": pa.int64(),
+        "layer": pa.string(),
+        "height": pa.int64(),
+        "width": pa.int64(),
+        "dimension": pa.int64(),
+        "split": pa.string(),
+        "accuracy": pa.float64(),
+        "loss": pa.float64(),
+        "regularisation": pa.float64(),
+        "iterations": pa.int64(),
+        "converged": pa.bool_(),
+        "seconds": pa.float64(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One probe on one split."""
+
+    stage: int  # shallow to deep; the embedding is the last, stage L
+    layer: str
+    height: int  # of the feature map before pooling
+    width: int
+    dimension: int  # of what the probe sees
+    split: str  # "train" or "validation"
+    accuracy: float  # in [0, 1]
+    loss: float  # mean cross-entropy in nats, without the penalty
+    regularisation: float  # C
+    iterations: int
+    converged: bool
+    seconds: float  # of the fit
+
+
+def probe(network: Network, splits: Splits, config: ProbeConfig, device: torch.device | str) -> list[Row]:
+    """Fit a probe to every layer on the training split without augmentation, and judge it there and on the validation split.
+
+    Features are standardised by the training split's mean and deviation. The test split is not looked at.
+    """
+    rows = []
+    layers = zip(pool(network, splits, "train", device), pool(network, splits, "validation", device), strict=True)
+    labels_N = splits.train.labels_N.to(device)
+    for stage, (train, validation) in enumerate(layers):
+        began = time.perf_counter()
+        mean_C, std_C = moments(train.pooled_NC)
+        fitted = fit(
+            (train.pooled_NC - mean_C) / std_C,
+            labels_N,
+            splits.classes,
+            C=config.C,
+            tolerance=config.tolerance,
+            max_iterations=config.max_iterations,
+        )
+        seconds = time.perf_counter() - began
+        for name, layer, truth_N in (
+            ("train", train, labels_N),
+            ("validation", validation, splits.validation.labels_N.to(device)),
+        ):
+            logits_NK = fitted.logits((layer.pooled_NC - mean_C) / std_C)
+            rows.append(
+                Row(
+                    stage=stage,
+                    layer=layer.name,
+                    height=layer.height,
+                    width=layer.width,
+                    dimension=layer.pooled_NC.shape[1],
+                    split=name,
+                    accuracy=(logits_NK.argmax(1) == truth_N).double().mean().item(),
+                    loss=F.cross_entropy(logits_NK, truth_N).item(),
+                    regularisation=config.C,
+                    iterations=fitted.iterations,
+                    converged=fitted.converged,
+                    seconds=seconds,
+                )
+            )
+    return rows
+
+
+def moments(features_NC: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of every feature, float64.
+
+    The deviation of a feature that is constant up to float32's rounding is infinite: standardised, it is 0, whatever it is
+    elsewhere.
+    """
+    std_C, mean_C = torch.std_mean(features_NC.double(), dim=0, correction=0)
+    constant_C = std_C <= 1e-6 * mean_C.abs()
+    return mean_C, std_C.masked_fill(constant_C, torch.inf)
+
+
+def table(rows: Iterable[Row], *, teacher: str, model: str, seed: int) -> pa.Table:
+    """The rows of one teacher (its key) as an Arrow table of :data:`SCHEMA`."""
+    whose = {"teacher": teacher, "model": model, "seed": seed}
+    return pa.Table.from_pylist([whose | asdict(row) for row in rows], schema=SCHEMA)
