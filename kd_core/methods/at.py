@@ -1,6 +1,6 @@
 """AT, attention transfer (Zagoruyko & Komodakis 2017, arXiv 1612.03928, eq. 2; weight as in Tian et al. 2020).
 
-    L = CE + β · (1/M) Σ_t Σ_l mean over x and p of (Q_{s,l} − Q_{t,l})²
+    L = ce · CE + β · (1/M) Σ_t Σ_l mean over x and p of (Q_{s,l} − Q_{t,l})²
 
 Q_l is the stage's feature map squared, averaged over channels, flattened, divided by its L2 norm.
 """
@@ -18,6 +18,7 @@ from kd_core.methods.method import Method
 class AT(Method):
     @dataclass(frozen=True)
     class Config(Knobs):
+        ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
         beta: float = knob(1000.0, "weight of the attention loss", low=0, search=LogUniform(10, 10_000))
 
     config: Config
@@ -36,4 +37,4 @@ class AT(Method):
             for stage, match in enumerate(matches):
                 distance = distance + attention_distance(student.attention_BHW(stage), teacher.attention_BHW(match))
         attention = self.config.beta * distance / len(teachers)
-        return Loss({"ce": cross_entropy(student.logits_BK, batch.labels_B), "attention": attention})
+        return Loss({"ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B), "attention": attention})
