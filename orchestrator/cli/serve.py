@@ -32,6 +32,8 @@ def serve(interface: Interface, port: int) -> int:
     process = subprocess.Popen(interface.command, env=os.environ | interface.environment)
     try:
         return process.wait()
-    except KeyboardInterrupt:  # the terminal has told the server too
-        process.wait()
+    except KeyboardInterrupt:
         return 0
+    finally:
+        process.terminate()
+        process.wait()
