@@ -1,4 +1,4 @@
-"""AFD, attention-based feature matching: "Show, attend and distill" (Ji et al. 2021, arXiv 2102.02973, eq. 3-6).
+"""AFD, attention-based feature matching: "Show, attend and distill" (Ji et al. 2021, arXiv 2102.02973).
 
 Every stage t of the teacher attends to every stage s of the student. With q_t and k_s linear maps of the pooled features to d
 dimensions (normalised over the batch; k through a ReLU), W_t a bilinear form and p_t, p_s learned positions:

@@ -1,4 +1,4 @@
-"""CA-MKD, confidence-aware weights (Zhang et al. 2022, arXiv 2201.00007, eq. 2-8): teachers that know the label lead.
+"""CA-MKD, confidence-aware weights (Zhang et al. 2022, arXiv 2201.00007): teachers that know the label lead.
 
     w_t(x) = (1 − softmax over t of CE(z_t, y)) / (M − 1)
     v_t(x) = the same of CE(W_t r_t(e_s), y): teacher t's classifier W_t on the student's embedding, adapted by r_t

@@ -1,4 +1,4 @@
-"""CC, correlation congruence (Peng et al. 2019, arXiv 1904.01802, eq. 5 and 10-12).
+"""CC, correlation congruence (Peng et al. 2019, arXiv 1904.01802).
 
 ``form: congruence``, the paper's: a Gaussian kernel between the unit embeddings f of every two samples, expanded to order P
 

@@ -1,4 +1,4 @@
-"""CRD, contrastive representation distillation (Tian et al. 2020, arXiv 1910.10699, eq. 7-10 and 18-19).
+"""CRD, contrastive representation distillation (Tian et al. 2020, arXiv 1910.10699).
 
 Of sample i, v_s and v_t are linear maps of the two embeddings to d dimensions, of norm 1; m_s and m_t are memories of such
 vectors of all N training samples. i's own entry is the positive, J entries of other classes are the negatives.

@@ -1,4 +1,4 @@
-"""DIST, distillation from a stronger teacher (Huang et al. 2022, arXiv 2205.10536, section 4).
+"""DIST, distillation from a stronger teacher (Huang et al. 2022, arXiv 2205.10536).
 
     p = σ(z / T), a matrix of samples and classes; ρ the Pearson correlation
     L = ce · CE + (1/M) Σ_t (β · T² · mean over samples of (1 − ρ(p_s, p_t) over classes)

@@ -1,4 +1,4 @@
-"""DKD, decoupled knowledge distillation (Zhao et al. 2022, arXiv 2203.08679, section 3).
+"""DKD, decoupled knowledge distillation (Zhao et al. 2022, arXiv 2203.08679).
 
     b = (σ(z/T)_y, 1 − σ(z/T)_y), the label against all other classes
     ẑ = z without the label's entry

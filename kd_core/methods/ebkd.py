@@ -1,4 +1,4 @@
-"""EBKD, entropy-based weights (Kwon et al. 2020, doi 10.1109/ICASSP40776.2020.9054698): sure teachers lead.
+"""EBKD, entropy-based weights (Kwon et al. 2020, ICASSP): sure teachers lead.
 
     H_t(x) = entropy of σ(z_t), at temperature 1
     w_t(x) = (1 − H_t / Σ_t' H_t') / (M − 1)

@@ -1,4 +1,4 @@
-"""FitNet, hints (Romero et al. 2015, arXiv 1412.6550, eq. 3; one-stage training and weight as in Tian et al. 2020).
+"""FitNet, hints (Romero et al. 2015, arXiv 1412.6550; one-stage training and weight as in Tian et al. 2020).
 
     L = ce · CE + β · (1/M) Σ_t mean over x, c and p of (r_t(F_s) − F_t)²
 

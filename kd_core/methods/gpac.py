@@ -21,6 +21,8 @@ Multi-level spatial attention: a piecewise function of the epoch with three leve
 
     L = ce · CE + α · L_instruct + β(e) · L_attention
 
+β₀ = 1000 is made for 32 × 32 images (see AT): 8 × 8 ones want a sixteenth of it or less.
+
 Each part can be switched off: uniform instruction by τ_instruct = ∞, no corrector by γ = 0, no instruction by α = 0, no
 attention by β₀ = 0, and no selection by ``top: null`` with τ_probe = ∞ (then no probes are needed).
 """

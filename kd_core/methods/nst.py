@@ -1,4 +1,4 @@
-"""NST, neuron selectivity transfer (Huang & Wang 2017, arXiv 1707.01219, eq. 5-7; weight as in Tian et al. 2020).
+"""NST, neuron selectivity transfer (Huang & Wang 2017, arXiv 1707.01219; weight as in Tian et al. 2020).
 
 The maximum mean discrepancy between the channels of student and teacher, each channel f its spatial pattern of L2 norm 1,
 with the polynomial kernel k(f, g) = (f · g)², summed over stages:

@@ -1,4 +1,4 @@
-"""PKT, probabilistic knowledge transfer (Passalis & Tefas 2018, arXiv 1803.10837, eq. 4-7; weight as in Tian et al. 2020).
+"""PKT, probabilistic knowledge transfer (Passalis & Tefas 2018, arXiv 1803.10837; weight as in Tian et al. 2020).
 
 p(i | j) = (1 + cos(e_i, e_j)) / 2, every row divided by its sum, of the pooled embeddings e
 L = ce · CE + β · (1/M) Σ_t mean over i and j of p_t · ln((p_t + ε) / (p_s + ε))

@@ -1,4 +1,4 @@
-"""ReviewKD, distillation via knowledge review (Chen et al. 2021, arXiv 2104.09044, eq. 5-8).
+"""ReviewKD, distillation via knowledge review (Chen et al. 2021, arXiv 2104.09044).
 
 From the deepest stage to the shallowest, the student's stage (1×1 convolution to a common width) is fused with what comes from
 deeper by two attention maps, and brought to the teacher's channels by a 3×3 convolution: R_l. The pooled embedding is the

@@ -1,4 +1,4 @@
-"""RKD, relational knowledge distillation (Park et al. 2019, arXiv 1904.05068, eq. 4-8; weights as there for CIFAR).
+"""RKD, relational knowledge distillation (Park et al. 2019, arXiv 1904.05068; weights as in Tian et al. 2020).
 
 Of the pooled embeddings e: ψ(i, j) = ‖e_i − e_j‖ / their mean over pairs, and cos(i, j, k) of the angle at j between i and k.
 

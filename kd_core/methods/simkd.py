@@ -1,4 +1,4 @@
-"""SimKD, distillation with the reused teacher classifier (Chen et al. 2022, arXiv 2203.14001, section 3).
+"""SimKD, distillation with the reused teacher classifier (Chen et al. 2022, arXiv 2203.14001).
 
     L = β · (1/M) Σ_t mean over x and d of (pool P_t(F_s) − e_t)²
     prediction = mean over teachers of W_t(pool P_t(F_s))

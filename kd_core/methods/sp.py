@@ -1,4 +1,4 @@
-"""SP, similarity-preserving distillation (Tung & Mori 2019, arXiv 1907.09682, eq. 1-4; weight as in Tian et al. 2020).
+"""SP, similarity-preserving distillation (Tung & Mori 2019, arXiv 1907.09682; weight as in Tian et al. 2020).
 
 G = F · Fᵀ with every row divided by its L2 norm (B × B), F the last stage's features, flattened per sample
 L = ce · CE + β · (1/M) Σ_t ‖G_s − G_t‖² / B²

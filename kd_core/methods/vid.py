@@ -1,4 +1,4 @@
-"""VID, variational information distillation (Ahn et al. 2019, arXiv 1904.05835, eq. 4-6).
+"""VID, variational information distillation (Ahn et al. 2019, arXiv 1904.05835; weight as in Tian et al. 2020).
 
 Maximises a lower bound of the mutual information between the stages of teacher and student, with a Gaussian of mean μ_l(F_s)
 (1×1 convolutions) and a learned variance of every channel, σ²_c = ln(1 + exp α_c) + 1e-5, which starts at 5:

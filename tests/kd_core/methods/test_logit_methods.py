@@ -99,7 +99,7 @@ def test_dkd_by_hand():
 
 
 def test_dkd_is_kd_by_parts():
-    # eq. 7 of the paper: KD = TCKD + (1 − p_t(label)) · NCKD, of one sample
+    # the paper's decomposition: KD = TCKD + (1 − p_t(label)) · NCKD, of one sample
     generator = torch.Generator().manual_seed(0)
     target_BK, student_BK = torch.randn(2, 1, 5, generator=generator)
     labels_B, heat = torch.tensor([3]), 4.0
