@@ -1,4 +1,4 @@
-"""Logit standardisation (Sun et al. 2024, arXiv 2403.01732, section 4): a logit method on z-scores.
+"""Logit standardisation (Sun et al. 2024, arXiv 2403.01732): a logit method on z-scores.
 
     z' = (z − mean over k of z) / (standard deviation over k of z + ε), of student and teachers alike
     L = ce · CE(z, y) + what the base computes of z' in place of z, but for its cross-entropy
