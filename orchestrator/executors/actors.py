@@ -70,9 +70,7 @@ class Actors:
         return bool(self._running)
 
     def close(self) -> None:
-        """Kill every worker."""
-        for actor, _ in self._running.values():
-            ray.kill(actor)
+        """Forget every worker; they go down with our job in Ray. Killing them here would only print that they were killed."""
         self._running.clear()
         self._queue.clear()
 
