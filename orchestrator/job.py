@@ -25,10 +25,10 @@ class Job:
 
     kind: str
     version: int
-    config: dict[str, Any]
-    parents: dict[str, list[str]] = field(default_factory=dict)
+    config: dict[str, Any] = field(repr=False)
+    parents: dict[str, list[str]] = field(default_factory=dict, repr=False)
     title: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def key(self) -> str:
