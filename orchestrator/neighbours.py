@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ TOLD = 3  # settings in which a result may differ and still be worth a word
 NAMES = ("model", "seed", "data.name", "method.name")  # what differs here is another job, not a changed one
 
 Settings = dict[str, Any]
+Identity = tuple[Any, ...]  # values of NAMES
 
 
 class Neighbours:
@@ -21,7 +23,7 @@ class Neighbours:
     def __init__(self, plan: Plan, store: Store) -> None:
         self.plan = plan
         self.store = store
-        self._known: dict[str, list[tuple[Entry, Settings]]] = {}
+        self._known: dict[str, defaultdict[Identity, list[tuple[Entry, Settings]]]] = {}
 
     def nearest(self, job: Job) -> str:
         """``recipe.lr is 0.05, done with 0.1 (3f2a09bc…)``, or nothing where no result is near."""
@@ -29,9 +31,9 @@ class Neighbours:
             return ""
         wanted = settings(job.version, job.config)
         near = []
-        for entry, had in self._of(job.kind):
+        for entry, had in self._of(job.kind).get(_identity(wanted), ()):
             names = sorted(name for name in wanted.keys() | had.keys() if wanted.get(name, ...) != had.get(name, ...))
-            if len(names) <= TOLD and not set(names) & set(NAMES):
+            if len(names) <= TOLD:
                 near.append((len(names), -entry.manifest["finished"], names, entry, had))
         if not near:
             return ""
@@ -40,16 +42,23 @@ class Neighbours:
         changes = changes or [f"its {role.partition(':')[0]} changed" for role in _changed_roles(job, entry)]
         return f"{'; '.join(changes)} ({entry.manifest['key'][:8]}…)"
 
-    def _of(self, kind: str) -> list[tuple[Entry, Settings]]:
+    def _of(self, kind: str) -> Mapping[Identity, list[tuple[Entry, Settings]]]:
         if kind not in self._known:
-            beside = (entry for entry in self.store.entries(kind) if entry.manifest["key"] not in self.plan.jobs)
-            self._known[kind] = [(entry, settings(entry.manifest["version"], entry.manifest["config"])) for entry in beside]
+            found = self._known[kind] = defaultdict(list)
+            for entry in self.store.entries(kind):
+                if entry.manifest["key"] not in self.plan.jobs:
+                    had = settings(entry.manifest["version"], entry.manifest["config"])
+                    found[_identity(had)].append((entry, had))
         return self._known[kind]
 
 
 def settings(version: int, config: Mapping[str, Any]) -> Settings:
     """All that decides a result besides its parents, by dotted names."""
     return {"stage version": version, **dict(_flat(config))}
+
+
+def _identity(found: Settings) -> Identity:
+    return tuple(found.get(name) for name in NAMES)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

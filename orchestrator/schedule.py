@@ -23,7 +23,8 @@ class Machine:
     gpus: float = 0
 
     def __str__(self) -> str:
-        return f"{self.cpus:g} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
+        cores = "1 CPU core" if self.cpus == 1 else f"{self.cpus:g} CPU cores"
+        return cores + (f" and {self.gpus:g} GPU" if self.gpus else "")
 
 
 def this_machine() -> Machine:

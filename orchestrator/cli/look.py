@@ -58,6 +58,9 @@ def probes(
 
     _, plan, place = planned(file, sets, store)
     table = table_of(plan, place)
+    if not table.num_rows:
+        typer.echo(f"no teacher of {plan.name} has been probed yet", err=True)
+        raise typer.Exit(1)
     if arrow:
         from orchestrator.tables import write_table
 

@@ -164,6 +164,11 @@ def test_probes_as_table_plot_and_arrow(file, capsys, tmp_path):
     assert read_table(tmp_path / "p.arrow").num_rows == 6  # two teachers, three layers
 
 
+def test_probes_before_there_are_any(file, capsys, tmp_path):
+    told = said(capsys, "probes", file, "--plot", str(tmp_path / "p.png"), code=1)
+    assert told.err == "no teacher of toy has been probed yet\n"
+
+
 def test_report_to_the_terminal_and_to_a_file(file, capsys, tmp_path):
     complete(file)
     assert said(capsys, "report", file, "--format", "csv").out.count("\n") == 5  # a header and four students
