@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from orchestrator.cli import options
 from orchestrator.cli.app import main
+from orchestrator.cli.serve import serve
 from orchestrator.plan import make
 from orchestrator.spec.load import load
 from orchestrator.store import Store
+from orchestrator.tracking.ui import Interface
 from tests.orchestrator.world import begin, finish_job, the
 
 YAML = """\
@@ -244,3 +248,21 @@ def test_a_narrow_terminal_keeps_keys_whole(file):
 def test_the_same_command_is_told_as_it_must_be_typed():
     told = options.command("ui", Path("my file.yaml"), ["students.seeds=[0, 1]"], "s")
     assert told == "kd ui 'my file.yaml' --store s --set 'students.seeds=[0, 1]'"
+
+
+def test_a_tracking_server_that_is_there_is_only_named(capsys):
+    assert serve(Interface("https://mlflow.example"), 5000) == 0
+    assert capsys.readouterr().out == "MLflow is at https://mlflow.example\n"
+
+
+def test_the_interface_is_served_where_the_port_is_free(capsys):
+    ends = Interface(
+        "http://127.0.0.1", (sys.executable, "-c", "import os; raise SystemExit(int(os.environ['CODE']))"), {"CODE": "3"}
+    )
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(typer.BadParameter, match=f"port {port} .*Address already in use; try --port {port + 1}"):
+            serve(ends, port)
+    assert serve(ends, port) == 3
