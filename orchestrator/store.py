@@ -23,13 +23,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from orchestrator import canonical
 from orchestrator.environment import environment
 from orchestrator.job import Job, key_of
 
 FORMAT = 1
+LOCK_TRIES, LOCK_PAUSE_S = 3, 0.05  # one that only looks, as `kd status` does, holds a lock for an instant
 
 
 class StoreError(ValueError):
@@ -223,13 +224,10 @@ class Store:
         path = self.root / "locks" / f"{name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            os.utime(path)
-            yield True
+            held = any(_try_lock(file) for _ in range(LOCK_TRIES))
+            if held:
+                os.utime(path)
+            yield held
 
     def locked(self, name: str) -> bool:
         """Whether a living process holds the lock of that name."""
@@ -246,6 +244,15 @@ class Store:
         except BlockingIOError:
             return path.stat().st_mtime
         return None
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(LOCK_PAUSE_S)
+        return False
+    return True
 
 
 def sha256(path: Path) -> str:

@@ -84,7 +84,15 @@ def list_instead_of_object(entry):
 
 @pytest.mark.parametrize(
     "damage",
-    [change_content, change_size, remove_file, truncate_manifest, change_result, change_config_and_digest, list_instead_of_object],
+    [
+        change_content,
+        change_size,
+        remove_file,
+        truncate_manifest,
+        change_result,
+        change_config_and_digest,
+        list_instead_of_object,
+    ],
 )
 def test_every_damage_is_found_and_quarantined(store, damage):
     commit(store)
