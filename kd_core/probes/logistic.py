@@ -92,8 +92,7 @@ class _Problem:
 
     def gradient(self, point: _Point) -> Tensor:
         """X'(p − 1_y)/N + λW."""
-        residual_NK = point.logits_NK.softmax(1)
-        residual_NK[torch.arange(len(residual_NK)), self.labels_N] -= 1
+        residual_NK = point.logits_NK.softmax(1) - F.one_hot(self.labels_N, self.classes)
         return self._back(residual_NK, point.weights_XK)
 
     def hessian(self, point: _Point) -> Callable[[Tensor], Tensor]:

@@ -15,8 +15,8 @@ def test_every_class_has_its_share():
 
 def test_shares_that_are_no_whole_numbers():
     labels = torch.tensor([0] * 5 + [1] * 5 + [2] * 2)
-    # standings (r + ½)/n: .1 .3 .5 .7 .9 twice, and .25 .75: the first 6 are .1 .1 .25 .3 .3 .5 (the earlier class's)
-    assert labels[stratified(labels, 6, generator(0))].bincount().tolist() == [3, 2, 1]
+    # standings (r + ½)/n: .1 .3 .5 .7 .9 twice, and .25 .75: the first 9 are .1 .1 .25 .3 .3 .5 .5 .7 .7
+    assert labels[stratified(labels, 9, generator(0))].bincount().tolist() == [4, 4, 1]
 
 
 def test_choices_are_distinct_nested_and_seeded():

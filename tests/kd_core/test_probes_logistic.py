@@ -30,6 +30,7 @@ def test_the_solution_is_scikit_learns(digits, C):
     penalty = weights.square().sum() / (2 * C * len(labels))
     assert ours.objective == pytest.approx((F.cross_entropy(features @ weights + bias, labels) + penalty).item(), abs=1e-8)
     torch.testing.assert_close(ours.weights_CK, weights, atol=1e-3 * weights.abs().max().item(), rtol=0)
+    torch.testing.assert_close(ours.bias_K, bias, atol=1e-3 * bias.abs().max().item(), rtol=0)
     accuracy = (ours.logits(held).argmax(1) == truth).double().mean().item()
     assert abs(accuracy - theirs.score(held.numpy(), truth.numpy())) < 0.005
 
