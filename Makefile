@@ -42,7 +42,8 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 bench: setup
-	$(BIN)/python -m experiments.benchmarks
+	$(BIN)/python experiments/benchmarks/bank.py
+	$(BIN)/python experiments/benchmarks/overhead.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,65 @@
+"""What the knowledge bank saves: an epoch of a student that hears three teachers, live against from the bank.
+
+Command:  python experiments/benchmarks/bank.py [--epochs 5]
+Prints:   the ratio live / bank of the median epoch, and after how many student epochs filling the bank has paid for itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from kd_core.bank import Bank, Live, fill
+from kd_core.data.load import load
+from kd_core.data.table import DataConfig
+from kd_core.knowledge import Need, Setting
+from kd_core.methods.table import METHODS
+from kd_core.models.network import shape_of
+from kd_core.models.table import build
+from kd_core.training.loop import Training
+from kd_core.training.recipe import Recipe
+
+TEACHERS = ("resnet20", "resnet32", "wrn_16_2")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=5)
+    epochs = parser.parse_args().epochs
+    torch.set_num_threads(1)
+    splits = load(DataConfig("digits"), Path("data"))
+    teachers = [build(name, channels=1, classes=10).eval() for name in TEACHERS]
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in TEACHERS]
+        began = time.perf_counter()
+        for teacher, file in zip(teachers, files, strict=True):
+            save_file(fill(teacher, splits, Need.LOGITS, "cpu"), file)
+        filling = time.perf_counter() - began
+        sources = {"live": [Live(teacher, "cpu") for teacher in teachers], "bank": [Bank([file], "cpu") for file in files]}
+        seconds: dict[str, list[float]] = {name: [] for name in sources}
+        for _ in range(2):  # in turn, so that a machine that slows down slows both
+            for name, heard in sources.items():
+                student = build("resnet8", channels=1, classes=10)
+                shapes = tuple(shape_of(teacher, splits.image) for teacher in teachers)
+                setting = Setting(shape_of(student, splits.image), shapes, splits.train.labels_N)
+                method = METHODS["aver"](METHODS["aver"].Config(), setting)
+                history = Training(student, method, heard, splits, Recipe(epochs=epochs), seed=0).run().history
+                seconds[name] += [record.seconds for record in history]
+
+    live, bank = (statistics.median(seconds[name]) for name in ("live", "bank"))
+    print(f"epoch of {len(splits.train)} images, resnet8 from {', '.join(TEACHERS)}, one thread")
+    print(f"live {live:.2f} s, bank {bank:.2f} s: ratio {live / bank:.2f}")
+    print(
+        f"filling three banks of {splits.augmentation.views} views {filling:.1f} s: paid for after {filling / (live - bank):.1f} epochs"
+    )
+
+
+if __name__ == "__main__":
+    main()
