@@ -56,9 +56,8 @@ def main() -> None:
     live, bank = (statistics.median(seconds[name]) for name in ("live", "bank"))
     print(f"epoch of {len(splits.train)} images, resnet8 from {', '.join(TEACHERS)}, one thread")
     print(f"live {live:.2f} s, bank {bank:.2f} s: ratio {live / bank:.2f}")
-    print(
-        f"filling three banks of {splits.augmentation.views} views {filling:.1f} s: paid for after {filling / (live - bank):.1f} epochs"
-    )
+    paid = filling / (live - bank)
+    print(f"filling three banks of {splits.augmentation.views} views {filling:.1f} s: paid for after {paid:.1f} epochs")
 
 
 if __name__ == "__main__":
