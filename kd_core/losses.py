@@ -29,6 +29,11 @@ def kl_divergence(target_BK: Tensor, logits_BK: Tensor, temperature: float) -> T
     return kl_divergence_B(target_BK, logits_BK, temperature).mean()
 
 
+def stable_BK(logits_BK: Tensor, decoded: tuple[Tensor, ...]) -> Tensor:
+    """The mean of a teacher's logits and those decoded from its codes (stable excitation: Shao & Chen 2021, arXiv 2108.06681)."""
+    return torch.stack([logits_BK, *decoded]).mean(0)
+
+
 def divergences_MB(teachers: tuple[Knowledge, ...], student: Knowledge, temperature: float) -> Tensor:
     """:func:`kl_divergence_B` of every teacher."""
     return torch.stack([kl_divergence_B(teacher.logits_BK, student.logits_BK, temperature) for teacher in teachers])

@@ -1,0 +1,98 @@
+"""Training an analyser on what its frozen teacher says, all granularities in one pass.
+
+Order and views are pure functions of (seed, epoch, index), as in :mod:`kd_core.training.loop`: a run that goes on from a
+checkpoint ends with the same bits as one that was not stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from kd_core.analysis.analyser import Analyser, analysis_terms
+from kd_core.bank import Source
+from kd_core.data.batches import epoch_batches, plain_batches, spans
+from kd_core.data.split import Splits
+from kd_core.knowledge import Batch
+from kd_core.losses import stable_BK
+from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
+from kd_core.training.descent import Descent, Means
+from kd_core.training.loop import part
+
+
+class Analysing:
+    """An analyser being trained, in place.
+
+    Args:
+        teacher: what it says of a batch of any split, at least logits and embedding.
+        seed: decides order and augmentation (initialisation is the caller's).
+    """
+
+    def __init__(self, analyser: Analyser, teacher: Source, splits: Splits, *, seed: int, device: str = "cpu") -> None:
+        self.analyser = analyser.to(device)
+        self.teacher = teacher
+        self.splits = splits.to(device)
+        self.recipe = analyser.config
+        self.seed = seed
+        self.device = torch.device(device)
+        self.descent = Descent(analyser.parameters(), self.recipe)
+        self.history: tuple[Record, ...] = ()
+
+    def run(
+        self, checkpoints: Checkpoints | None = None, on_epoch: Callable[[Record], None] = lambda _: None
+    ) -> tuple[Record, ...]:
+        """Train to the recipe's end, from the newest checkpoint where there is one; the history of all epochs.
+
+        Raises:
+            Diverged: at the end of an epoch in which a loss term was not finite.
+        """
+        if checkpoints and (found := checkpoints.newest()):
+            self.analyser.load_state_dict(part(found.tensors, "analyser."))
+            self.descent.restore(found.tensors)
+            self.history = found.history
+        while len(self.history) < self.recipe.epochs:
+            epoch, began = len(self.history), time.monotonic()
+            metrics = self._epoch(epoch)
+            record = Record(epoch + 1, time.time_ns() // 1_000_000, time.monotonic() - began, metrics)
+            self.history = (*self.history, record)
+            if checkpoints:
+                checkpoints.save(Checkpoint(self._state(), self.history))
+            on_epoch(record)
+        return self.history
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        steps = len(spans(len(self.splits.train), self.recipe.batch_size))
+        means = Means()
+        batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device)
+        for step, batch in enumerate(batches):
+            terms, accuracies = self._heard(batch)
+            self.descent.step(torch.stack(tuple(terms.values())).sum(), epoch + step / steps)
+            told = {name: value.detach() for name, value in terms.items()}
+            means.add(told | {f"train/{name}": value for name, value in accuracies.items()}, len(batch.labels_B))
+        return {**means.metrics(epoch + 1), "lr": self.descent.lr, **self._validation(epoch)}
+
+    def _validation(self, epoch: int) -> dict[str, float]:
+        means = Means()
+        with torch.inference_mode():
+            for batch in plain_batches(self.splits, "validation", self.device):
+                terms, accuracies = self._heard(batch)
+                means.add(terms | accuracies, len(batch.labels_B))
+        return {f"validation/{name}": value for name, value in means.metrics(epoch + 1).items()}
+
+    def _heard(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The loss terms of a batch, and the accuracy of the stable excitation and of what is decoded, by granularity."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            said = self.teacher(batch)
+            _, decoded = self.analyser(said.embedding_BD)
+        logits_BK, decoded = said.logits_BK.float(), tuple(decoded_BK.float() for decoded_BK in decoded)
+        terms = analysis_terms(decoded, logits_BK, batch.labels_B, self.recipe.temperatures)
+        judged = {"accuracy": stable_BK(logits_BK, decoded)}
+        judged |= {f"accuracy/granularity{index}": decoded_BK for index, decoded_BK in enumerate(decoded)}
+        accuracies = {name: (guess_BK.argmax(1) == batch.labels_B).float().mean() for name, guess_BK in judged.items()}
+        return {f"loss/{name}": value for name, value in terms.items()}, accuracies
+
+    def _state(self) -> dict[str, Tensor]:
+        return {f"analyser.{name}": value for name, value in self.analyser.state_dict().items()} | self.descent.state()
