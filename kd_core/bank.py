@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kd_core.data.table import DataConfig
-from kd_core.knowledge import ABSENT, Batch, Knowledge, Need
+from kd_core.knowledge import ABSENT, ONCE, Batch, Knowledge, Need
 from kd_core.lazy import torch
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def bankable(needs: Iterable[Need], data: DataConfig, epochs: int, mode: str, li
     A function of the student alone, not of the grid around it, since it is part of the student's key. ``auto`` wants
     every view to be seen once on average (epochs ≥ views) and each bank to stay under the limit; ``on`` only the limit.
     """
-    kinds = set(needs) - {Need.PROBES, Need.HEADS}
+    kinds = set(needs) - ONCE
     if mode == "off" or not kinds or not kinds <= KEPT:
         return False
     if mode == "auto" and epochs < data.views:

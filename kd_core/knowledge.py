@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from kd_core.analysis.analyser import Analyser
+
 ABSENT: Any = None  # a field that nobody needed
 
 
@@ -25,6 +27,10 @@ class Need(enum.StrEnum):
     FEATURES = "features"  # whole feature maps: always computed live
     PROBES = "probes"  # LCP accuracies, once for the training
     HEADS = "heads"  # the teachers' frozen classifiers, once for the training
+    ANALYSES = "analyses"  # the teachers' frozen analysers, once for the training
+
+
+ONCE = frozenset({Need.PROBES, Need.HEADS, Need.ANALYSES})  # what the teachers do not say anew of every batch
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Setting:
     labels_N: Tensor  # of the training split
     probes: tuple[tuple[float, ...], ...] = ()  # LCP validation accuracy in [0, 1] of (teacher, teacher's stage)
     heads: tuple[nn.Module, ...] = ()  # frozen classifiers of the teachers: BD to BK
+    analysers: tuple[Analyser, ...] = ()  # frozen, of each teacher
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from kd_core.methods.gpac import GPAC
 from kd_core.methods.kd import KD
 from kd_core.methods.logit_std import LogitStd
 from kd_core.methods.method import Method
+from kd_core.methods.mgd import MGD
 from kd_core.methods.mmkd import MMKD
 from kd_core.methods.mtkd_rl import MTKDRL
 from kd_core.methods.none import Plain
@@ -56,4 +57,5 @@ METHODS: dict[str, type[Method]] = {
     "gpac": GPAC,
     # over another method
     "logit_std": LogitStd,
+    "mgd": MGD,
 }

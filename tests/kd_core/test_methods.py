@@ -42,6 +42,14 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpac, every teacher everywhere": ("gpac", {"top": None, "tau_probe": float("inf")}),
     "gpac, instruction only": ("gpac", {"beta": 0.0}),
     "gpac, attention only": ("gpac", {"alpha": 0.0}),
+    "mgd, stable": ("mgd", {"scheme": "stable"}),
+    "mgd of at": ("mgd", {"base": "at", "knobs": {"beta": 100}}),
+    "mgd of fitnet, stable": ("mgd", {"base": "fitnet", "scheme": "stable"}),
+    "mgd of crd, no divergence": ("mgd", {"base": "crd", "div": 0.0}),
+    "mgd of afd": ("mgd", {"base": "afd"}),
+    "mgd of gpac, stable": ("mgd", {"base": "gpac", "scheme": "stable"}),
+    "mgd of sp, stable, no codes": ("mgd", {"base": "sp", "scheme": "stable", "gamma": 0.0}),
+    "mgd of at, the control": ("mgd", {"base": "at", "gamma": 0.0}),
 }
 CASES = {name: (name, {}) for name in METHODS} | VARIANTS
 TEACHERS = (WIDER, DEEPER, COARSER)
@@ -52,6 +60,7 @@ EPOCH = 100  # past every warm-up
 NOT_MINIMAL_AT_THE_TEACHER = {
     *("fitnet", "vid", "cc, reference", "crd", "afd", "reviewkd", "simkd"),
     *("ca_mkd", "ca_mkd, reference scale", "mmkd", "mtkd_rl"),
+    *(case for case in CASES if case.startswith("mgd") and not case.endswith("the control")),
     "none",  # which has no term but the cross-entropy
 }
 COUNTS_ITS_STEPS = {"mmkd"}  # and decides by the count whether to learn
@@ -134,15 +143,16 @@ def test_every_trainable_parameter_gets_a_gradient(case):
 def test_teachers_stay_as_they_are(case):
     method = built(case)
     student, teachers = spoken(method)
-    heads_before = copy.deepcopy(method.setting.heads)
+    frozen = (*method.setting.heads, *method.setting.analysers)
+    frozen_before = copy.deepcopy(frozen)
     spoken_before = copy.deepcopy(teachers)
     trainable = list(method.trainable())
     total(answer(method, student, teachers)).backward()
     if trainable:
         torch.optim.SGD(trainable, lr=1.0).step()
-    for head, before in zip(method.setting.heads, heads_before, strict=True):
-        same(head.state_dict(), before.state_dict())
-        assert all(parameter.grad is None for parameter in head.parameters())
+    for module, before in zip(frozen, frozen_before, strict=True):
+        same(module.state_dict(), before.state_dict())
+        assert all(parameter.grad is None for parameter in module.parameters())
     for teacher, before in zip(teachers, spoken_before, strict=True):
         torch.testing.assert_close(dataclasses.astuple(teacher), dataclasses.astuple(before), rtol=0, atol=0)
 
@@ -160,6 +170,7 @@ def test_the_order_of_the_teachers_is_nothing(case):
             teachers=tuple(setting.teachers[t] for t in order),
             probes=tuple(setting.probes[t] for t in order) if setting.probes else (),
             heads=tuple(setting.heads[t] for t in order) if setting.heads else (),
+            analysers=tuple(setting.analysers[t] for t in order) if setting.analysers else (),
         ),
     )
 
@@ -247,7 +258,7 @@ def test_own_state_is_all_that_a_checkpoint_needs(case):
 def test_computes_where_its_tensors_are_and_never_waits_for_them(case):
     """On the meta device, where a tensor of another device, or a value that is asked for, is an error."""
     method = built(case)
-    for module in (method.own, *method.setting.heads):
+    for module in (method.own, *method.setting.heads, *method.setting.analysers):
         module.to("meta")
     student, teachers = spoken(method)
     move = functools.partial(changed, lambda tensor: tensor.detach().to("meta").requires_grad_(tensor.requires_grad))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from kd_core.analysis.analyser import Analyser
+from kd_core.analysis.config import AnalysisConfig
 from kd_core.knowledge import Batch, Knowledge, Need, NetworkShape, Setting
 from kd_core.methods.method import Method
 from kd_core.methods.table import METHODS
 
 CLASSES = 3
+ANALYSIS = AnalysisConfig(codes=(3, 5), temperatures=(2.0, 8.0))
 SAMPLES = 12  # N
 STUDENT = NetworkShape(stages=((4, 8, 8), (6, 4, 4), (8, 2, 2)), embedding=8, classes=CLASSES)
 WIDER = NetworkShape(stages=((8, 8, 8), (12, 4, 4), (16, 2, 2)), embedding=16, classes=CLASSES)
@@ -18,7 +21,7 @@ COARSER = NetworkShape(stages=((4, 4, 4), (6, 4, 4), (12, 2, 2)), embedding=12, 
 
 
 def setting_of(*teachers: NetworkShape, student: NetworkShape = STUDENT) -> Setting:
-    """Random frozen heads and distinct probe accuracies for each teacher."""
+    """Random frozen heads and analysers, and distinct probe accuracies, for each teacher."""
     generator = torch.Generator().manual_seed(7)
     heads = []
     for teacher in teachers:
@@ -27,7 +30,15 @@ def setting_of(*teachers: NetworkShape, student: NetworkShape = STUDENT) -> Sett
         head.bias.normal_(generator=generator)
         heads.append(head)
     probes = tuple(tuple(torch.rand(len(teacher.stages), generator=generator).tolist()) for teacher in teachers)
-    return Setting(student, teachers, torch.arange(SAMPLES) % CLASSES, probes, tuple(heads))
+    analysers = tuple(analyser_of(teacher, generator) for teacher in teachers)
+    return Setting(student, teachers, torch.arange(SAMPLES) % CLASSES, probes, tuple(heads), analysers)
+
+
+def analyser_of(teacher: NetworkShape, generator: torch.Generator) -> Analyser:
+    analyser = Analyser(ANALYSIS, teacher.embedding, teacher.classes).requires_grad_(False)
+    for parameter in analyser.parameters():
+        parameter.normal_(generator=generator)
+    return analyser
 
 
 def knowledge_of(shape: NetworkShape, seed: int, samples: int = 4) -> Knowledge:
@@ -82,5 +93,6 @@ def make(name: str, setting: Setting, **knobs: object) -> Method:
             setting.labels_N,
             setting.probes if Need.PROBES in needs else (),
             setting.heads if Need.HEADS in needs else (),
+            setting.analysers if Need.ANALYSES in needs else (),
         ),
     )

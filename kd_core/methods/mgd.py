@@ -1,0 +1,169 @@
+"""MGD, multi-granularity distillation (Shao & Chen 2021, arXiv 2108.06681), over another method.
+
+Each teacher has been analysed (:mod:`kd_core.analysis.analyser`): of its embedding h_t there are codes E_g h_t at several
+granularities g, and logits D_g E_g h_t decoded from them. The student learns the codes by encoders of its own, which are fresh
+and dropped after the training.
+
+    L = L_base + div · (1/M) Σ_t KL_T(z'_t ‖ z_s) + γ · Σ_g (1/M) Σ_t KL_{T_g}(E_g h_t ‖ E'_{t,g} h_s)
+
+    scheme granularity (MAG)   z'_t = z_t
+    scheme stable (MAS)        z'_t = the mean of z_t and D_g E_g h_t over all g
+
+L_base is all that the base computes, with its own weights, its cross-entropy among it. Of KD that is 0.2 · CE, since MGD's own
+divergence takes the place of its own; there ``div`` is 0.8, over all others 1. T_g is that of the analysis.
+
+Ours: γ, the source's 1; several teachers, whose terms are averaged and for each of which the student has encoders; and GPAC as
+a base, whose instruction and attention stay as they are. SimKD is no base: it throws away the logits that would be taught. With
+γ = 0 what is left is the fair control, the base with a KD term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from kd_core.knobs import Choice, Knobs, LogUniform, knob
+from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.lazy import nn, torch
+from kd_core.losses import cross_entropy, kl_divergence, stable_BK
+from kd_core.methods.afd import AFD
+from kd_core.methods.at import AT
+from kd_core.methods.cc import CC
+from kd_core.methods.crd import CRD
+from kd_core.methods.dist import DIST
+from kd_core.methods.dkd import DKD
+from kd_core.methods.fitnet import FitNet
+from kd_core.methods.gpac import GPAC
+from kd_core.methods.method import Method
+from kd_core.methods.nst import NST
+from kd_core.methods.pkt import PKT
+from kd_core.methods.reviewkd import ReviewKD
+from kd_core.methods.rkd import RKD
+from kd_core.methods.sp import SP
+from kd_core.methods.vid import VID
+from kd_core.methods.wrapper import Wrapping
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Labels(Method):
+    """KD as a base: its cross-entropy, since its divergence is MGD's own."""
+
+    @dataclass(frozen=True)
+    class Config(Knobs):
+        ce: float = knob(0.2, "weight of the cross-entropy with the labels", low=0)
+
+    config: Config
+
+    @staticmethod
+    def needs(config: Config) -> frozenset[Need]:
+        return frozenset()
+
+    def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
+        return Loss({"ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B)})
+
+
+BASES: dict[str, type[Method]] = {
+    "kd": Labels,
+    "fitnet": FitNet,
+    "at": AT,
+    "sp": SP,
+    "vid": VID,
+    "rkd": RKD,
+    "pkt": PKT,
+    "cc": CC,
+    "nst": NST,
+    "crd": CRD,
+    "afd": AFD,
+    "dkd": DKD,
+    "dist": DIST,
+    "reviewkd": ReviewKD,
+    "gpac": GPAC,
+}
+GRANULARITY, STABLE = SCHEMES = ("granularity", "stable")
+
+
+class MGD(Method):
+    @dataclass(frozen=True)
+    class Config(Wrapping):
+        bases = BASES
+
+        base: str = knob("kd", "the method that is taught at several granularities", choices=tuple(BASES))
+        scheme: str = knob(
+            GRANULARITY,
+            "whose logits are taught; granularity: the teacher's; stable: their mean with those decoded from its codes",
+            choices=SCHEMES,
+            search=Choice(SCHEMES),
+        )
+        div: float | None = knob(None, "weight of the divergence from the teachers; null: 0.8 over kd, 1 over others", low=0)
+        temperature: float = knob(4.0, "softens both distributions of that", above=0, search=LogUniform(1, 16))
+        gamma: float = knob(1.0, "weight of the codes; 0 leaves the control", low=0, search=LogUniform(0.1, 10))
+
+        def conflicts(self) -> list[str]:
+            if self.scheme == STABLE and self.div == 0:
+                return ["`scheme` stable changes what `div` weighs, which must be > 0, but got 0"]
+            return []
+
+        @property
+        def weight(self) -> float:
+            """Of the divergence."""
+            default = 0.8 if self.base == "kd" else 1.0
+            return default if self.div is None else self.div
+
+    version = sum(method.version for method in BASES.values())  # a change of any base is a change of this
+    config: Config
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__(config, setting)
+        self.base = config.method(config.inner, setting)
+        self.encoders: nn.Module = nn.ModuleDict()
+        if config.gamma > 0:
+            from kd_core.analysis.analyser import Encoders
+            from kd_core.methods.modules.adapters import by_teacher
+
+            width = setting.student.embedding
+            self.encoders = by_teacher(Encoders(width, analyser.config.codes) for analyser in setting.analysers)
+        self.own = nn.ModuleDict({"base": self.base.own, "encoders": self.encoders})
+
+    @staticmethod
+    def needs(config: Config) -> frozenset[Need]:
+        own: set[Need] = {Need.LOGITS} if config.weight > 0 else set()
+        if config.gamma > 0 or config.scheme == STABLE:
+            own |= {Need.EMBEDDING, Need.ANALYSES}
+        return config.method.needs(config.inner) | own
+
+    def trainable(self) -> Iterator[nn.Parameter]:
+        return chain(self.base.trainable(), self.encoders.parameters())
+
+    def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
+        loss = self.base.forward(student, teachers, batch, progress)
+        terms = dict(loss.terms)
+        if self.config.weight > 0:
+            terms["kl"] = self.config.weight * self._divergence(student, teachers)
+        if self.config.gamma > 0:
+            for granularity, divergence in enumerate(self._of_codes(student, teachers)):
+                terms[f"granularity{granularity}"] = self.config.gamma * divergence
+        return Loss(terms, loss.curves)
+
+    def _divergence(self, student: Knowledge, teachers: tuple[Knowledge, ...]) -> Tensor:
+        """The mean over teachers of KL_T(z' ‖ z_s)."""
+        targets = [teacher.logits_BK for teacher in teachers]
+        if self.config.scheme == STABLE:
+            with torch.no_grad():
+                pairs = zip(teachers, self.setting.analysers, strict=True)
+                targets = [stable_BK(teacher.logits_BK, analyser(teacher.embedding_BD)[1]) for teacher, analyser in pairs]
+        divergences = [kl_divergence(target_BK, student.logits_BK, self.config.temperature) for target_BK in targets]
+        return torch.stack(divergences).mean()
+
+    def _of_codes(self, student: Knowledge, teachers: tuple[Knowledge, ...]) -> list[Tensor]:
+        """The mean over teachers of KL_{T_g}, for every granularity."""
+        by_teacher = []
+        for teacher, analyser, encode in zip(teachers, self.setting.analysers, self.encoders.children(), strict=True):
+            with torch.no_grad():
+                targets = analyser.encode(teacher.embedding_BD)
+            triples = zip(targets, encode(student.embedding_BD), analyser.config.temperatures, strict=True)
+            by_teacher.append(torch.stack([kl_divergence(target_BN, own_BN, heat) for target_BN, own_BN, heat in triples]))
+        return list(torch.stack(by_teacher).mean(0))
