@@ -34,8 +34,8 @@ class Estimator:
     """Seconds per epoch and image, and seconds besides the epochs: the medians of what was measured.
 
     Measurements are kept apart by kind, model, data set, device and method; where a method has not been measured, the others
-    of the same model stand in for it. A probe's and a bank's model is their teacher's. What comes besides the epochs (reading
-    data and teachers, the test) is kept apart by kind alone.
+    of the same model stand in for it. The model of a probe, an analysis and a bank is their teacher's. What comes besides the
+    epochs (reading data and teachers, the test) is kept apart by kind alone.
     """
 
     def __init__(self, resources: Resources) -> None:
@@ -99,11 +99,11 @@ def epochs_left(job: Job, said: Config) -> float | None:
 
 
 def _measured(config: Config, parents: Mapping[str, list[str]], teachers: Mapping[str, Config]) -> Config:
-    """The config that says how large a job is: its own, or its teacher's without the recipe; empty where that is unknown."""
+    """The config that says how large a job is: its own, with its teacher's but for the recipe; empty where that is unknown."""
     if "model" in config:
         return config
     teacher = next((teachers[key] for key in parents["teachers"] if key in teachers), {})
-    return {name: value for name, value in teacher.items() if name != "recipe"}
+    return {name: value for name, value in teacher.items() if name != "recipe"} | (config if teacher else {})
 
 
 def _amount(config: Config) -> float:

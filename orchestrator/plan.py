@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kd_core.bank import bankable
-from kd_core.knowledge import Need
+from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
 from orchestrator import canonical
 from orchestrator.job import Job
@@ -69,6 +69,13 @@ def make(spec: Spec) -> Plan:
         config = {"probe": canonical.plain(spec.probes)}
         probes[name] = add("probe", config, {"teachers": [key]}, f"probes of {name}", teacher=name)
 
+    def analyses(student: StudentSpec) -> list[str]:
+        config = {"recipe": canonical.plain(spec.analysis)}
+        return [
+            add("analysis", config, {"teachers": [teachers[name]]}, f"analysis of {name}", teacher=name)
+            for name in student.teachers
+        ]
+
     def banks(student: StudentSpec, need: Need) -> list[str]:
         return [
             add("bank", {"need": need.value}, {"teachers": [teachers[name]]}, f"{need} of {name}", teacher=name)
@@ -82,8 +89,10 @@ def make(spec: Spec) -> Plan:
             parents["teachers"] = [teachers[name] for name in student.teachers]
         if Need.PROBES in needs:
             parents["probes"] = [probes[name] for name in student.teachers]
+        if Need.ANALYSES in needs:
+            parents["analyses"] = analyses(student)
         if bankable(needs, spec.data, student.recipe.epochs, spec.bank.mode, spec.bank.limit_gib):
-            for need in sorted(needs - {Need.PROBES, Need.HEADS}):
+            for need in sorted(needs - ONCE):
                 parents[f"banks:{need}"] = banks(student, need)
         method = {
             "name": student.method.name,

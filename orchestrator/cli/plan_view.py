@@ -10,6 +10,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kd_core.knowledge import Need
+from kd_core.methods.table import METHODS
 from kd_core.training.recipe import Recipe
 from orchestrator import canonical
 from orchestrator.cli.console import STYLES, clock, counted, table
@@ -23,7 +25,7 @@ from orchestrator.stages.table import STAGES
 from orchestrator.status import Status
 
 WORDS = {State.WAITING: "missing", State.IDLE: "not needed"}
-PLURALS = {"teacher": "Teachers", "probe": "Probes", "bank": "Knowledge banks", "student": "Students"}
+PLURALS = {"teacher": "Teachers", "probe": "Probes", "analysis": "Analyses", "bank": "Knowledge banks", "student": "Students"}
 
 
 def word(state: State) -> str:
@@ -136,7 +138,7 @@ def knob(value: Any) -> str:
 
 
 def _teachers(spec: Spec) -> Iterator[tuple[str, str]]:
-    """Names, and the recipe that they share; then the probes."""
+    """Names, and the recipe that they share; then the probes, and the analyses where a student asks for them."""
     by_recipe: dict[str, list[str]] = {}
     for teacher in spec.teachers:
         by_recipe.setdefault(knobs(teacher.recipe), []).append(teacher.name)
@@ -144,6 +146,8 @@ def _teachers(spec: Spec) -> Iterator[tuple[str, str]]:
         yield "teachers", ", ".join(names)
         yield "  recipe", recipe
     yield "probes", knobs(spec.probes) if spec.probes else "off"
+    if any(Need.ANALYSES in METHODS[student.method.name].needs(student.method.config) for student in spec.students):
+        yield "analysis", knobs(spec.analysis)
 
 
 def _students(spec: Spec) -> Iterator[tuple[str, str]]:

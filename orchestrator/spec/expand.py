@@ -57,6 +57,7 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         download=places.download,
         teachers=experiment.teachers,
         probes=experiment.probes,
+        analysis=experiment.analysis,
         students=tuple(students(cells, names)),
         bank=experiment.bank,
         resources=experiment.resources,

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
@@ -90,6 +91,9 @@ class Experiment(Section):
     )
     probes: Annotated[ProbeConfig | None, FromSwitch(), AfterValidator(noted_probes)] = Field(
         default_factory=ProbeConfig, description="linear probes of every layer of every teacher; false: none"
+    )
+    analysis: Annotated[AnalysisConfig, FromKnobs()] = Field(
+        default_factory=AnalysisConfig, description="how a teacher is analysed where a method asks for it, as mgd does"
     )
     students: Annotated[tuple[StudentGroup, ...], Groups(StudentGroup)] = Field(
         default_factory=tuple, description="a group of students, or a list of groups"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
 from kd_core.knobs import Knobs, knob
 from kd_core.probes.config import ProbeConfig
@@ -43,7 +44,7 @@ class Share(Knobs):
 class Resources(Knobs):
     """How jobs are run. None of it is in a job's key."""
 
-    teacher: Share = knob(Share(), "of each teacher's training, and of its probes and bank")  # noqa: RUF009, frozen
+    teacher: Share = knob(Share(), "of each teacher's training, and of its probes, analysis and banks")  # noqa: RUF009, frozen
     student: Share = knob(Share(), "of each student's training")  # noqa: RUF009
     max_failures: int = knob(2, "how often a job whose worker died is tried again", low=0)
     compile: bool = knob(False, "torch.compile the networks")
@@ -95,6 +96,7 @@ class Spec:
     teachers: tuple[TeacherSpec, ...]
     probes: ProbeConfig | None  # None: switched off
     students: tuple[StudentSpec, ...]
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)  # of the teachers whose students ask for it
     bank: Bank = field(default_factory=Bank)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)

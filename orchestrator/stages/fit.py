@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -36,17 +37,7 @@ def fit(job: Job, context: Context, network: Network, method: Method, teachers: 
     recipe = revive(Recipe, config["recipe"])
     seed = derive(config["seed"], job.kind)
     training = Training(network, method, teachers, splits, recipe, seed=seed, device=place.device, compile=place.compile)
-
-    def on_epoch(record: Record) -> None:
-        context.say(
-            epoch=record.epoch,
-            epochs=recipe.epochs,
-            seconds=record.seconds,
-            loss=record.metrics["loss"],
-            accuracy=record.metrics["validation/accuracy"],
-        )
-
-    result = training.run(Checkpoints(context.work), on_epoch)
+    result = training.run(Checkpoints(context.work), teller(job, context))
     last, chosen = result.history[-1], result.history[result.chosen_epoch - 1]
 
     def on_test() -> dict[str, float]:
@@ -60,9 +51,9 @@ def fit(job: Job, context: Context, network: Network, method: Method, teachers: 
     method.own.load_state_dict(result.chosen_own)
     test_chosen = on_test()
 
-    _save(result.chosen, context.attempt.path / MODEL)
+    save(result.chosen, context.attempt.path / MODEL)
     if type(method).predict is not Method.predict:  # its own parts are part of the model
-        _save(result.chosen_own, context.attempt.path / OWN)
+        save(result.chosen_own, context.attempt.path / OWN)
     write_table(history_table(result.history), context.attempt.path / HISTORY)
     return {
         "validation_accuracy": chosen.metrics["validation/accuracy"],
@@ -77,6 +68,21 @@ def fit(job: Job, context: Context, network: Network, method: Method, teachers: 
         "device": place.device,
         "seconds": sum(record.seconds for record in result.history),
     }
+
+
+def teller(job: Job, context: Context) -> Callable[[Record], None]:
+    """What says, at every epoch's end, how far the job is."""
+
+    def on_epoch(record: Record) -> None:
+        context.say(
+            epoch=record.epoch,
+            epochs=job.epochs,
+            seconds=record.seconds,
+            loss=record.metrics["loss"],
+            accuracy=record.metrics["validation/accuracy"],
+        )
+
+    return on_epoch
 
 
 def history_table(history: Sequence[Record]) -> pa.Table:
@@ -98,5 +104,6 @@ def history_table(history: Sequence[Record]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _save(state: dict[str, Tensor], path: Any) -> None:
+def save(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as a safetensors file."""
     safetensors.torch.save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from kd_core.data.load import load
 from kd_core.data.split import Splits
@@ -43,14 +44,23 @@ def trained(entry: Entry) -> Network:
     """The network of a teacher's or student's entry, with its chosen weights, in eval mode.
 
     Raises:
+        CorruptEntry: from :func:`state`.
+    """
+    network = fresh(entry.manifest["config"], entry.manifest["kind"])
+    network.load_state_dict(state(entry, MODEL))
+    return network.eval()
+
+
+def state(entry: Entry, name: str) -> dict[str, Tensor]:
+    """The tensors of an entry's file.
+
+    Raises:
         CorruptEntry: where the file is not what the manifest says.
     """
-    path = entry.file(MODEL)
-    if sha256(path) != entry.manifest["files"][MODEL]["sha256"]:
-        raise CorruptEntry(f"{entry.manifest['kind']}/{entry.manifest['key']}: {MODEL} does not have its SHA-256")
-    network = fresh(entry.manifest["config"], entry.manifest["kind"])
-    network.load_state_dict(safetensors.torch.load_file(path))
-    return network.eval()
+    path = entry.file(name)
+    if sha256(path) != entry.manifest["files"][name]["sha256"]:
+        raise CorruptEntry(f"{entry.manifest['kind']}/{entry.manifest['key']}: {name} does not have its SHA-256")
+    return safetensors.torch.load_file(path)
 
 
 def shape(entry: Entry) -> NetworkShape:

@@ -14,6 +14,7 @@ from kd_core.models.network import shape_of
 from kd_core.random import derive
 from orchestrator.canonical import revive
 from orchestrator.job import Job
+from orchestrator.stages.analysis import analysed
 from orchestrator.stages.bank import BANK
 from orchestrator.stages.fit import fit
 from orchestrator.stages.networks import fresh, shape, splits_of, trained
@@ -24,7 +25,7 @@ from orchestrator.tables import read_table
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Parents: teachers, and by need their probes and banks. Files: model.safetensors, history.arrow."""
+    """Parents: teachers, and by need their probes, analyses and banks. Files: model.safetensors, history.arrow."""
     place, store = context.place, context.store
     splits = splits_of(job.config, place.data_root, place.download)
     network = fresh(job.config, job.kind)
@@ -40,6 +41,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         labels_N=splits.train.labels_N,
         probes=tuple(stage_accuracies(store, key) for key in job.parents.get("probes", [])),
         heads=tuple(other.head.to(place.device).requires_grad_(False) for other in networks) if Need.HEADS in needs else (),
+        analysers=tuple(analysed(store, key).to(place.device) for key in job.parents.get("analyses", [])),
     )
     torch.manual_seed(derive(job.config["seed"], job.kind, "method"))
     method: Method = named(config, setting)

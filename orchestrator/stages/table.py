@@ -26,6 +26,7 @@ class Stage:
 STAGES: dict[str, Stage] = {
     "teacher": Stage(version=1, module="orchestrator.stages.teacher"),
     "probe": Stage(version=1, module="orchestrator.stages.probe"),
+    "analysis": Stage(version=1, module="orchestrator.stages.analysis"),
     "bank": Stage(version=1, module="orchestrator.stages.bank", target=False),
     "student": Stage(version=1, module="orchestrator.stages.student"),
 }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
 
+from kd_core.analysis.config import AnalysisConfig
 from orchestrator.estimate import Estimator, epochs_left
 from orchestrator.job import Job
+from orchestrator.plan import make
 from orchestrator.schedule import Machine, finish, this_machine
 from orchestrator.spec.spec import Resources, Share
 from orchestrator.store import Store
-from tests.orchestrator.world import a_plan, finish_job, the
+from tests.orchestrator.world import a_plan, a_spec, finish_job, the
 
 ONE = Share()
 
@@ -52,6 +55,17 @@ def test_a_probe_is_as_large_as_its_teacher_whatever_its_epochs(store):
     plan = a_plan(epochs=20)
     assert taught(store).seconds(plan, the(plan, "probes of resnet8-s0")) == pytest.approx(4)
     assert taught(store).seconds(plan, the(plan, "probes of resnet20-s0")) is None
+
+
+def test_an_analysis_is_as_large_as_its_teacher_times_its_own_epochs(store):
+    def planned(epochs):
+        return make(dataclasses.replace(a_spec(epochs=10, methods=("mgd",)), analysis=AnalysisConfig(epochs=epochs)))
+
+    for title, seconds in (("resnet8-s0", 99), ("analysis of resnet8-s0", 6)):
+        finish_job(store, the(planned(3), title), seconds=seconds)
+    plan = planned(12)  # 6 s · 12 / 3
+    assert taught(store).seconds(plan, the(plan, "analysis of resnet8-s0")) == pytest.approx(24)
+    assert taught(store).seconds(plan, the(plan, "analysis of resnet20-s0")) is None
 
 
 def test_what_was_measured_on_a_cpu_says_nothing_of_a_gpu(store):

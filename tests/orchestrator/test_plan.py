@@ -148,6 +148,54 @@ def test_a_methods_version_is_in_its_students_keys(plan, monkeypatch):
     assert changed == {"kd"}
 
 
+MGD = "students.methods=[kd, mgd, {mgd: {base: at, scheme: stable}}, {mgd: {base: gpac}}, {mgd: {gamma: 0}}]"
+
+
+def test_analyses_are_made_once_for_all_students_that_ask_for_them(plan):
+    found = plan(MGD)
+    assert plan().of("analysis") == []
+    assert [(job.title, job.parents) for job in found.of("analysis")] == [
+        (f"analysis of {teacher.title}", {"teachers": [teacher.key]}) for teacher in found.of("teacher")
+    ]
+    asking = [job for job in found.of("student") if "analyses" in job.parents]
+    assert len(asking) == 3 * 2  # not kd, and not the control
+    assert all(job.parents["analyses"] == keys(found, "analysis") for job in asking)
+    of_gpac = asking[-1]
+    assert sorted(of_gpac.parents) == [
+        *("analyses", "banks:attention", "banks:embedding", "banks:logits", "probes", "teachers"),
+    ]
+    alone = plan("students.methods=[{mgd: {teachers: [wrn_16_1-s0]}}]")
+    assert [job.title for job in alone.of("analysis")] == ["analysis of wrn_16_1-s0"]
+
+
+@pytest.mark.parametrize(
+    ("override", "teachers", "analyses", "students"),
+    [
+        ("analysis.epochs=30", False, True, True),
+        ("analysis.lr=0.02", False, True, True),
+        ("analysis.codes=[32, 128]", False, True, True),
+        ("analysis.temperatures=[1, 4]", False, True, True),
+        ("analysis.milestones=[20, 40]", False, True, True),
+        ("teachers.recipe.lr=0.1", True, True, True),
+        ("data.train_size=300", True, True, True),
+        ("students.recipe.lr=0.1", False, False, True),
+        ("bank.mode=off", False, False, True),
+        ("probes.C=10", False, False, False),
+        ("analysis={epochs: 60, codes: [64, 256], temperatures: [2, 8]}", False, False, False),  # the defaults, written out
+        ("resources.teacher.cpus=2", False, False, False),
+    ],
+)
+def test_what_is_in_the_key_of_an_analysis(plan, override, teachers, analyses, students):
+    before, after = plan("students.methods=[none, mgd]"), plan("students.methods=[none, mgd]", override)
+    for kind, changes in (("teacher", teachers), ("analysis", analyses)):
+        assert set(keys(before, kind)).isdisjoint(keys(after, kind)) is changes
+    asking = [{job.key for job in found.of("student") if job.labels["method"] == "mgd"} for found in (before, after)]
+    assert asking[0].isdisjoint(asking[1]) is students
+    if override.startswith("analysis"):
+        plain = [{job.key for job in found.of("student") if job.labels["method"] == "none"} for found in (before, after)]
+        assert plain[0] == plain[1]
+
+
 def test_a_second_experiment_that_names_the_same_teacher_needs_nothing_of_it(plan):
     done = {job.key for job in plan() if job.kind != "student"}
     other = plan("name=other", "students.methods=[aver]")

@@ -79,7 +79,7 @@ def finish_job(store: Store, job: Job, seconds: float = 20.0, besides: float = 0
         ]
         write_table(pa.Table.from_pylist(rows), attempt.path / "history.arrow")
         accuracy = {
-            f"{split}_accuracy{which}": 0.9 + job.config["seed"] / 100
+            f"{split}_accuracy{which}": 0.9 + job.config.get("seed", 0) / 100
             for split in ("validation", "test")
             for which in ("", "_last")
         }

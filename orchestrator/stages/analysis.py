@@ -1,0 +1,68 @@
+"""Train the analyser of a teacher, once for all students that learn from what it finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from kd_core.analysis.analyser import Analyser
+from kd_core.analysis.config import AnalysisConfig
+from kd_core.analysis.training import Analysing
+from kd_core.bank import Live
+from kd_core.random import derive
+from kd_core.training.checkpoint import Checkpoints
+from orchestrator.canonical import revive
+from orchestrator.job import Job
+from orchestrator.stages.fit import HISTORY, history_table, save, teller
+from orchestrator.stages.networks import shape, splits_of, state, trained
+from orchestrator.stages.runner import Context
+from orchestrator.store import Entry, Store
+from orchestrator.tables import write_table
+
+ANALYSER = "analyser.safetensors"
+
+
+def run(job: Job, context: Context) -> dict[str, Any]:
+    """Parents: the teacher. Files: analyser.safetensors, the weights of the last epoch, and history.arrow."""
+    place = context.place
+    [key] = job.parents["teachers"]
+    entry = context.store.entry("teacher", key)
+    config = entry.manifest["config"]
+    splits = splits_of(config, place.data_root, place.download)
+    torch.manual_seed(derive(config["seed"], job.kind, "init"))
+    analyser = fresh(job.config, entry)
+    training = Analysing(
+        analyser, Live(trained(entry), place.device), splits, seed=derive(config["seed"], job.kind), device=place.device
+    )
+    history = training.run(Checkpoints(context.work), teller(job, context))
+    save(analyser.state_dict(), context.attempt.path / ANALYSER)
+    write_table(history_table(history), context.attempt.path / HISTORY)
+    last = history[-1].metrics
+    accuracies = {name.replace("/", "_"): value for name, value in last.items() if name.startswith("validation/accuracy")}
+    return {
+        **accuracies,
+        "epochs": len(history),
+        "parameters": sum(parameter.numel() for parameter in analyser.parameters()),
+        "device": place.device,
+        "seconds": sum(record.seconds for record in history),
+    }
+
+
+def analysed(store: Store, key: str) -> Analyser:
+    """The frozen analyser of an entry.
+
+    Raises:
+        CorruptEntry: where its file is not what the manifest says.
+    """
+    entry = store.entry("analysis", key)
+    [teacher] = entry.manifest["parents"]["teachers"]
+    analyser = fresh(entry.manifest["config"], store.entry("teacher", teacher))
+    analyser.load_state_dict(state(entry, ANALYSER))
+    return analyser.requires_grad_(False).eval()
+
+
+def fresh(config: dict[str, Any], teacher: Entry) -> Analyser:
+    """An analyser for a teacher's entry, as torch's global generator initialises it."""
+    sizes = shape(teacher)
+    return Analyser(revive(AnalysisConfig, config["recipe"]), sizes.embedding, sizes.classes)
