@@ -30,7 +30,7 @@ def kl_divergence(target_BK: Tensor, logits_BK: Tensor, temperature: float) -> T
 
 
 def stable_BK(logits_BK: Tensor, decoded: tuple[Tensor, ...]) -> Tensor:
-    """The mean of a teacher's logits and those decoded from its codes (stable excitation: Shao & Chen 2021, arXiv 2108.06681)."""
+    """The mean of a teacher's logits and those decoded from its codes (stable excitation of MGD, arXiv 2108.06681)."""
     return torch.stack([logits_BK, *decoded]).mean(0)
 
 

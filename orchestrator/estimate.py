@@ -103,7 +103,7 @@ def _measured(config: Config, parents: Mapping[str, list[str]], teachers: Mappin
     if "model" in config:
         return config
     teacher = next((teachers[key] for key in parents["teachers"] if key in teachers), {})
-    return {name: value for name, value in teacher.items() if name != "recipe"} | (config if teacher else {})
+    return {**{name: value for name, value in teacher.items() if name != "recipe"}, **config} if teacher else {}
 
 
 def _amount(config: Config) -> float:

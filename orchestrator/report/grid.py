@@ -64,11 +64,11 @@ def _layer(row: dict[str, Any]) -> str:
 
 
 def selections(plan: Plan, store: Store) -> list[Selection]:
-    """How GPAC's students select, as soon as their teachers are probed and the size of the student's stages is known.
+    """How GPAC's students, also those of MGD over it, select, as soon as teachers are probed and the student's sizes are known.
 
     A network's sizes are in the manifest of any job of the plan that trained its model.
     """
-    chosen = [job for job in plan.of("student") if job.config["method"]["name"] == "gpac" and "probes" in job.parents]
+    chosen = {job: config for job in plan.of("student") if "probes" in job.parents and (config := _gpac(job))}
     if not chosen:
         return []
     rows = [row for row in probes(plan, store).to_pylist() if row["split"] == "validation" and row["layer"] != EMBEDDING]
@@ -77,8 +77,8 @@ def selections(plan: Plan, store: Store) -> list[Selection]:
         measured.setdefault(row["teacher"], []).append(row["accuracy"])
     sizes = dict(_sizes(plan, store))
     found: dict[tuple[Any, ...], list[Job]] = {}
-    for job in chosen:
-        config, keys = revive(GPAC.Config, job.config["method"]["knobs"]), tuple(job.parents["teachers"])
+    for job, config in chosen.items():
+        keys = tuple(job.parents["teachers"])
         if job.config["model"] in sizes and measured.keys() >= set(keys):
             found.setdefault((sizes[job.config["model"]], keys, config.top, config.tau_probe), []).append(job)
     told = []
@@ -96,6 +96,14 @@ def selections(plan: Plan, store: Store) -> list[Selection]:
             )
         )
     return told
+
+
+def _gpac(job: Job) -> GPAC.Config | None:
+    """GPAC's config, where it is a student's method or the base of it."""
+    name, knobs = job.config["method"]["name"], job.config["method"]["knobs"]
+    if knobs.get("base") == "gpac":
+        name, knobs = "gpac", knobs["knobs"]
+    return revive(GPAC.Config, knobs) if name == "gpac" else None
 
 
 def _sizes(plan: Plan, store: Store) -> Iterator[tuple[str, Sizes]]:

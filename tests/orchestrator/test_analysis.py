@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from orchestrator.pipeline import run
+from orchestrator.report.grid import selections
 from orchestrator.stages.analysis import ANALYSER, analysed
 from orchestrator.stages.runner import Place, run_job
 from orchestrator.store import CorruptEntry, Store
@@ -66,6 +67,12 @@ def test_students_report_a_term_for_every_granularity(finished):
     granular = {"ce", "kl", "granularity0", "granularity1"}
     extras = [set(), {"attention"}, {"instruct", "attention"}, {"hint"}]
     assert list(told.values()) == [granular | more for more in extras]
+
+
+def test_what_gpac_selects_as_a_base_is_told(finished):
+    _, outcome = finished
+    [found] = selections(outcome.plan, outcome.store)
+    assert (found.students, found.methods, found.teachers) == (("resnet8",), ("over gpac",), ("resnet8-s0", "wrn_16_1-s0"))
 
 
 def test_again_does_nothing_and_a_lost_analysis_is_made_again_with_the_same_bits(finished):
