@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import signal
 from typing import Annotated
 
 import typer
@@ -43,6 +44,7 @@ def run(
     from orchestrator.report.terminal import terminal
 
     spec = loaded(file, sets, store)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to say Ctrl-C
     try:
         with RunView(spec) as live:
             outcome = pipeline.run(spec, executor=executor.value, address=address, watch=live)

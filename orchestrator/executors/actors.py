@@ -1,7 +1,7 @@
 """Teachers, probes and banks on Ray actors, in parallel.
 
 An actor takes the next job when it has ended one, so that torch is imported once per actor and not once per job; it is let go
-as soon as nothing waits, since an idle actor would hold resources that trials could use. An actor whose process dies is
+when the end of its job made no new job ready, since an idle actor would hold resources that trials could use. An actor whose process dies is
 restarted by Ray and its job goes on from its checkpoint, ``max_failures`` times.
 """
 
@@ -50,15 +50,17 @@ class Actors:
         }
         self._queue: deque[Job] = deque()
         self._running: dict[Any, tuple[Any, Job]] = {}  # result reference to (actor, job)
+        self._idle: list[Any] = []  # since the last poll
 
     def submit(self, job: Job) -> None:
         """Run the job as soon as a worker is free."""
         self._queue.append(job)
-        if len(self._running) < self._slots:
-            self._next(RemoteWorker.options(**self._options).remote())
+        self._assign()
 
     def poll(self, timeout: float) -> list[Ended]:
         """Jobs that ended, waiting for one at most ``timeout`` seconds."""
+        self._assign()
+        self._idle.clear()  # Ray ends an actor that nobody knows any more
         if not self._running:
             return []
         ready, _ = ray.wait(list(self._running), timeout=timeout)
@@ -67,11 +69,17 @@ class Actors:
     @property
     def busy(self) -> bool:
         """Whether a job runs or waits here."""
-        return bool(self._running)
+        return bool(self._running or self._queue)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a job waits for a worker."""
+        return bool(self._queue)
 
     def close(self) -> None:
         """Forget every worker; they go down with our job in Ray. Killing them here would only print that they were killed."""
         self._running.clear()
+        self._idle.clear()
         self._queue.clear()
 
     def _collect(self, reference: Any) -> Ended:
@@ -80,16 +88,15 @@ class Actors:
             failure, restarted = ray.get(reference)
         except ray.exceptions.RayError as error:
             failure, restarted = f"its worker died {self._max_failures + 1} times ({_first_line(error)})", True
-        if restarted or not self._queue:  # a process that died once has used up restarts that are the next job's
-            ray.kill(actor)
-            actor = None
-        if self._queue:
-            self._next(actor or RemoteWorker.options(**self._options).remote())
+        if not restarted:  # one that died once has used up restarts that are the next job's
+            self._idle.append(actor)
         return Ended(job, failure)
 
-    def _next(self, actor: Any) -> None:
-        job = self._queue.popleft()
-        self._running[actor.run.remote(job, self._place(job))] = (actor, job)
+    def _assign(self) -> None:
+        while self._queue and len(self._running) < self._slots:
+            job = self._queue.popleft()
+            actor = self._idle.pop() if self._idle else RemoteWorker.options(**self._options).remote()
+            self._running[actor.run.remote(job, self._place(job))] = (actor, job)
 
 
 def _first_line(error: Exception) -> str:

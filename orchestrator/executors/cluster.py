@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from typing import Any
 
 from orchestrator.executors.executor import CannotRun
@@ -31,6 +33,15 @@ def connect(address: str | None) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    ends = signal.getsignal(signal.SIGTERM)
+    try:
+        _connect(address)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ends)  # Ray's own handler prints its stack and aborts
+
+
+def _connect(address: str | None) -> None:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)

@@ -34,15 +34,20 @@ class RayExecutor:
             if students:
                 require("student", resources.student)
             self._actors = Actors(place, resources.teacher, slots, resources.max_failures)
+            self._held: list[Job] = []  # students that are ready
             self._trials = Trials(students, place, resources.student, resources.max_failures, scratch)
         except BaseException:
             _shutdown()
             raise
 
     def submit(self, job: Job) -> None:
-        (self._trials if job.kind == "student" else self._actors).submit(job)
+        if job.kind == "student":
+            self._held.append(job)
+        else:
+            self._actors.submit(job)
 
     def poll(self, timeout: float) -> list[Ended]:
+        self._release()
         until = time.monotonic() + timeout
         ended: list[Ended] = []
         while not ended and (self._actors.busy or self._trials.busy):
@@ -50,9 +55,17 @@ class RayExecutor:
             if left < 0:
                 break
             both = self._actors.busy and self._trials.busy
-            ended = self._actors.poll(min(0.1, left) if both else left)
+            ended = self._actors.poll(min(0.1, left) if both else left) if self._actors.busy else []
             ended += self._trials.poll(0 if self._actors.busy else left) if self._trials.busy else []
         return ended
+
+    def _release(self) -> None:
+        """Students give way to what others wait for: none begins while a teacher, probe or bank waits for a worker."""
+        if not self._actors.crowded:
+            for job in self._held:
+                self._trials.submit(job)
+            self._held.clear()
+        self._trials.settle()
 
     def close(self) -> None:
         self._actors.close()

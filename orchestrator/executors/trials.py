@@ -100,37 +100,29 @@ class _Silent(tune.ProgressReporter):
 class Trials:
     """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets; ``folder``, reached by all nodes, is
     for Tune's own state: it is emptied first, since a killed run leaves its own there, and removed at the end.
+
+    A Tuner lives as long as a student is ready or runs. When none is, it ends, because an idle one would keep its cached workers,
+    and with them resources that the jobs before the next students may be waiting for.
     """
 
     def __init__(self, jobs: list[Job], place: Callable[[Job], Place], share: Share, max_failures: int, folder: Path) -> None:
         self._jobs = {job.key: job for job in jobs}
-        self._name = uuid.uuid4().hex
-        self._mailbox = _MAILBOXES[self._name] = _Mailbox()
         self._folder = folder
+        self._max_failures = max_failures
         shutil.rmtree(folder, ignore_errors=True)
-        self._broken: Exception | None = None
         trainable = tune.with_parameters(_trial, jobs=self._jobs, places={job.key: place(job) for job in jobs})
-        self._tuner = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": share.cpus, "gpu": share.gpus}),
-            tune_config=tune.TuneConfig(search_alg=_Feed(self._name), num_samples=-1, reuse_actors=True),
-            run_config=tune.RunConfig(
-                storage_path=str(folder),
-                name="kd",
-                verbose=0,
-                progress_reporter=_Silent(),
-                callbacks=[_Announce(self._name)],
-                failure_config=tune.FailureConfig(max_failures=max_failures),
-            ),
-        )
-        self._thread = threading.Thread(target=self._fit, name="ray-tune", daemon=True)
+        self._trainable = tune.with_resources(trainable, {"cpu": share.cpus, "gpu": share.gpus})
+        self._name = ""
+        self._thread: threading.Thread | None = None
+        self._broken: Exception | None = None
         self._open = 0
 
     def submit(self, job: Job) -> None:
         """Make the job a trial."""
-        self._mailbox.ready.append(job.key)
+        if not self._open:
+            self._start()
         self._open += 1
-        if self._thread.ident is None:
-            self._thread.start()
+        _MAILBOXES[self._name].ready.append(job.key)
 
     def poll(self, timeout: float) -> list[Ended]:
         """Trials that ended, waiting for one at most ``timeout`` seconds.
@@ -138,17 +130,23 @@ class Trials:
         Raises:
             RuntimeError: where Tune itself broke.
         """
+        mailbox = _MAILBOXES[self._name]
         found: list[Ended] = []
-        while True:
+        while len(found) < self._open:
             try:
-                key, failure = self._mailbox.ended.get(block=not found and timeout > 0, timeout=timeout)
+                key, failure = mailbox.ended.get(block=not found and timeout > 0, timeout=timeout)
             except queue.Empty:
                 break
-            self._open -= 1
             found.append(Ended(self._jobs[key], failure))
+        self._open -= len(found)
         if self._broken and not found:
             raise RuntimeError(f"Ray Tune stopped: {self._broken}") from self._broken
         return found
+
+    def settle(self) -> None:
+        """End the Tuner where the end of its trials made no new one ready."""
+        if not self._open and self._name:
+            _MAILBOXES[self._name].closed = True
 
     @property
     def busy(self) -> bool:
@@ -157,14 +155,41 @@ class Trials:
 
     def close(self) -> None:
         """End the Tuner: at once where all trials have ended; otherwise it goes down with Ray."""
-        self._mailbox.closed = True
-        if self._thread.ident is not None and not self.busy:
-            self._thread.join(timeout=30)
+        self.settle()
+        if not self.busy:
+            self._join()
         _MAILBOXES.pop(self._name, None)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _fit(self) -> None:
+    def _start(self) -> None:
+        """Begin a Tuner, unless the last one still takes trials."""
+        if self._name and not _MAILBOXES[self._name].closed:
+            return
+        self._join()
+        _MAILBOXES.pop(self._name, None)
+        self._name = uuid.uuid4().hex
+        _MAILBOXES[self._name] = _Mailbox()
+        tuner = tune.Tuner(
+            self._trainable,
+            tune_config=tune.TuneConfig(search_alg=_Feed(self._name), num_samples=-1, reuse_actors=True),
+            run_config=tune.RunConfig(
+                storage_path=str(self._folder),
+                name=self._name,
+                verbose=0,
+                progress_reporter=_Silent(),
+                callbacks=[_Announce(self._name)],
+                failure_config=tune.FailureConfig(max_failures=self._max_failures),
+            ),
+        )
+        self._thread = threading.Thread(target=self._fit, args=[tuner], name="ray-tune", daemon=True)
+        self._thread.start()
+
+    def _join(self) -> None:
+        if self._thread:
+            self._thread.join(timeout=60)
+
+    def _fit(self, tuner: tune.Tuner) -> None:
         try:
-            self._tuner.fit()
+            tuner.fit()
         except Exception as error:
             self._broken = error
