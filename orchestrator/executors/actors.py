@@ -1,8 +1,8 @@
 """Teachers, probes and banks on Ray actors, in parallel.
 
 An actor takes the next job when it has ended one, so that torch is imported once per actor and not once per job; it is let go
-when the end of its job made no new job ready, since an idle actor would hold resources that trials could use. An actor whose process dies is
-restarted by Ray and its job goes on from its checkpoint, ``max_failures`` times.
+when the end of its job made no new job ready, since an idle actor would hold resources that trials could use. An actor whose
+process dies is restarted by Ray and its job goes on from its checkpoint, ``max_failures`` times.
 """
 
 from __future__ import annotations
@@ -60,11 +60,14 @@ class Actors:
     def poll(self, timeout: float) -> list[Ended]:
         """Jobs that ended, waiting for one at most ``timeout`` seconds."""
         self._assign()
-        self._idle.clear()  # Ray ends an actor that nobody knows any more
         if not self._running:
             return []
         ready, _ = ray.wait(list(self._running), timeout=timeout)
         return [self._collect(reference) for reference in ready]
+
+    def settle(self) -> None:
+        """Let go of workers where the end of their jobs made no new one ready. Ray ends an actor that nobody knows any more."""
+        self._idle.clear()
 
     @property
     def busy(self) -> bool:

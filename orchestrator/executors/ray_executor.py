@@ -65,6 +65,7 @@ class RayExecutor:
             for job in self._held:
                 self._trials.submit(job)
             self._held.clear()
+        self._actors.settle()
         self._trials.settle()
 
     def close(self) -> None:

@@ -101,8 +101,8 @@ class Trials:
     """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets; ``folder``, reached by all nodes, is
     for Tune's own state: it is emptied first, since a killed run leaves its own there, and removed at the end.
 
-    A Tuner lives as long as a student is ready or runs. When none is, it ends, because an idle one would keep its cached workers,
-    and with them resources that the jobs before the next students may be waiting for.
+    A Tuner lives as long as a student is ready or runs. When none is, it ends, because an idle one would keep its cached
+    workers, and with them resources that the jobs before the next students may be waiting for.
     """
 
     def __init__(self, jobs: list[Job], place: Callable[[Job], Place], share: Share, max_failures: int, folder: Path) -> None:
