@@ -6,7 +6,7 @@ from orchestrator.spec.spec import Spec
 from orchestrator.store import Store
 from orchestrator.tracking.failure import TrackingError
 from orchestrator.tracking.place import place_of
-from orchestrator.tracking.server import failures, settings
+from orchestrator.tracking.server import connect, failures, settings
 
 
 def check(spec: Spec) -> str:
@@ -20,9 +20,7 @@ def check(spec: Spec) -> str:
         return f"{place.shown} will be made"
     try:
         with settings():
-            from mlflow import MlflowClient
-
-            MlflowClient(tracking_uri=place.uri).search_experiments(max_results=1)
+            connect(place).search_experiments(max_results=1)
     except failures() as error:
         first = next(iter(place.hide(str(error)).strip().splitlines()), type(error).__name__)
         raise TrackingError(f"{place.shown}: {first}") from None

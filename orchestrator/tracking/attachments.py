@@ -1,0 +1,25 @@
+"""The artifacts of an experiment's run: its report, and what its probes found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.csv
+
+from orchestrator.plan import Plan
+from orchestrator.store import Store
+from orchestrator.tables import write_table
+
+
+def attach(plan: Plan, store: Store, folder: Path) -> None:
+    """Write report.md, report.html and results.csv, and where a teacher was probed probes.arrow, probes.csv and probes.png."""
+    from orchestrator.report.plots import heat_map
+    from orchestrator.report.render import write
+    from orchestrator.report.results import probes
+
+    for name, format in {"report.md": "md", "report.html": "html", "results.csv": "csv"}.items():
+        write(plan, store, format, folder / name)
+    if table := probes(plan, store):
+        write_table(table, folder / "probes.arrow")
+        pyarrow.csv.write_csv(table, folder / "probes.csv")
+        heat_map(table, folder / "probes.png")

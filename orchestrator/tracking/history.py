@@ -1,0 +1,64 @@
+"""The curves of a training, whether it is done or still runs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+
+from orchestrator.tables import read_table
+
+
+class Point(NamedTuple):
+    """One value of a metric. MLflow keeps points that are equal in all four only once."""
+
+    name: str
+    value: float
+    time_ms: int  # Unix time
+    step: int
+
+
+class Epoch(NamedTuple):
+    """The points of one epoch."""
+
+    began_ms: int  # Unix time
+    points: tuple[Point, ...]
+
+
+def finished(path: Path, limit: int | None = None) -> tuple[Epoch, ...]:
+    """The epochs of a ``history.arrow``, or of its first ``limit`` rows."""
+    rows: dict[tuple[int, int, float], dict[str, float]] = {}
+    for row in read_table(path).slice(0, limit).to_pylist():
+        rows.setdefault((row["epoch"], row["time_ms"], row["seconds"]), {})[row["name"]] = row["value"]
+    return tuple(_epoch(*when, metrics.items()) for when, metrics in rows.items())
+
+
+def unfinished(work: Path) -> tuple[Epoch, ...]:
+    """The epochs that the newest readable checkpoint tells of; its tensors are not read."""
+    for path in sorted(work.glob("epoch-*.safetensors"), reverse=True):
+        with contextlib.suppress(OSError, SafetensorError), safe_open(path, framework="np") as file:
+            records = json.loads(file.metadata()["history"])
+            return tuple(
+                _epoch(record["epoch"], record["time_ms"], record["seconds"], record["metrics"].items()) for record in records
+            )
+    return ()
+
+
+def mark(epochs: tuple[Epoch, ...]) -> str:
+    """Names epochs by number and content: two histories have one mark where their curves are the same."""
+    return f"{len(epochs)}:{hashlib.sha256(repr(epochs).encode()).hexdigest()[:16]}"
+
+
+def count(mark: str) -> int:
+    """The number of epochs that a mark names; 0 for an empty one."""
+    return int(mark.partition(":")[0] or 0)
+
+
+def _epoch(number: int, time_ms: int, seconds: float, metrics: Iterable[tuple[str, float]]) -> Epoch:
+    points = [Point(name, float(value), time_ms, number) for name, value in metrics]
+    return Epoch(int(time_ms - 1000 * seconds), (*points, Point("epoch_seconds", float(seconds), time_ms, number)))

@@ -1,0 +1,139 @@
+"""What MLflow is to hold of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv
+
+from orchestrator import canonical
+from orchestrator.job import Job
+from orchestrator.store import CorruptEntry, Entry, Store
+from orchestrator.tables import read_table
+from orchestrator.tracking import history
+from orchestrator.tracking.history import Epoch, Point
+from orchestrator.tracking.record import FORMAT, Status
+
+MODEL, HISTORY, PROBES = "model.safetensors", "history.arrow", "probes.arrow"
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job's run. Times are Unix seconds."""
+
+    job: Job
+    status: Status
+    began: float
+    ended: float
+    evidence: Any  # what of the store says so
+    work: Path
+    entry: Entry | None = None
+    reason: str = ""
+    reported: int = 0
+    sealed: bool = field(default=True, init=False)
+
+    @property
+    def key(self) -> str:
+        return self.job.key
+
+    @property
+    def title(self) -> str:
+        return self.job.title
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return canonical.digest([FORMAT, self.title, self.job.labels, self.status, self.evidence])
+
+    @property
+    def began_ms(self) -> int:
+        return min([int(1000 * self.began), *(epoch.began_ms for epoch in self.epochs(1)[:1])])
+
+    @property
+    def ended_ms(self) -> int:
+        return int(1000 * self.ended)
+
+    def epochs(self, limit: int | None = None) -> tuple[Epoch, ...]:
+        if self.entry is None:
+            return history.unfinished(self.work)
+        return history.finished(self.entry.file(HISTORY), limit) if HISTORY in self.entry.manifest["files"] else ()
+
+    def params(self) -> dict[str, str]:
+        return {name: value for name, value in (self.job.labels | flat(self.job.config)).items() if value}
+
+    def tags(self) -> dict[str, str]:
+        names = {"teacher": "teachers"} | ({"model": "student"} if self.job.kind == "student" else {})
+        found = {f"kd.{names.get(label, label)}": value for label, value in self.job.labels.items()}
+        found |= {"kd.stage": self.job.kind, "kd.reason": self.reason}
+        if self.entry:
+            environment = self.entry.manifest["environment"]
+            commit = environment.get("git_commit", "")
+            found |= {"kd.git_commit": commit, "mlflow.source.git.commit": commit.removesuffix("+")}
+            found["kd.environment"] = canonical.text(environment)
+            found |= {f"kd.{name}": value for name, value in self.entry.results.items() if isinstance(value, str)}
+        return {name: value for name, value in found.items() if value}
+
+    def results(self) -> list[Point]:
+        """Scalars of the manifest, and of probes the accuracy over the depth of the network."""
+        if self.entry is None:
+            return []
+        prefix = "accuracy/" if self.job.kind == "probe" else ""
+        values = {f"{prefix}{name}": value for name, value in self.entry.results.items() if _number(value)}
+        values["seconds"] = self.entry.manifest["seconds"]
+        points = [Point(name, float(value), self.ended_ms, 0) for name, value in values.items()]
+        if PROBES in self.entry.manifest["files"]:
+            depth: dict[str, int] = {}
+            for row in read_table(self.entry.file(PROBES)).select(["split", "accuracy"]).to_pylist():
+                step = depth[row["split"]] = depth.get(row["split"], -1) + 1
+                points.append(Point(f"depth/{row['split']}_accuracy", row["accuracy"], self.ended_ms, step))
+        return points
+
+    def files(self, folder: Path) -> list[Path]:
+        if self.entry is None:
+            return []
+        if self.job.kind == "student":
+            return [self.entry.file(MODEL)]
+        if self.job.kind != "probe":
+            return []
+        readable = folder / "probes.csv"
+        pyarrow.csv.write_csv(read_table(self.entry.file(PROBES)), readable)
+        return [self.entry.file(PROBES), readable]
+
+
+def record_of(job: Job, store: Store, *, running: bool) -> JobRecord | None:
+    """What the store says of a job; None where it has not begun."""
+    work = store.work(job)
+    try:
+        entry = store.find(job.kind, job.key)
+    except CorruptEntry:
+        entry = None
+    if entry:
+        stated = entry.manifest
+        return JobRecord(job, Status.FINISHED, stated["started"], stated["finished"], canonical.digest(stated), work, entry)
+    progress, failure = store.progress(job), {} if running else store.failure(job)
+    if failure:
+        began, ended, reason = progress.get("started", failure["time"]), failure["time"], failure["reason"]
+        return JobRecord(job, Status.FAILED, began, ended, [ended, reason], work, reason=reason)
+    if not progress:
+        return None
+    status = Status.RUNNING if running else Status.KILLED
+    began, ended = progress["started"], progress["updated"]
+    return JobRecord(job, status, began, ended, ended, work, reported=progress.get("epoch", 0))
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as ``{"recipe.lr": "0.05"}``; what is no text stands in canonical JSON, so equal values look equal."""
+    found: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value if isinstance(value, str) else canonical.text(value)
+    return found
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,79 @@
+"""Where MLflow keeps its mirror of the store, and how that place is named without telling a secret."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from orchestrator.spec.spec import Spec
+from orchestrator.store import Store, write_bytes
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tracking URI: an HTTP server or a database."""
+
+    uri: str = field(repr=False)  # may hold a password: for MLflow's own eyes
+    artifacts: Path  # folder for artifacts where MLflow is a database; a server has its own
+
+    @property
+    def database(self) -> bool:
+        """Whether the URI names a database, which we open ourselves."""
+        return re.split(r"[+:]", self.uri)[0] in DATABASES
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database."""
+        scheme, _, path = self.uri.partition(":///")
+        return Path(path.partition("?")[0]) if scheme.startswith("sqlite") and path else None
+
+    @property
+    def shown(self) -> str:
+        """The URI without user and password, for messages and for a browser."""
+        return self.hide(self.uri).replace("***@", "")
+
+    def hide(self, text: str) -> str:
+        """A text without the URI's user and password, and without any other URI's."""
+        user = self._user
+        for secret in {f"{user}@" if user else "", *self._passwords} - {""}:
+            text = text.replace(secret, "***@" if secret.endswith("@") else "***")
+        return re.sub(r"://[^/\s]*@", "://***@", text)
+
+    @property
+    def _user(self) -> str:
+        """What stands before the last @ of the authority; a database's password may hold a slash."""
+        rest = self.uri.partition("://")[2].partition("?")[0]
+        return (rest if self.database else rest.partition("/")[0]).rpartition("@")[0]
+
+    @property
+    def _passwords(self) -> set[str]:
+        found = {self._user.partition(":")[2]}
+        for pair in urlsplit(self.uri).query.split("&"):
+            name, _, value = pair.partition("=")
+            if re.search("pass|token|secret", name, re.IGNORECASE):
+                found.add(value)
+        return found | {unquote(value) for value in found}
+
+
+def place_of(spec: Spec, store: Store) -> Place:
+    """The spec's tracking URI, or an SQLite file next to the store."""
+    return Place(spec.tracking.uri or f"sqlite:///{store.root / 'mlflow.db'}", store.root / "mlartifacts")
+
+
+def identity(store: Store) -> str:
+    """Names the store on a server that others use too: their runs of the same jobs are theirs. Moves and is copied with it."""
+    file = store.root / "identity"
+    if not file.exists():
+        beside = file.with_name(f".identity.{uuid.uuid4().hex[:8]}")
+        write_bytes(beside, uuid.uuid4().hex[:12].encode())
+        with contextlib.suppress(FileExistsError):
+            os.link(beside, file)
+        beside.unlink()
+    return file.read_text()
