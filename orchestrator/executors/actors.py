@@ -59,14 +59,14 @@ class Actors:
 
     def poll(self, timeout: float) -> list[Ended]:
         """Jobs that ended, waiting for one at most ``timeout`` seconds."""
-        self._assign()
         if not self._running:
             return []
         ready, _ = ray.wait(list(self._running), timeout=timeout)
         return [self._collect(reference) for reference in ready]
 
     def settle(self) -> None:
-        """Let go of workers where the end of their jobs made no new one ready. Ray ends an actor that nobody knows any more."""
+        """Let go of workers that found no next job. Ray ends an actor that nobody knows any more."""
+        self._assign()
         self._idle.clear()
 
     @property

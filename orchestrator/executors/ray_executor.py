@@ -61,11 +61,11 @@ class RayExecutor:
 
     def _release(self) -> None:
         """Students give way to what others wait for: none begins while a teacher, probe or bank waits for a worker."""
+        self._actors.settle()
         if not self._actors.crowded:
             for job in self._held:
                 self._trials.submit(job)
             self._held.clear()
-        self._actors.settle()
         self._trials.settle()
 
     def close(self) -> None:
