@@ -42,7 +42,7 @@ class Robustness(Evaluation):
         found = {}
         with torch.inference_mode():
             for strength in config.strengths:
-                correct, drawn = 0, generator(config.seed, "noise", f"{strength:g}")
+                correct, drawn = 0.0, generator(config.seed, "noise", f"{strength:g}")
                 for batch in plain_batches(splits, "test", subject.device):
                     noise = strength * torch.randn(batch.images_BCHW.shape, generator=drawn)
                     images = noisy(batch.images_BCHW, noise.to(subject.device), mean_C, std_C)

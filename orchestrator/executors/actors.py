@@ -98,7 +98,7 @@ class Actors:
     def _assign(self) -> None:
         while self._queue and len(self._running) < self._slots:
             job = self._queue.popleft()
-            actor = self._idle.pop() if self._idle else RemoteWorker.options(**self._options).remote()
+            actor: Any = self._idle.pop() if self._idle else RemoteWorker.options(**self._options).remote()
             self._running[actor.run.remote(job, self._place(job))] = (actor, job)
 
 

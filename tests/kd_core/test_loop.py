@@ -105,13 +105,13 @@ def test_divergence_names_epoch_and_terms_and_keeps_the_checkpoint_before(tmp_pa
 
 
 def test_the_means_count_every_sample_once():
-    """With a frozen student (lr ~ 0) the epoch's mean loss is that of the whole split, whatever the batch size: 50 = 3·16 + 2."""
+    """With a frozen student (lr ~ 0) the epoch's mean loss is that of the whole split, whatever the batch: 50 = 3·16 + 2."""
     losses = []
     for batch_size in (16, 50):
         run = training(Recipe(epochs=1, batch_size=batch_size, lr=1e-30))
         for module in run.network.modules():
             if isinstance(module, torch.nn.BatchNorm2d | torch.nn.Dropout):
-                module.train = lambda mode=True: module  # batch statistics would differ between batch sizes
+                module.train = lambda mode=True, module=module: module  # batch statistics would differ between batch sizes
                 module.training = False
         losses.append(run.run().history[0].metrics["loss/ce"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)

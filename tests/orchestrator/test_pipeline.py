@@ -64,7 +64,7 @@ def test_students_of_a_seed_start_equal_and_methods_make_them_differ(finished):
     first_loss = {}
     for job in outcome.plan.of("student"):
         history = read_table(outcome.store.entry("student", job.key).file("history.arrow")).to_pylist()
-        first_loss[job.title] = [row["value"] for row in history if row["name"] == "validation/loss"][0]
+        first_loss[job.title] = next(row["value"] for row in history if row["name"] == "validation/loss")
     assert len(set(first_loss.values())) == len(first_loss)
 
 

@@ -119,7 +119,9 @@ def test_a_worker_that_always_dies_fails_its_job_and_no_other(small):
 
 
 def test_divergence_in_a_trial_fails_it_at_once_and_no_other(small):
-    process = start(small, "students.methods=[none, {kd: {alpha: 1e38}}]", "teachers.recipe.epochs=2", "students.recipe.epochs=2")
+    process = start(
+        small, "students.methods=[none, {kd: {alpha: 1e38}}]", "teachers.recipe.epochs=2", "students.recipe.epochs=2"
+    )
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "diverged in epoch 1" in output
