@@ -65,7 +65,7 @@ class JobRecord:
         return {name: value for name, value in (self.job.labels | flat(self.job.config)).items() if value}
 
     def tags(self) -> dict[str, str]:
-        names = {"teacher": "teachers"} | ({"model": "student"} if self.job.kind == "student" else {})
+        names = {"teacher": "teachers"} | ({"model": "student"} if self.job.kind in ("student", "evaluation") else {})
         found = {f"kd.{names.get(label, label)}": value for label, value in self.job.labels.items()}
         found |= {"kd.stage": self.job.kind, "kd.reason": self.reason}
         if self.entry:
@@ -81,7 +81,7 @@ class JobRecord:
         if self.entry is None:
             return []
         prefix = "accuracy/" if self.job.kind == "probe" else ""
-        values = {f"{prefix}{name}": value for name, value in self.entry.results.items() if _number(value)}
+        values = {f"{prefix}{metric(name)}": value for name, value in self.entry.results.items() if _number(value)}
         values["seconds"] = self.entry.manifest["seconds"]
         points = [Point(name, float(value), self.ended_ms, 0) for name, value in values.items()]
         if PROBES in self.entry.manifest["files"]:
@@ -133,6 +133,11 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             found[f"{prefix}{name}"] = value if isinstance(value, str) else canonical.text(value)
     return found
+
+
+def metric(name: str) -> str:
+    """A number's name as MLflow allows it: accuracy@0.1 is accuracy/0.1 there."""
+    return name.replace("@", "/")
 
 
 def _number(value: Any) -> bool:

@@ -64,7 +64,7 @@ class Server:
         if place.file:
             initialise(place.file)
         self._client = connect(place)
-        self._experiment: str = self._open(experiment, place)
+        self.experiment: str = self._open(experiment, place)  # MLflow's id of it
 
     def _open(self, name: str, place: Place) -> str:
         from mlflow.exceptions import MlflowException
@@ -86,7 +86,7 @@ class Server:
         found: list[Run] = []
         wanted, token = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items()), None
         while True:
-            page = self._client.search_runs([self._experiment], wanted, max_results=RUNS_A_PAGE, page_token=token)
+            page = self._client.search_runs([self.experiment], wanted, max_results=RUNS_A_PAGE, page_token=token)
             for run in page:
                 info, data = run.info, run.data
                 found.append(Run(info.run_id, info.status, info.start_time, dict(data.params), dict(data.tags)))
@@ -96,7 +96,7 @@ class Server:
     def create(self, title: str, began_ms: int, tags: Mapping[str, str]) -> Run:
         """A new run, RUNNING."""
         tags = _cut(tags)
-        made = self._client.create_run(self._experiment, start_time=began_ms, tags=tags, run_name=title)
+        made = self._client.create_run(self.experiment, start_time=began_ms, tags=tags, run_name=title)
         return Run(made.info.run_id, "RUNNING", began_ms, {}, dict(tags))
 
     def delete(self, run: Run) -> None:

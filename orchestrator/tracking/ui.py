@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from orchestrator.spec.spec import Spec
 from orchestrator.store import Store
 from orchestrator.tracking.place import place_of
-from orchestrator.tracking.server import initialise, settings
+from orchestrator.tracking.server import Server, settings
 
 HOST = "127.0.0.1"
 
@@ -32,9 +32,11 @@ def ui(spec: Spec, port: int) -> Interface:
     place = place_of(spec, store)
     if not place.database:
         return Interface(place.shown)
+    url = f"http://{HOST}:{port}"
     if place.file:
         with settings():
-            initialise(place.file)
+            experiment = Server(place, spec.tracking.experiment or spec.name).experiment
+        url += f"/#/experiments/{experiment}/runs"  # not the overview of traces, which is empty
     command = (sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": place.uri,
@@ -42,4 +44,4 @@ def ui(spec: Spec, port: int) -> Interface:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    return Interface(f"http://{HOST}:{port}", command, environment)
+    return Interface(url, command, environment)

@@ -36,6 +36,7 @@ class Served:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self.interface = ui(world.spec, self.port)
         self.process = None
 
@@ -87,7 +88,7 @@ def served(local):
 def through(served, root):
     """An experiment whose MLflow is the server."""
     spec = a_spec(root)
-    return World(dataclasses.replace(spec, name="far", tracking=Tracking(uri=served.interface.url)))
+    return World(dataclasses.replace(spec, name="far", tracking=Tracking(uri=served.url)))
 
 
 def mirror(world, **options):
@@ -103,13 +104,14 @@ def test_the_interface_shows_what_was_projected_into_the_file(local, served):
     mirror(local)
     [run] = [run for run in living(client_of(served)) if run.data.tags["kd.stage"] == "experiment"]
     assert run.info.run_name == "toy"
+    assert served.interface.url == f"{served.url}/#/experiments/{run.info.experiment_id}/runs"
     assert served.get(f"/get-artifact?path=report.md&run_uuid={run.info.run_id}") == b"all is well"
 
 
 def client_of(served):
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=served.interface.url)
+    return MlflowClient(tracking_uri=served.url)
 
 
 def test_a_server_that_dies_costs_the_training_nothing_and_the_mirror_nothing(served, tmp_path):
@@ -135,8 +137,7 @@ def test_a_server_that_dies_costs_the_training_nothing_and_the_mirror_nothing(se
     said = writer.close(20)
     assert time.perf_counter() - began < 10
     assert said == (
-        f"MLflow at {served.interface.url} did not answer: Connection refused; "
-        "`kd track experiments/toy.yaml` writes what is missing"
+        f"MLflow at {served.url} did not answer: Connection refused; `kd track experiments/toy.yaml` writes what is missing"
     )
 
     served.start()
