@@ -115,9 +115,9 @@ def survey(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
 
 def _check_data(spec: Spec) -> None:
     """Open the data once, here: what is wrong with it is said before any training, and one process downloads, not many."""
-    from kd_core.data.load import load as load_data
+    from kd_core.data.load import verify
 
-    load_data(spec.data, Path(spec.data_root), download=spec.download)
+    verify(spec.data, Path(spec.data_root), download=spec.download, memory_gib=spec.data_memory_gib)
 
 
 @dataclass
@@ -250,6 +250,7 @@ class _Run:
             store=self.store.root,
             data_root=Path(self.spec.data_root).absolute(),
             download=False,
+            data_memory_gib=self.spec.data_memory_gib,
             cpus=share.cpus,
             gpus=share.gpus,
             compile=self.spec.resources.compile,

@@ -49,7 +49,7 @@ class Plan:
 
 def make(spec: Spec) -> Plan:
     """The plan of an experiment."""
-    data = canonical.plain(spec.data)
+    data = {name: value for name, value in canonical.plain(spec.data).items() if value is not None}  # other data sets' knobs
     jobs: dict[str, Job] = {}
 
     def add(kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:

@@ -1,4 +1,4 @@
-"""Batches of a split that lies in memory: for training, and in order under one view."""
+"""Batches of a split: for training, and in order under one view."""
 
 from __future__ import annotations
 
@@ -61,11 +61,12 @@ def _batches(
     epoch: int,
     device: torch.device | str,
 ) -> Iterator[Batch]:
-    """Everything goes to the device before the first batch, so that no batch waits for a copy."""
+    """What is in memory goes to the device before the first batch, so that no batch waits for a copy."""
     split = getattr(splits, part).to(device)
     indices_N, views_N = indices_N.to(device), views_N.to(device)
     mean_C, std_C = torch.tensor(splits.mean, device=device), torch.tensor(splits.std, device=device)
-    for span in spans(len(split), batch_size):
-        chosen, views_B = split[indices_N[span]], views_N[span]
+    chunks = spans(len(split), batch_size)
+    for span, chosen in zip(chunks, split.stream(indices_N[span] for span in chunks), strict=True):
+        views_B = views_N[span]
         images_BCHW = normalise(splits.augmentation.render(chosen.images_NCHW, views_B), mean_C, std_C)
         yield Batch(images_BCHW, chosen.labels_N, indices_N[span], views_B, epoch)

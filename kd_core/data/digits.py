@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 
 from kd_core.data.split import Source, Split
+from kd_core.data.table import DataConfig
 
 MEAN, STD = (0.3053,), (0.3757,)  # of the 1,438 training images
 
 
-def digits(root: Path, download: bool) -> Source:
+def digits(config: DataConfig, root: Path, download: bool) -> Source:
     """Every fifth image of each class (its 3rd, 8th, …) is the test split: 359 of 1,797, fixed.
 
     The set has no published test split. Intensities 0..16 are scaled to 0..255 and rounded. Nothing is read from ``root``.

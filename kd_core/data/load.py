@@ -7,24 +7,33 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from kd_core.data.choose import stratified, with_noise
-from kd_core.data.split import DataError, Source, Split, Splits
+from kd_core.data.split import DataError, Images, Source, Split, Splits
 from kd_core.data.table import DataConfig
 from kd_core.data.views import Augmentation
 from kd_core.random import generator
 
+MEMORY_GIB = 4.0
+
 LOADERS = {  # the module whose function of the same name loads the set; torchvision and scikit-learn take seconds to import
     "digits": "kd_core.data.digits",
+    "synthetic": "kd_core.data.synthetic",
     "cifar10": "kd_core.data.cifar",
     "cifar100": "kd_core.data.cifar",
+    "stl10": "kd_core.data.stl10",
+    "tiny_imagenet": "kd_core.data.folder",
+    "image_folder": "kd_core.data.folder",
 }
 
 
-def load(config: DataConfig, root: Path, *, download: bool = False) -> Splits:
+def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: float = MEMORY_GIB) -> Splits:
     """The splits of a data set that lies under ``root``, or is put there where ``download`` allows it.
 
     The validation split comes out of all training images, then ``train_size`` out of the rest, then the noise into its
-    labels; so neither changes what is validated on.
+    labels; so neither changes what is validated on. Files of images are decoded here where all splits together fit into
+    ``memory_gib``, and otherwise batch by batch; batches are the same.
 
     Raises:
         DataError: where files are missing or damaged, or there are too few images for what is asked.
@@ -32,17 +41,20 @@ def load(config: DataConfig, root: Path, *, download: bool = False) -> Splits:
     config = config.resolved()
     assert config.padding is not None
     assert config.flip is not None
-    read: Callable[[Path, bool], Source] = getattr(importlib.import_module(LOADERS[config.name]), config.name)
-    source = read(root, download)
+    read: Callable[[DataConfig, Path, bool], Source] = getattr(importlib.import_module(LOADERS[config.name]), config.name)
+    source = read(config, root, download)
     train, validation = _hold_out(source.train, config)
     train = _reduce(train, config)
     if config.label_noise:
         noise = generator(config.split_seed, "label noise")
         train = replace(train, labels_N=with_noise(train.labels_N, config.label_noise, config.info.classes, noise))
+    parts = [train, validation, source.test]
+    room = memory_gib * 2**30 - sum(part.nbytes for part in parts)
+    train, validation, test = (_ready(part, config.info.size, room >= 0) for part in parts)
     return Splits(
         train=train,
         validation=validation,
-        test=source.test,
+        test=test,
         classes=config.info.classes,
         mean=source.mean,
         std=source.std,
@@ -50,7 +62,20 @@ def load(config: DataConfig, root: Path, *, download: bool = False) -> Splits:
     )
 
 
-def _hold_out(train: Split, config: DataConfig) -> tuple[Split, Split]:
+def verify(config: DataConfig, root: Path, *, download: bool = False, memory_gib: float = MEMORY_GIB) -> None:
+    """Load the data once to find what is wrong with it before anything is trained; also the headers of files that are to be
+    decoded batch by batch.
+
+    Raises:
+        DataError: from :func:`load`.
+    """
+    splits = load(config, root, download=download, memory_gib=memory_gib)
+    for part in (splits.train, splits.validation, splits.test):
+        if not isinstance(part, Split):
+            part.verify()
+
+
+def _hold_out(train: Images, config: DataConfig) -> tuple[Images, Images]:
     count, classes = round(config.validation * len(train)), config.info.classes
     if count < classes:
         raise DataError(
@@ -63,7 +88,7 @@ def _hold_out(train: Split, config: DataConfig) -> tuple[Split, Split]:
     return train[kept], train[held]
 
 
-def _reduce(train: Split, config: DataConfig) -> Split:
+def _reduce(train: Images, config: DataConfig) -> Images:
     size, classes = config.train_size, config.info.classes
     if size is None:
         return train
@@ -73,3 +98,15 @@ def _reduce(train: Split, config: DataConfig) -> Split:
             f"without the validation split, `data.validation` {config.validation:g}), but got {size}"
         )
     return train[stratified(train.labels_N, size, generator(config.split_seed, "train size"))]
+
+
+def _ready(images: Images, size: int, fits: bool) -> Images:
+    """Images on disk in memory where they fit there; images in memory at the size that is asked for."""
+    if not isinstance(images, Split):
+        return images.in_memory() if fits else images
+    if images.image[1:] == (size, size):
+        return images
+    from kd_core.data.files import fit
+
+    resized_NCHW = torch.cat([fit(some_BCHW, size) for some_BCHW in images.images_NCHW.split(1024)])
+    return Split(resized_NCHW, images.labels_N)

@@ -1,22 +1,36 @@
-"""A data set in memory: splits of images and labels, and what is needed to feed them to a network."""
+"""A data set as a job sees it: splits of images and labels, and what is needed to feed them to a network."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
 
 from kd_core.data.views import Augmentation
 
+if TYPE_CHECKING:
+    from kd_core.data.files import Files
+
+NAMED = 5  # problems that an error spells out
+
 
 class DataError(ValueError):
     """The data that was asked for is not there, is damaged, or is too little; says where and what to do."""
 
+    @classmethod
+    def refuse(cls, problems: Sequence[str]) -> None:
+        """Raise an error of all problems, the first few in words, where there are any."""
+        if problems:
+            more = len(problems) - NAMED
+            raise cls("\n".join([*problems[:NAMED], *([f"and {more} more like these"] if more > 0 else [])]))
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images (uint8, NCHW) and their labels (int64, N), on one device."""
+    """Images (uint8, NCHW) and their labels (int64, N) in memory, on one device."""
 
     images_NCHW: Tensor
     labels_N: Tensor
@@ -33,17 +47,35 @@ class Split:
     def __getitem__(self, indices_B: Tensor) -> Split:
         return Split(self.images_NCHW[indices_B], self.labels_N[indices_B])
 
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        channels, height, width = self.images_NCHW.shape[1:]
+        return channels, height, width
+
+    @property
+    def nbytes(self) -> int:
+        """What the images take in memory."""
+        return self.images_NCHW.nbytes
+
+    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Split]:
+        """For each chunk of indices its images and labels, in memory."""
+        return map(self.__getitem__, chunks)
+
     def to(self, device: torch.device | str) -> Split:
         """The same split on a device; itself where it already lies there."""
         return Split(self.images_NCHW.to(device), self.labels_N.to(device))
+
+
+Images: TypeAlias = "Split | Files"  # in memory, or on disk: both are indexed, streamed and moved alike
 
 
 @dataclass(frozen=True)
 class Source:
     """A data set as it is published: all its training images and its own test split."""
 
-    train: Split
-    test: Split
+    train: Images
+    test: Images
     mean: tuple[float, ...]  # of each channel, on the scale 0..1, over the training images
     std: tuple[float, ...]
 
@@ -52,9 +84,9 @@ class Source:
 class Splits:
     """What a job sees. ``train`` may be reduced and its labels noisy; ``validation`` and ``test`` are clean."""
 
-    train: Split
-    validation: Split
-    test: Split
+    train: Images
+    validation: Images
+    test: Images
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -63,8 +95,7 @@ class Splits:
     @property
     def image(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
-        channels, height, width = self.train.images_NCHW.shape[1:]
-        return channels, height, width
+        return self.train.image
 
     def to(self, device: torch.device | str) -> Splits:
         """The same splits on a device."""

@@ -2,52 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
 
 from kd_core.knobs import Knobs, knob
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set without opening it."""
+    """What is known of a data set without opening it. A number that its config has to state is 0."""
 
     classes: int
     channels: int
     size: int  # H = W
-    padding: int  # its usual augmentation: pixels of padding before a random crop,
-    flip: bool  # and a random horizontal flip
+    flip: bool  # its usual augmentation: a random horizontal flip, after padding by an eighth of the size and a random crop
     train: int  # images outside the test split
     about: str
+    own: Mapping[str, Any] = field(default_factory=dict)  # the knobs of its own, with their defaults; None: must be given
 
+    @property
+    def padding(self) -> int:
+        """Pixels on each side: 1 at 8×8, 4 at 32×32, 12 at 96×96, as is usual."""
+        return self.size // 8
+
+
+SYNTHETIC: dict[str, Any] = {
+    "classes": 100,
+    "train_images": 20_000,
+    "test_images": 5_000,
+    "difficulty": 0.5,
+    "generator_seed": 0,
+}
 
 DATASETS: dict[str, DatasetInfo] = {
-    "digits": DatasetInfo(
-        10, 1, 8, padding=1, flip=False, train=1438, about="scikit-learn's 1,797 handwritten digits; nothing to download"
+    "digits": DatasetInfo(10, 1, 8, False, 1438, "scikit-learn's 1,797 handwritten digits; nothing to download"),
+    "synthetic": DatasetInfo(
+        SYNTHETIC["classes"], 3, 32, True, SYNTHETIC["train_images"], "drawn figures of adjustable difficulty", SYNTHETIC
     ),
-    "cifar10": DatasetInfo(
-        10, 3, 32, padding=4, flip=True, train=50_000, about="60,000 photographs of 10 classes (Krizhevsky 2009)"
-    ),
-    "cifar100": DatasetInfo(
-        100, 3, 32, padding=4, flip=True, train=50_000, about="60,000 photographs of 100 classes (Krizhevsky 2009)"
+    "cifar10": DatasetInfo(10, 3, 32, True, 50_000, "60,000 photographs of 10 classes (Krizhevsky 2009)"),
+    "cifar100": DatasetInfo(100, 3, 32, True, 50_000, "60,000 photographs of 100 classes (Krizhevsky 2009)"),
+    "stl10": DatasetInfo(10, 3, 96, True, 5_000, "13,000 photographs of 10 classes (Coates et al. 2011)"),
+    "tiny_imagenet": DatasetInfo(200, 3, 64, True, 100_000, "110,000 photographs of 200 classes (Stanford CS231n, 2015)"),
+    "image_folder": DatasetInfo(
+        0,
+        3,
+        0,
+        True,
+        0,
+        "any images: <folder>/train/<class>/*.png",
+        dict.fromkeys(("folder", "size", "classes", "train_images")),
     ),
 }
 
 
 @dataclass(frozen=True)
 class DataConfig(Knobs):
-    """What decides the images and labels that a job sees. Where they lie on disk is not part of it."""
+    """What decides the images and labels that a job sees. Where they lie on disk is not part of it.
+
+    The last six knobs belong to those data sets alone that name them as their own.
+    """
 
     name: str = knob("cifar100", "the data set", choices=tuple(DATASETS))
     validation: float = knob(0.1, "fraction of the training data held out, stratified by class", above=0, high=0.5)
     split_seed: int = knob(0, "seed of the validation split (and of train_size and label_noise)", low=0)
     train_size: int | None = knob(None, "use only so many training images, stratified by class", low=1)
     label_noise: float = knob(0.0, "fraction of training labels replaced by another class", low=0, high=1)
-    padding: int | None = knob(None, "augmentation: padding before a random crop; default by data set", low=0, high=16)
+    padding: int | None = knob(
+        None, "augmentation: padding before a random crop; default: an eighth of the size", low=0, high=64
+    )
     flip: bool | None = knob(None, "augmentation: random horizontal flip; default by data set")
+    size: int | None = knob(None, "images are resized to size × size; default: as they are published", low=4, high=512)
+    classes: int | None = knob(None, "synthetic, image_folder: number of classes", low=2, high=10_000)
+    train_images: int | None = knob(None, "synthetic, image_folder: images outside the test split", low=1)
+    test_images: int | None = knob(None, "synthetic: images in the test split", low=1)
+    difficulty: float | None = knob(None, "synthetic: how much images of a class differ", low=0, high=1)
+    generator_seed: int | None = knob(None, "synthetic: another seed is another world of classes", low=0)
+    folder: str | None = knob(None, "image_folder: its path under root, which names the data")
+
+    def conflicts(self) -> list[str]:
+        """Knobs that the data set does not have, or that it must be given, or a folder elsewhere."""
+        own, found = DATASETS[self.name].own, []
+        for name, value in vars(self).items():
+            takers = [other for other, info in DATASETS.items() if name in info.own]
+            if value is None and own.get(name, ...) is None:
+                found.append(f"`{name}` must be given for {self.name}")
+            elif value is not None and takers and name not in (*own, "size"):
+                found.append(f"`{name}` is for {' and '.join(takers)}, not for {self.name}")
+        if self.folder is not None and not _within(self.folder):
+            found.append(f"`folder` must be a path under root, but got {self.folder!r}")
+        return found
 
     @property
     def info(self) -> DatasetInfo:
-        return DATASETS[self.name]
+        """What is known of the data set as it is configured."""
+        info = DATASETS[self.name]
+        return replace(
+            info,
+            classes=self.classes or info.classes,
+            size=self.size or info.size,
+            train=self.train_images or info.train,
+        )
 
     @property
     def images(self) -> int:
@@ -63,7 +119,12 @@ class DataConfig(Knobs):
         return (2 * resolved.padding + 1) ** 2 * (2 if resolved.flip else 1)
 
     def resolved(self) -> DataConfig:
-        """The same config with every default written out."""
-        padding = self.info.padding if self.padding is None else self.padding
-        flip = self.info.flip if self.flip is None else self.flip
-        return DataConfig(self.name, self.validation, self.split_seed, self.train_size, self.label_noise, padding, flip)
+        """The same config with every default written out. What has none, or belongs to other data sets, stays None."""
+        info = self.info
+        defaults = {"padding": info.padding, "flip": info.flip, "size": info.size, **info.own}
+        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+
+
+def _within(folder: str) -> bool:
+    path = PurePosixPath(folder)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts

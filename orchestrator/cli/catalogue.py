@@ -37,7 +37,8 @@ def datasets() -> Iterator[RenderableType]:
         "data set", "classes", "image", "training images", "", right=["classes", "training images"], whole=["data set"]
     )
     for name, info in DATASETS.items():
-        made.add_row(name, str(info.classes), f"{info.channels}×{info.size}×{info.size}", f"{info.train:,}", info.about)
+        stated = [f"{info.classes:,}", f"{info.channels}×{info.size}×{info.size}", f"{info.train:,}"]
+        made.add_row(name, *(stated if info.size else ["as stated"] * 3), info.about)
     yield made
 
 

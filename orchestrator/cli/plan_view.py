@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kd_core.data.table import DataConfig
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
 from kd_core.training.recipe import Recipe
@@ -107,7 +108,8 @@ def settings(spec: Spec) -> Table:
     made.add_column(overflow="fold")
     made.add_row("file", spec.file)
     made.add_row("store", spec.store)
-    made.add_row("data", f"{knobs(spec.data)}, root {spec.data_root}, download {knob(spec.download)}")
+    places = f"root {spec.data_root}, download {knob(spec.download)}, memory_gib {knob(spec.data_memory_gib)}"
+    made.add_row("data", f"{knobs(spec.data)}, {places}")
     for name, text in (*_teachers(spec), *_students(spec)):
         made.add_row(name, text)
     for name in ("bank", "resources", "tracking"):
@@ -120,6 +122,8 @@ def knobs(config: Any) -> str:
     values = canonical.plain(config)
     if isinstance(config, Recipe) and config.schedule == "multistep":
         values["milestones"] = canonical.plain(config.steps)
+    if isinstance(config, DataConfig):  # knobs of other data sets
+        values = {name: value for name, value in values.items() if value is not None}
     return ", ".join(f"{name} {knob(value)}" for name, value in values.items())
 
 

@@ -55,6 +55,7 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         data=data.resolved(),
         data_root=places.root,
         download=places.download,
+        data_memory_gib=places.memory_gib,
         teachers=experiment.teachers,
         probes=experiment.probes,
         analysis=experiment.analysis,

@@ -13,10 +13,11 @@ from kd_core.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Places(Knobs):
-    """Where the data set lies. A place, so in no job's key."""
+    """Where the data set lies, and how it is held. In no job's key."""
 
     root: str = knob("data", "directory that holds the data sets, relative to the current directory")
     download: bool = knob(False, "fetch the data set into root when it is not there")
+    memory_gib: float = knob(4.0, "a job keeps decoded files of images up to so much, GiB; more is decoded batch by batch", low=0)
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class Spec:
     teachers: tuple[TeacherSpec, ...]
     probes: ProbeConfig | None  # None: switched off
     students: tuple[StudentSpec, ...]
+    data_memory_gib: float = Places.memory_gib
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)  # of the teachers whose students ask for it
     bank: Bank = field(default_factory=Bank)
     resources: Resources = field(default_factory=Resources)

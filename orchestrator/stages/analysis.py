@@ -29,7 +29,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     [key] = job.parents["teachers"]
     entry = context.store.entry("teacher", key)
     config = entry.manifest["config"]
-    splits = splits_of(config, place.data_root, place.download)
+    splits = splits_of(config, place.data_root, place.download, place.data_memory_gib)
     torch.manual_seed(derive(config["seed"], job.kind, "init"))
     analyser = fresh(job.config, entry)
     training = Analysing(

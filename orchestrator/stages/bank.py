@@ -19,7 +19,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     """Parents: the teacher. Files: bank.safetensors, tensors (V, N, …)."""
     [key] = job.parents["teachers"]
     entry = context.store.entry("teacher", key)
-    splits = splits_of(entry.manifest["config"], context.place.data_root, context.place.download)
+    splits = splits_of(entry.manifest["config"], context.place.data_root, context.place.download, context.place.data_memory_gib)
     kept = fill(trained(entry), splits, Need(job.config["need"]), context.place.device)
     safetensors.torch.save_file(kept, context.attempt.path / BANK)
     views, images = next(iter(kept.values())).shape[:2]

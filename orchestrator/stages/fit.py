@@ -33,7 +33,7 @@ OWN = "method.safetensors"
 def fit(job: Job, context: Context, network: Network, method: Method, teachers: Sequence[Source]) -> dict[str, Any]:
     """Train a network as the job's config says and leave it in the attempt; returns the results for the manifest."""
     place, config = context.place, job.config
-    splits = splits_of(config, place.data_root, place.download)
+    splits = splits_of(config, place.data_root, place.download, place.data_memory_gib)
     recipe = revive(Recipe, config["recipe"])
     seed = derive(config["seed"], job.kind)
     training = Training(network, method, teachers, splits, recipe, seed=seed, device=place.device, compile=place.compile)

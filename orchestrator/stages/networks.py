@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from kd_core.data.load import load
+from kd_core.data.load import MEMORY_GIB, load
 from kd_core.data.split import Splits
 from kd_core.data.table import DataConfig
 from kd_core.knowledge import NetworkShape
@@ -24,13 +24,13 @@ MODEL = "model.safetensors"
 
 
 @functools.lru_cache(maxsize=2)
-def _splits(config: DataConfig, root: Path, download: bool) -> Splits:
-    return load(config, root, download=download)
+def _splits(config: DataConfig, root: Path, download: bool, memory_gib: float) -> Splits:
+    return load(config, root, download=download, memory_gib=memory_gib)
 
 
-def splits_of(config: dict[str, Any], root: Path, download: bool) -> Splits:
+def splits_of(config: dict[str, Any], root: Path, download: bool, memory_gib: float = MEMORY_GIB) -> Splits:
     """The data of a job's config; a worker that runs many jobs reads it once."""
-    return _splits(revive(DataConfig, config["data"]), root, download)
+    return _splits(revive(DataConfig, config["data"]), root, download, memory_gib)
 
 
 def fresh(config: dict[str, Any], kind: str) -> Network:

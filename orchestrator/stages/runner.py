@@ -27,6 +27,7 @@ class Place:
     store: Path
     data_root: Path
     download: bool = False
+    data_memory_gib: float = 4.0
     cpus: float = 1
     gpus: float = 0
     compile: bool = False

@@ -27,7 +27,7 @@ from orchestrator.tables import read_table
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Parents: teachers, and by need their probes, analyses and banks. Files: model.safetensors, history.arrow."""
     place, store = context.place, context.store
-    splits = splits_of(job.config, place.data_root, place.download)
+    splits = splits_of(job.config, place.data_root, place.download, place.data_memory_gib)
     network = fresh(job.config, job.kind)
     teachers = [store.entry("teacher", key) for key in job.parents.get("teachers", [])]
     named = METHODS[job.config["method"]["name"]]

@@ -16,7 +16,7 @@ from orchestrator.stages.runner import Context
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Parents: none. Files: model.safetensors, history.arrow."""
-    splits = splits_of(job.config, context.place.data_root, context.place.download)
+    splits = splits_of(job.config, context.place.data_root, context.place.download, context.place.data_memory_gib)
     network = fresh(job.config, job.kind)
     setting = Setting(shape_of(network, splits.image), (), splits.train.labels_N)
     return fit(job, context, network, Plain(Knobs(), setting), ())

@@ -1,7 +1,5 @@
 """torchvision's real loaders on small files in the published format, whose MD5 the loaders are told."""
 
-import hashlib
-import pickle
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,41 +16,21 @@ from kd_core.data.load import load
 from kd_core.data.split import DataError
 from kd_core.data.table import DataConfig
 from kd_core.vision import datasets
+from tests.kd_core.data_world import cifar, md5
 
-READ = {"CIFAR10": cifar10, "CIFAR100": cifar100}
-
-
-def write(path, content):
-    path.write_bytes(pickle.dumps(content, protocol=2))
-    return hashlib.md5(path.read_bytes()).hexdigest()
+READ = {"CIFAR10": partial(cifar10, DataConfig("cifar10")), "CIFAR100": partial(cifar100, DataConfig("cifar100"))}
 
 
 @pytest.fixture(params=READ)
 def published(request, tmp_path, monkeypatch):
     """A small data set of the given kind: its folder and archive, both as Toronto would publish them, and its arrays."""
-    loader, classes = getattr(datasets, request.param), 10 if request.param == "CIFAR10" else 100
-    labels = "labels" if request.param == "CIFAR10" else "fine_labels"
-    rng = np.random.default_rng(0)
+    loader = getattr(datasets, request.param)
+    made = cifar(loader, tmp_path / "published", monkeypatch)
     folder = tmp_path / "published" / loader.base_folder
-    folder.mkdir(parents=True)
-    made = {}
-
-    def batches(names, each):
-        listed = []
-        for name, _ in names:
-            data = rng.integers(0, 256, (each, 3072), dtype=np.uint8)
-            made[name] = data, rng.permutation(np.arange(each) % classes).tolist()
-            listed.append([name, write(folder / name, {"data": data, labels: made[name][1], "batch_label": name})])
-        return listed
-
-    monkeypatch.setattr(loader, "train_list", batches(loader.train_list, each=4 * classes))
-    monkeypatch.setattr(loader, "test_list", batches(loader.test_list, each=classes))
-    names = {loader.meta["key"]: [f"class {label}" for label in range(classes)]}
-    monkeypatch.setattr(loader, "meta", {**loader.meta, "md5": write(folder / loader.meta["filename"], names)})
     archive = folder.parent / loader.filename
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(folder, loader.base_folder)
-    monkeypatch.setattr(loader, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    monkeypatch.setattr(loader, "tgz_md5", md5(archive))
     monkeypatch.setattr(loader, "url", "http://127.0.0.1:9/nobody-listens")
     root = tmp_path / "root"
     root.mkdir()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from kd_core.data.digits import digits
 from kd_core.data.load import LOADERS, load
 from kd_core.data.split import DataError
 from kd_core.data.table import DATASETS, DataConfig
+from kd_core.data.views import Augmentation
+from tests.kd_core.data_world import make
 
 NOWHERE = Path("/nonexistent")
 
@@ -28,8 +31,62 @@ def test_every_data_set_has_a_loader():
     assert set(LOADERS) == set(DATASETS)
 
 
+@pytest.fixture(params=DATASETS)
+def some(request, tmp_path, monkeypatch):
+    """A small data set of every kind: its config, and what loads it with other knobs."""
+    config = make(request.param, tmp_path, monkeypatch)
+    return config, lambda **knobs: load(replace(config, **knobs), tmp_path)
+
+
+def test_splits_are_what_the_table_says(some):
+    config, loaded = some
+    splits, info = loaded(), config.info
+    for part in (splits.train, splits.validation, splits.test):
+        assert part.images_NCHW.shape == (len(part), info.channels, info.size, info.size)
+        assert part.images_NCHW.is_contiguous()
+        assert part.labels_N.unique().tolist() == list(range(info.classes))
+    assert splits.classes == info.classes
+    assert splits.image == (info.channels, info.size, info.size)
+    assert len(splits.mean) == len(splits.std) == info.channels
+    assert splits.augmentation.views == config.views
+    assert len(splits.validation) == round(config.validation * (len(splits.train) + len(splits.validation)))
+
+
+def test_the_same_config_gives_the_same_bits(some):
+    _, loaded = some
+    first, again, other = loaded(), loaded(), loaded(split_seed=1)
+    for part in ("train", "validation", "test"):
+        assert same(getattr(first, part), getattr(again, part))
+    assert not same(first.validation, other.validation)
+    assert same(first.test, other.test)
+    assert multiset(first.train, first.validation) == multiset(other.train, other.validation)
+
+
+def test_fewer_images_and_wrong_labels_of_every_data_set(some):
+    config, loaded = some
+    size = 2 * config.info.classes
+    whole, clean, noisy = loaded(), loaded(train_size=size), loaded(train_size=size, label_noise=0.5)
+    rows = multiset(whole.train)
+    assert len(clean.train) == size
+    assert all(row in rows for row in multiset(clean.train))
+    assert torch.equal(clean.train.images_NCHW, noisy.train.images_NCHW)
+    assert (clean.train.labels_N != noisy.train.labels_N).sum() == config.info.classes
+    for part in ("validation", "test"):
+        assert same(getattr(whole, part), getattr(noisy, part))
+
+
+def test_every_data_set_comes_in_other_sizes(some):
+    config, loaded = some
+    splits, small = loaded(), loaded(size=12)
+    assert small.image == (config.info.channels, 12, 12)
+    assert small.augmentation == Augmentation(padding=1, flip=config.info.flip)
+    assert torch.equal(small.train.labels_N, splits.train.labels_N)
+    brightness = [split.images_NCHW.double().mean((1, 2, 3)) for split in (splits.test, small.test)]
+    assert (brightness[0] - brightness[1]).abs().max() < 20  # in 0..255
+
+
 def test_digits_are_what_the_table_says():
-    source, info = digits(NOWHERE, False), DATASETS["digits"]
+    source, info = digits(DataConfig("digits"), NOWHERE, False), DATASETS["digits"]
     assert source.train.images_NCHW.shape == (info.train, info.channels, info.size, info.size)
     assert len(source.train) + len(source.test) == 1797
     values = set(source.train.images_NCHW.unique().tolist())
@@ -42,7 +99,7 @@ def test_digits_are_what_the_table_says():
 
 
 def test_splits_share_no_image_and_lose_none():
-    source, splits = digits(NOWHERE, False), digits_splits()
+    source, splits = digits(DataConfig("digits"), NOWHERE, False), digits_splits()
     assert len(splits.validation) == 144  # a tenth of 1,438
     assert len(splits.train) == 1294
     assert multiset(splits.train, splits.validation) == multiset(source.train)

@@ -27,7 +27,7 @@ WRONG: Wrong = {
     ),
     "list for a section": (HEAD + "bank: [auto]\n", [":4: bank: must be a section of `field: value` lines, but got ['auto']"]),
     # data
-    "unknown data set": ("name: x\ndata: {name: cifar}\n" + TEACHERS, [":2: data.name: must be 'digits', 'cifar10' or"]),
+    "unknown data set": ("name: x\ndata: {name: cifar}\n" + TEACHERS, [":2: data.name: must be 'digits', 'synthetic', 'cifar10'"]),
     "no validation": (
         "name: x\ndata:\n  name: digits\n  validation: 0\n" + TEACHERS,
         [":4: data.validation: must be > 0, but got 0"],

@@ -1,0 +1,122 @@
+"""Folders of images by class: any folder, and Tiny ImageNet as Stanford publishes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from kd_core.data.files import Files
+from kd_core.data.published import Archive
+from kd_core.data.split import DataError, Source
+from kd_core.data.table import DataConfig
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation to which torchvision's weights are trained
+TINY = Archive(
+    title="Tiny ImageNet",
+    folder="tiny-imagenet-200",
+    filename="tiny-imagenet-200.zip",
+    url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    md5="90528d7ca1a48142e341f4ef8d21d0de",
+)
+
+
+def image_folder(config: DataConfig, root: Path, download: bool) -> Source:
+    """``train/<class>/*`` and ``test/<class>/*`` (or ``val`` where there is no ``test``) of ``root/folder``.
+
+    Classes are numbered by their sorted names. Names that begin with a dot are passed over.
+
+    Raises:
+        DataError: where there is anything else than that, no image in a class, or not what the config states.
+    """
+    assert config.folder is not None
+    folder = root / config.folder
+    train = folder / "train"
+    test = next((folder / name for name in ("test", "val") if (folder / name).is_dir()), None)
+    if not train.is_dir() or test is None:
+        raise DataError(f"{folder} must hold train/<class>/ and test/<class>/ (or val/<class>/) with the images in them")
+    source = _source({part: {each.name: _images(each) for each in _folders(part)} for part in (train, test)}, config)
+    _count(source, config, folder, "state what is there")
+    return source
+
+
+def tiny_imagenet(config: DataConfig, root: Path, download: bool) -> Source:
+    """100,000 training images of 200 classes, 64×64, as JPEG; the 10,000 of its validation split, which have labels, are
+    the test split. Classes are numbered by their sorted WordNet ids.
+
+    Raises:
+        DataError: where files are absent or others than the published ones.
+    """
+    folder = TINY.unpack(root, download)
+    again = f"delete {folder}; then {TINY.remedy(root)}"
+    train, val = folder / "train", folder / "val"
+    try:
+        of_train = {each.name: _images(each / "images") for each in _folders(train)}
+        of_val: dict[str, list[str]] = {}
+        for number, line in enumerate((val / "val_annotations.txt").read_text().splitlines(), 1):
+            name, wnid, *_ = *line.split("\t"), ""  # then the box of the object
+            if not wnid:
+                raise DataError(f"{val / 'val_annotations.txt'}: line {number} names no file and class")
+            of_val.setdefault(wnid, []).append(str(val / "images" / name))
+        unnamed = set(_images(val / "images")).symmetric_difference(path for paths in of_val.values() for path in paths)
+        DataError.refuse([f"{path} is not both in the folder and in val_annotations.txt" for path in sorted(unnamed)])
+        source = _source({train: of_train, val: of_val}, config, published=64)
+        _count(source, config, folder, "it is not whole")
+    except (DataError, OSError) as error:
+        raise DataError(f"{error}\n{again}") from error
+    return source
+
+
+def _source(found: Mapping[Path, Mapping[str, Sequence[str]]], config: DataConfig, published: int | None = None) -> Source:
+    """The training and the test split, from the images of each class."""
+    (train, of_train), (test, of_test) = found.items()
+    classes = sorted(of_train)
+    DataError.refuse(
+        [f"class {name} is in {train}, but not in {test}" for name in classes if name not in of_test]
+        + [f"class {name} is in {test}, but not in {train}" for name in sorted(of_test) if name not in of_train]
+    )
+
+    def files(images: Mapping[str, Sequence[str]]) -> Files:
+        labels = [label for label, name in enumerate(classes) for _ in images[name]]
+        return Files(
+            tuple(path for name in classes for path in images[name]), torch.tensor(labels), config.info.size, published
+        )
+
+    return Source(files(of_train), files(of_test), *IMAGENET)
+
+
+def _count(source: Source, config: DataConfig, folder: Path, advice: str) -> None:
+    """Refuse another number of classes or training images than the config's."""
+    classes, images = len(source.train.labels_N.unique()), len(source.train)
+    if (classes, images) != (config.info.classes, config.info.train):
+        raise DataError(
+            f"{folder} holds {images} training images of {classes} classes, but {config.name} is said to have "
+            f"`train_images` {config.info.train} and `classes` {config.info.classes}; {advice}"
+        )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders within, sorted; nothing else may be there."""
+    found = list(_seen(folder))
+    DataError.refuse([f"{each.path} is no folder of a class; move it elsewhere" for each in found if not each.is_dir()])
+    if not found:
+        raise DataError(f"{folder} holds no folders of classes")
+    return [Path(each.path) for each in found]
+
+
+def _images(folder: Path) -> list[str]:
+    """The images within, sorted by name; nothing else may be there."""
+    found = list(_seen(folder))
+    strange = [each.path for each in found if not (each.name.lower().endswith(SUFFIXES) and each.is_file())]
+    DataError.refuse([f"{path} is no image ({', '.join(SUFFIXES)}); move it elsewhere" for path in strange])
+    if not found:
+        raise DataError(f"{folder} holds no image; put some there or remove it")
+    return [each.path for each in found]
+
+
+def _seen(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        yield from sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)
