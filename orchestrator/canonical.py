@@ -66,6 +66,8 @@ def _typed(hint: Any, value: Any) -> Any:
         return _typed(next(option for option in arguments if option is not type(None)), value)
     if origin is tuple:
         return tuple(_typed(arguments[0], item) for item in value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return revive(hint, value)
     if hint is float:
         return float(value)
     return value

@@ -34,15 +34,15 @@ class Estimator:
     """Seconds per epoch and image, and seconds besides the epochs: the medians of what was measured.
 
     Measurements are kept apart by kind, model, data set, device and method; where a method has not been measured, the others
-    of the same model stand in for it. The model of a probe, an analysis and a bank is their teacher's. What comes besides the
-    epochs (reading data and teachers, the test) is kept apart by kind alone.
+    of the same model stand in for it. The model of a probe, an analysis and a bank is their teacher's, that of an evaluation
+    its student's. What comes besides the epochs (reading data and teachers, the test) is kept apart by kind alone.
     """
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
         self._rates: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
         self._besides: defaultdict[str, list[float]] = defaultdict(list)
-        self._teachers: dict[str, Config] = {}
+        self._trained: dict[str, Config] = {}
 
     def learn_all(self, store: Store) -> None:
         """Learn from every entry of a store."""
@@ -51,11 +51,11 @@ class Estimator:
                 self.learn(entry)
 
     def learn(self, entry: Entry) -> None:
-        """Learn from an entry; a teacher's must come before those of its probes and banks."""
+        """Learn from an entry; that of a network must come before those of what is about it."""
         manifest = entry.manifest
-        if manifest["kind"] == "teacher":
-            self._teachers[manifest["key"]] = manifest["config"]
-        if config := _measured(manifest["config"], manifest["parents"], self._teachers):
+        if manifest["kind"] in ("teacher", "student"):
+            self._trained[manifest["key"]] = manifest["config"]
+        if config := _measured(manifest["config"], manifest["parents"], self._trained):
             for likeness in _likenesses(manifest["kind"], config, entry.results.get("device", "")):
                 self._rates[likeness].append(manifest["seconds"] / _amount(config))
             besides = (
@@ -98,12 +98,14 @@ def epochs_left(job: Job, said: Config) -> float | None:
     return epochs * said["seconds"] - min(max(0.0, since), said["seconds"] if epochs else 0.0)
 
 
-def _measured(config: Config, parents: Mapping[str, list[str]], teachers: Mapping[str, Config]) -> Config:
-    """The config that says how large a job is: its own, with its teacher's but for the recipe; empty where that is unknown."""
+def _measured(config: Config, parents: Mapping[str, list[str]], trained: Mapping[str, Config]) -> Config:
+    """The config that says how large a job is: its own, with that of the network that it is about but for the recipe; empty
+    where that is unknown."""
     if "model" in config:
         return config
-    teacher = next((teachers[key] for key in parents["teachers"] if key in teachers), {})
-    return {**{name: value for name, value in teacher.items() if name != "recipe"}, **config} if teacher else {}
+    [key] = [key for keys in parents.values() for key in keys]
+    about = {name: value for name, value in trained.get(key, {}).items() if name != "recipe"}
+    return {**about, **config} if about else {}
 
 
 def _amount(config: Config) -> float:
@@ -116,4 +118,6 @@ def _likenesses(kind: str, config: Config, device: str) -> list[tuple[str, ...]]
     if not config:
         return []
     base = (kind, config["model"], config["data"]["name"], device)
+    if "evaluation" in config:
+        return [(*base, config["evaluation"])]
     return [(*base, config["method"]["name"]), base] if "method" in config else [base]

@@ -14,7 +14,7 @@ from orchestrator.job import Job
 from orchestrator.plan import Plan, make
 from orchestrator.snapshot import Snapshot, State, Watch
 from orchestrator.spec.load import load
-from orchestrator.spec.spec import Spec
+from orchestrator.spec.spec import Spec, other_data
 from orchestrator.stages.runner import Place
 from orchestrator.store import CorruptEntry, Store, StoreError
 
@@ -27,7 +27,8 @@ FLUSH_S = 60  # longest wait for MLflow at the end
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run leaves. ``results`` has a row per student, ``probes`` one per (teacher, layer, split)."""
+    """What a run leaves. ``results`` has a row per student, ``evaluations`` one per (student, evaluation, number) and
+    ``probes`` one per (teacher, layer, split)."""
 
     plan: Plan
     store: Store
@@ -42,6 +43,13 @@ class Outcome:
         from orchestrator.report.results import results
 
         return results(self.plan, self.store)
+
+    @property
+    def evaluations(self) -> pa.Table:
+        """One row per (student, evaluation, number)."""
+        from orchestrator.report.results import evaluations
+
+        return evaluations(self.plan, self.store)
 
     @property
     def probes(self) -> pa.Table:
@@ -117,7 +125,9 @@ def _check_data(spec: Spec) -> None:
     """Open the data once, here: what is wrong with it is said before any training, and one process downloads, not many."""
     from kd_core.data.load import verify
 
-    verify(spec.data, Path(spec.data_root), download=spec.download, memory_gib=spec.data_memory_gib)
+    others = [data for asked in spec.evaluations for data in other_data(asked.config).values()]
+    for data in dict.fromkeys((spec.data, *others)):
+        verify(data, Path(spec.data_root), download=spec.download, memory_gib=spec.data_memory_gib)
 
 
 @dataclass

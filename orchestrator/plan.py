@@ -7,10 +7,13 @@ names the same teacher therefore finds it done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from kd_core.bank import bankable
+from kd_core.data.table import DataConfig
+from kd_core.evaluation.table import EVALUATIONS
+from kd_core.knobs import Knobs
 from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
 from orchestrator import canonical
@@ -49,7 +52,7 @@ class Plan:
 
 def make(spec: Spec) -> Plan:
     """The plan of an experiment."""
-    data = {name: value for name, value in canonical.plain(spec.data).items() if value is not None}  # other data sets' knobs
+    data = written(spec.data)
     jobs: dict[str, Job] = {}
 
     def add(kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
@@ -108,5 +111,19 @@ def make(spec: Spec) -> Plan:
         }
         labels = {"cell": student.cell, "method": student.method.label, "model": student.model, "seed": str(student.seed)}
         title = f"{student.cell} · s{student.seed}"
-        add("student", config, parents, title, teachers=", ".join(student.teachers if needs else ()), **labels)
+        if spec.best_test:
+            config["best_test"] = True
+        labels["teachers"] = ", ".join(student.teachers if needs else ())
+        key = add("student", config, parents, title, **labels)
+        for asked in spec.evaluations:
+            config = {"evaluation": asked.name, "version": EVALUATIONS[asked.name].version, "knobs": written(asked.config)}
+            add("evaluation", config, {"students": [key]}, f"{asked.name} of {title}", evaluation=asked.name, **labels)
     return Plan(spec.name, jobs)
+
+
+def written(config: Knobs) -> dict[str, Any]:
+    """Every knob, defaults written out, but for those of a data config that belong to other data sets."""
+    if isinstance(config, DataConfig):
+        return {name: value for name, value in canonical.plain(config.resolved()).items() if value is not None}
+    values = ((field.name, getattr(config, field.name)) for field in fields(config))
+    return {name: written(value) if isinstance(value, DataConfig) else canonical.plain(value) for name, value in values}

@@ -29,6 +29,9 @@ def expected_calibration_error(logits_NK: Tensor, labels_N: Tensor, bins: int) -
 
 
 class Calibration(Evaluation):
+    unscaled = frozenset({"nll"})
+    less_is_better = frozenset({"ece", "nll"})
+
     @dataclass(frozen=True)
     class Config(Knobs):
         bins: int = knob(15, "bins of equal width", low=1, high=1000)

@@ -24,10 +24,15 @@ class Subject:
 
 
 class Evaluation(ABC):
-    """A question with its knobs. Raise ``version`` when a change of code changes answers."""
+    """A question with its knobs. Raise ``version`` when a change of code changes answers.
+
+    Its numbers are fractions in [0, 1] of which more is better, but for those in ``unscaled`` and in ``less_is_better``.
+    """
 
     Config: ClassVar[type[Knobs]]
     version: ClassVar[int] = 1
+    unscaled: ClassVar[frozenset[str]] = frozenset()
+    less_is_better: ClassVar[frozenset[str]] = frozenset()
 
     @staticmethod
     @abstractmethod

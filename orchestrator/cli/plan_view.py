@@ -10,7 +10,6 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from kd_core.data.table import DataConfig
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
 from kd_core.training.recipe import Recipe
@@ -18,7 +17,7 @@ from orchestrator import canonical
 from orchestrator.cli.console import STYLES, clock, counted, table
 from orchestrator.estimate import Estimate
 from orchestrator.job import Job
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, written
 from orchestrator.schedule import Machine
 from orchestrator.snapshot import State
 from orchestrator.spec.spec import Spec
@@ -26,7 +25,14 @@ from orchestrator.stages.table import STAGES
 from orchestrator.status import Status
 
 WORDS = {State.WAITING: "missing", State.IDLE: "not needed"}
-PLURALS = {"teacher": "Teachers", "probe": "Probes", "analysis": "Analyses", "bank": "Knowledge banks", "student": "Students"}
+PLURALS = {
+    "teacher": "Teachers",
+    "probe": "Probes",
+    "analysis": "Analyses",
+    "bank": "Knowledge banks",
+    "student": "Students",
+    "evaluation": "Evaluations",
+}
 
 
 def word(state: State) -> str:
@@ -112,6 +118,10 @@ def settings(spec: Spec) -> Table:
     made.add_row("data", f"{knobs(spec.data)}, {places}")
     for name, text in (*_teachers(spec), *_students(spec)):
         made.add_row(name, text)
+    for asked in spec.evaluations:
+        made.add_row("evaluation", f"{asked.name}: {knobs(asked.config)}")
+    if spec.best_test:
+        made.add_row("best test", "read at every epoch")
     for name in ("bank", "resources", "tracking"):
         made.add_row(name, knobs(getattr(spec, name)))
     return made
@@ -119,11 +129,9 @@ def settings(spec: Spec) -> Table:
 
 def knobs(config: Any) -> str:
     """``lr 0.05, epochs 20``; inner sections in brackets. Milestones are written out where they follow from the epochs."""
-    values = canonical.plain(config)
+    values = written(config)
     if isinstance(config, Recipe) and config.schedule == "multistep":
         values["milestones"] = canonical.plain(config.steps)
-    if isinstance(config, DataConfig):  # knobs of other data sets
-        values = {name: value for name, value in values.items() if value is not None}
     return ", ".join(f"{name} {knob(value)}" for name, value in values.items())
 
 

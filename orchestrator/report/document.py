@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from orchestrator.plan import Plan
 from orchestrator.report import tables
+from orchestrator.report.asked import answers
 from orchestrator.report.grid import grid, selections
-from orchestrator.report.results import Standing, probes, results, standing, teachers
+from orchestrator.report.results import Standing, evaluations, probes, results, standing, teachers
 from orchestrator.report.summary import findings, summarise
 from orchestrator.report.tables import Table
 from orchestrator.report.text import duration
@@ -31,7 +32,9 @@ def document(plan: Plan, store: Store) -> Document:
     """The report of an experiment, from the store alone: the same store gives the same report."""
     cells = summarise(results(plan, store))
     probed = grid(probes(plan, store))
-    parts = [tables.of_cells(cells), tables.of_teachers(teachers(plan, store))]
+    asked = answers(evaluations(plan, store))
+    parts = [tables.of_cells(cells), *(tables.of_answers(*found) for found in asked.items())]
+    parts.append(tables.of_teachers(teachers(plan, store)))
     if probed.teachers:
         parts.append(tables.of_grid(probed))
     parts += map(tables.of_selection, selections(plan, store))

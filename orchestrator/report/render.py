@@ -14,7 +14,7 @@ from markupsafe import Markup
 from orchestrator.plan import Plan
 from orchestrator.report import escape
 from orchestrator.report.document import document
-from orchestrator.report.results import RESULTS, results
+from orchestrator.report.results import RESULTS, evaluations, results
 from orchestrator.report.tables import Value
 from orchestrator.store import Store, write_bytes
 
@@ -38,12 +38,18 @@ def write(plan: Plan, store: Store, format: str, path: Path) -> None:
 
 
 def as_csv(plan: Plan, store: Store) -> str:
-    """One row per student job; the names of its teachers are separated by spaces, and what is not known is empty."""
+    """One row per student job, with a column for each number of its evaluations; the names of its teachers are separated by
+    spaces, and what is not known is empty."""
+    asked: dict[str, dict[str, float]] = {}
+    for row in evaluations(plan, store).to_pylist():
+        if row["name"]:
+            asked.setdefault(row["student_key"], {})[f"{row['evaluation']}/{row['name']}"] = row["value"]
+    numbers = dict.fromkeys(name for found in asked.values() for name in found)
     text = io.StringIO()
-    writer = csv.DictWriter(text, RESULTS.names, lineterminator="\n")
+    writer = csv.DictWriter(text, [*RESULTS.names, *numbers], lineterminator="\n")
     writer.writeheader()
     for row in results(plan, store).to_pylist():
-        writer.writerow({**row, "teachers": " ".join(row["teachers"])})
+        writer.writerow({**row, "teachers": " ".join(row["teachers"]), **asked.get(row["key"], {})})
     return text.getvalue()
 
 

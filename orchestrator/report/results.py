@@ -64,6 +64,18 @@ PROBES = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
+EVALUATIONS = pa.schema(  # a row for each number; of an evaluation that is not done, one without
+    [
+        ("key", pa.string()),
+        ("student_key", pa.string()),
+        *(RESULTS.field(name) for name in ("cell", "student", "setting", "method", "algorithm", "teachers", "seed")),
+        ("evaluation", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("name", pa.string()),
+        ("value", pa.float64()),
+    ]
+)
 HISTORY = pa.schema([("key", pa.string()), ("epoch", pa.int32()), ("name", pa.string()), ("value", pa.float64())])
 
 
@@ -106,23 +118,23 @@ def standing(plan: Plan, store: Store, job: Job) -> Standing:
 
 def results(plan: Plan, store: Store) -> pa.Table:
     """A row of :data:`RESULTS` for every student."""
-    students = plan.of("student")
-    settings = _settings(students)
-    rows = [
-        {
-            "key": job.key,
-            "cell": job.labels["cell"],
-            "student": job.config["model"],
-            "setting": setting,
-            "method": job.labels["method"],
-            "algorithm": job.config["method"]["name"],
-            "teachers": [plan.jobs[key].title for key in job.parents.get("teachers", [])],
-            "seed": job.config["seed"],
-            **standing(plan, store, job).measures,
-        }
-        for job, setting in zip(students, settings, strict=True)
-    ]
+    named = _students(plan)
+    rows = [{"key": key, **names, **standing(plan, store, plan.jobs[key]).measures} for key, names in named.items()]
     return pa.Table.from_pylist(rows, schema=RESULTS)
+
+
+def evaluations(plan: Plan, store: Store) -> pa.Table:
+    """A row of :data:`EVALUATIONS` for every (student, evaluation, number)."""
+    named = _students(plan)
+    rows = []
+    for job in plan.of("evaluation"):
+        [student] = job.parents["students"]
+        found = standing(plan, store, job)
+        about = {"key": job.key, "student_key": student, **named[student], "evaluation": job.config["evaluation"]}
+        about |= {"status": found.status, "reason": found.reason}
+        numbers = found.entry.results if found.entry else {}
+        rows += [{**about, "name": name, "value": value} for name, value in numbers.items()] or [about]
+    return pa.Table.from_pylist(rows, schema=EVALUATIONS)
 
 
 def teachers(plan: Plan, store: Store) -> pa.Table:
@@ -162,6 +174,23 @@ def history(plan: Plan, store: Store, jobs: Iterable[Job], names: Collection[str
             keys = pa.array([job.key] * len(table), pa.string())
             found.append(table.append_column("key", keys).select(HISTORY.names).cast(HISTORY))
     return pa.concat_tables(found)
+
+
+def _students(plan: Plan) -> dict[str, dict[str, Any]]:
+    """What names each student in a table, by key."""
+    jobs = plan.of("student")
+    return {
+        job.key: {
+            "cell": job.labels["cell"],
+            "student": job.config["model"],
+            "setting": setting,
+            "method": job.labels["method"],
+            "algorithm": job.config["method"]["name"],
+            "teachers": [plan.jobs[key].title for key in job.parents.get("teachers", [])],
+            "seed": job.config["seed"],
+        }
+        for job, setting in zip(jobs, _settings(jobs), strict=True)
+    }
 
 
 def _settings(students: list[Job]) -> list[str]:

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from orchestrator.plan import Plan
 from orchestrator.report import tables
+from orchestrator.report.asked import answers
 from orchestrator.report.grid import grid, selections
-from orchestrator.report.results import probes, results
+from orchestrator.report.results import evaluations, probes, results
 from orchestrator.report.summary import findings, summarise
 from orchestrator.report.tables import Table, Value
 from orchestrator.store import Store
@@ -27,6 +28,7 @@ def terminal(plan: Plan, store: Store, width: int = 100, color: bool = False) ->
     """What ``kd run`` prints at its end; ``color`` adds ANSI codes."""
     cells, found = summarise(results(plan, store)), grid(probes(plan, store))
     parts = [tables.of_cells(cells)] if cells else []
+    parts += [tables.of_answers(*asked) for asked in answers(evaluations(plan, store)).items()]
     parts += [tables.of_grid(found)] if found.teachers else []
     return _print(parts, findings(cells, numbers=False), width, color)
 

@@ -12,23 +12,24 @@ def percent(fraction: float | None) -> str:
     return NOTHING if fraction is None else f"{100 * fraction:.2f}"
 
 
-def spread(sample: Sample | None) -> str:
+def spread(sample: Sample | None, scale: float = 100) -> str:
     """97.36 ± 0.42: mean and standard deviation; of one value the value alone."""
     if sample is None:
         return NOTHING
-    return percent(sample.mean) if sample.std is None else f"{percent(sample.mean)} ± {percent(sample.std)}"
+    mean = f"{scale * sample.mean:.2f}"
+    return mean if sample.std is None else f"{mean} ± {scale * sample.std:.2f}"
 
 
-def points(difference: float) -> str:
-    """+1.20 or −0.30: a difference of accuracies in percentage points."""
-    told = f"{100 * difference:+.2f}"
+def points(difference: float, scale: float = 100) -> str:
+    """+1.20 or −0.30: a difference of accuracies in percentage points, or of what has another scale."""
+    told = f"{scale * difference:+.2f}"
     return "0.00" if float(told) == 0 else told.replace("-", "−")
 
 
-def percent_interval(interval: tuple[float, float]) -> str:
+def percent_interval(interval: tuple[float, float], scale: float = 100) -> str:
     """[+0.30, +2.10]"""
     low, high = interval
-    return f"[{points(low)}, {points(high)}]"
+    return f"[{points(low, scale)}, {points(high, scale)}]"
 
 
 def probability(p: float | None) -> str:

@@ -6,6 +6,7 @@ A field is annotated with what comes out, and one of the markers here says how i
     recipe: Annotated[tuple[Recipe, ...], FromKnobs()]      the same, where a list for a knob is an axis of a grid
     data: Annotated[tuple[DataConfig, Places], FromKnobs()] one section that holds the knobs of both
     probes: Annotated[ProbeConfig | None, FromSwitch()]     a section of knobs, or true (all defaults), or false (None)
+    calibration: Annotated[C | None, FromSwitch(bare=True)] the same, where the bare name means true
     seeds: Annotated[tuple[Seed, ...], OneOrMany()]         a seed, or a list of different seeds
 """
 
@@ -87,14 +88,21 @@ class Axis:
         return isinstance(value, list) and (not self.of_tuples or any(isinstance(item, list) for item in value))
 
 
+@dataclass(frozen=True)
 class FromSwitch:
-    """``C | None`` of knobs, written as a section, or as true or false."""
+    """``C | None`` of knobs, written as a section, or as true or false; where ``bare``, nothing at all is true."""
+
+    bare: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         cls = typing.get_args(source)[0]
-        switch = core_schema.no_info_after_validator_function(lambda on: cls() if on else None, core_schema.bool_schema())
+        told = core_schema.nullable_schema(core_schema.bool_schema()) if self.bare else core_schema.bool_schema()
+        switch = core_schema.no_info_after_validator_function(lambda on: None if on is False else cls(), told)
         choices = {SWITCH: switch, ONE: handler.generate_schema(Annotated[cls, FromKnobs()])}
-        return core_schema.tagged_union_schema(choices, lambda value: SWITCH if isinstance(value, bool) else ONE)
+        return core_schema.tagged_union_schema(choices, lambda value: SWITCH if self.is_switch(value) else ONE)
+
+    def is_switch(self, value: Any) -> bool:
+        return isinstance(value, bool) or (self.bare and value is None)
 
 
 class FromKnobs:

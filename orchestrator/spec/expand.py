@@ -60,6 +60,8 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         probes=experiment.probes,
         analysis=experiment.analysis,
         students=tuple(students(cells, names)),
+        evaluations=experiment.evaluations.specs,
+        best_test=experiment.evaluations.best_test,
         bank=experiment.bank,
         resources=experiment.resources,
         tracking=replace(tracking, experiment=tracking.experiment or experiment.name),

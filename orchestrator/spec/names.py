@@ -23,6 +23,7 @@ class Context:
     data: DataConfig | None
     teachers: tuple[str, ...] | None  # names
     probes: bool | None  # whether they are on
+    students: tuple[str, ...] = ()  # their models
 
     @classmethod
     def of(cls, written: dict[str, Any]) -> Context:
@@ -35,6 +36,15 @@ def safe_name(name: str) -> str:
         allowed = "letters, digits, '.', '_' and '-', with a letter or digit first, at most 100"
         raise Misfit(f"must be a safe file name ({allowed}), but got {name[:120]!r}")
     return name
+
+
+def check_data(data: DataConfig) -> None:
+    """Raise a Misfit where the data set cannot be split so."""
+    classes, held_out = data.info.classes, round(data.info.train * data.validation)
+    if held_out < classes:
+        raise Misfit(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
+    if data.train_size is not None and data.train_size < classes:
+        raise Misfit(f"must hold an image of each of the {classes} classes, but got {data.train_size}", at=("train_size",))
 
 
 def label(text: str) -> str:

@@ -14,8 +14,9 @@ from kd_core.data.table import DataConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
 from orchestrator.spec.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
+from orchestrator.spec.evaluations import Asked, FromQuestions, asked_model
 from orchestrator.spec.methods import FromEntry, Variant
-from orchestrator.spec.names import Context, ModelName, Name, Seed, Text
+from orchestrator.spec.names import Context, ModelName, Name, Seed, Text, check_data
 from orchestrator.spec.problems import Misfit
 from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking
 
@@ -42,11 +43,7 @@ class StudentGroup(Section):
 
 def check_split(found: tuple[DataConfig, Places], info: ValidationInfo) -> tuple[DataConfig, Places]:
     data, _ = found
-    classes, held_out = data.info.classes, round(data.info.train * data.validation)
-    if held_out < classes:
-        raise Misfit(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
-    if data.train_size is not None and data.train_size < classes:
-        raise Misfit(f"must hold an image of each of the {classes} classes, but got {data.train_size}", at=("train_size",))
+    check_data(data)
     cast(Context, info.context).data = data
     return found
 
@@ -76,6 +73,11 @@ def noted_probes(probes: ProbeConfig | None, info: ValidationInfo) -> ProbeConfi
     return probes
 
 
+def noted_students(groups: tuple[StudentGroup, ...], info: ValidationInfo) -> tuple[StudentGroup, ...]:
+    cast(Context, info.context).students = tuple(dict.fromkeys(model for group in groups for model in group.models))
+    return groups
+
+
 class Experiment(Section):
     """An experiment of multi-teacher knowledge distillation."""
 
@@ -95,8 +97,11 @@ class Experiment(Section):
     analysis: Annotated[AnalysisConfig, FromKnobs()] = Field(
         default_factory=AnalysisConfig, description="how a teacher is analysed where a method asks for it, as mgd does"
     )
-    students: Annotated[tuple[StudentGroup, ...], Groups(StudentGroup)] = Field(
+    students: Annotated[tuple[StudentGroup, ...], Groups(StudentGroup), AfterValidator(noted_students)] = Field(
         default_factory=tuple, description="a group of students, or a list of groups"
+    )
+    evaluations: Annotated[Asked, FromQuestions()] = Field(
+        default_factory=lambda: asked_model()(), description="what is asked of every finished student besides its accuracy"
     )
     bank: Annotated[Bank, FromKnobs()] = Field(default_factory=Bank, description="what teachers say, kept for all students")
     resources: Annotated[Resources, FromKnobs()] = Field(default_factory=Resources, description="how jobs are run")

@@ -17,7 +17,9 @@ class Places(Knobs):
 
     root: str = knob("data", "directory that holds the data sets, relative to the current directory")
     download: bool = knob(False, "fetch the data set into root when it is not there")
-    memory_gib: float = knob(4.0, "a job keeps decoded files of images up to so much, GiB; more is decoded batch by batch", low=0)
+    memory_gib: float = knob(
+        4.0, "a job keeps decoded files of images up to so much, GiB; more is decoded batch by batch", low=0
+    )
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class Share(Knobs):
 class Resources(Knobs):
     """How jobs are run. None of it is in a job's key."""
 
-    teacher: Share = knob(Share(), "of each teacher's training, and of its probes, analysis and banks")  # noqa: RUF009, frozen
-    student: Share = knob(Share(), "of each student's training")  # noqa: RUF009
+    teacher: Share = knob(Share(), "of each teacher's training, and of its probes, analysis and banks")
+    student: Share = knob(Share(), "of each student's training")
     max_failures: int = knob(2, "how often a job whose worker died is tried again", low=0)
     compile: bool = knob(False, "torch.compile the networks")
     deterministic: bool = knob(True, "bit-identical repetition on the same kind of machine")
@@ -77,6 +79,17 @@ class MethodSpec:
 
 
 @dataclass(frozen=True)
+class EvaluationSpec:
+    name: str  # in EVALUATIONS
+    config: Knobs  # an instance of the evaluation's Config
+
+
+def other_data(config: Knobs | None) -> dict[str, DataConfig]:
+    """The data sets among a config's knobs, by the knob's name."""
+    return {} if config is None else {name: value for name, value in vars(config).items() if isinstance(value, DataConfig)}
+
+
+@dataclass(frozen=True)
 class StudentSpec:
     model: str
     seed: int
@@ -99,6 +112,8 @@ class Spec:
     students: tuple[StudentSpec, ...]
     data_memory_gib: float = Places.memory_gib
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)  # of the teachers whose students ask for it
+    evaluations: tuple[EvaluationSpec, ...] = ()  # of every student
+    best_test: bool = False  # whether students read the test split at every epoch, for the report alone
     bank: Bank = field(default_factory=Bank)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)

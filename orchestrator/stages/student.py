@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from kd_core.bank import Bank, Live, Source
+from kd_core.data.split import Splits
 from kd_core.knowledge import Need, Setting
 from kd_core.methods.method import Method
 from kd_core.methods.table import METHODS
-from kd_core.models.network import shape_of
+from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
 from orchestrator.canonical import revive
 from orchestrator.job import Job
@@ -29,28 +31,43 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     place, store = context.place, context.store
     splits = splits_of(job.config, place.data_root, place.download, place.data_memory_gib)
     network = fresh(job.config, job.kind)
-    teachers = [store.entry("teacher", key) for key in job.parents.get("teachers", [])]
-    named = METHODS[job.config["method"]["name"]]
-    config = revive(named.Config, job.config["method"]["knobs"])
-    needs = named.needs(config)
-    live = bool(needs) and not any(role.startswith("banks:") for role in job.parents)
-    networks = [trained(entry) for entry in teachers] if live or Need.HEADS in needs else []
+    banked = any(role.startswith("banks:") for role in job.parents)
+    method, networks = method_of(job.config, job.parents, network, splits, context, live=not banked)
+    sources: list[Source]
+    if banked:
+        sources = [Bank(files, place.device) for files in bank_files(job, store)]
+    else:
+        sources = [Live(other, place.device) for other in networks]
+    return fit(job, context, network, method, sources)
+
+
+def method_of(
+    config: dict[str, Any],
+    parents: Mapping[str, list[str]],
+    network: Network,
+    splits: Splits,
+    context: Context,
+    *,
+    live: bool = False,
+) -> tuple[Method, list[Network]]:
+    """The method of a student's config and parents as its seed initialises it, and the networks of its teachers: where
+    they are to answer ``live``, or where it needs their heads."""
+    store, device = context.store, context.place.device
+    teachers = [store.entry("teacher", key) for key in parents.get("teachers", [])]
+    named = METHODS[config["method"]["name"]]
+    knobs = revive(named.Config, config["method"]["knobs"])
+    heads = Need.HEADS in named.needs(knobs)
+    networks = [trained(entry) for entry in teachers] if live or heads else []
     setting = Setting(
         student=shape_of(network, splits.image),
         teachers=tuple(map(shape, teachers)),
         labels_N=splits.train.labels_N,
-        probes=tuple(stage_accuracies(store, key) for key in job.parents.get("probes", [])),
-        heads=tuple(other.head.to(place.device).requires_grad_(False) for other in networks) if Need.HEADS in needs else (),
-        analysers=tuple(analysed(store, key).to(place.device) for key in job.parents.get("analyses", [])),
+        probes=tuple(stage_accuracies(store, key) for key in parents.get("probes", [])),
+        heads=tuple(other.head.to(device).requires_grad_(False) for other in networks) if heads else (),
+        analysers=tuple(analysed(store, key).to(device) for key in parents.get("analyses", [])),
     )
-    torch.manual_seed(derive(job.config["seed"], job.kind, "method"))
-    method: Method = named(config, setting)
-    sources: list[Source]
-    if live:
-        sources = [Live(other, place.device) for other in networks]
-    else:
-        sources = [Bank(files, place.device) for files in bank_files(job, store)]
-    return fit(job, context, network, method, sources)
+    torch.manual_seed(derive(config["seed"], "student", "method"))
+    return named(knobs, setting), networks
 
 
 def stage_accuracies(store: Store, key: str) -> tuple[float, ...]:

@@ -29,4 +29,5 @@ STAGES: dict[str, Stage] = {
     "analysis": Stage(version=1, module="orchestrator.stages.analysis"),
     "bank": Stage(version=1, module="orchestrator.stages.bank", target=False),
     "student": Stage(version=1, module="orchestrator.stages.student"),
+    "evaluation": Stage(version=1, module="orchestrator.stages.evaluation"),
 }

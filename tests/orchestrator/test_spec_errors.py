@@ -14,7 +14,7 @@ WRONG: Wrong = {
         "name: x\ndta: {name: digits}\n",
         [":1: data: is missing", ":2: dta: no such field; did you mean 'data'?"],
     ),
-    "foreign section": (HEAD + "zebra: 1\n", [":4: zebra: no such field (there are: analysis, bank, data, name, probes"]),
+    "foreign section": (HEAD + "zebra: 1\n", [":4: zebra: no such field (there are: analysis, bank, data, evaluations, name"]),
     "no name": ("data: {name: digits}\nteachers: {models: resnet20}\n", [":1: name: is missing"]),
     "number for a name": ("name: 12\n" + DATA + TEACHERS, [":1: name: must be text, but got 12"]),
     "nothing to do": ("name: x\ndata: {name: digits}\n", [":1: names neither `teachers` nor `students`"]),
@@ -27,7 +27,7 @@ WRONG: Wrong = {
     ),
     "list for a section": (HEAD + "bank: [auto]\n", [":4: bank: must be a section of `field: value` lines, but got ['auto']"]),
     # data
-    "unknown data set": ("name: x\ndata: {name: cifar}\n" + TEACHERS, [":2: data.name: must be 'digits', 'synthetic', 'cifar10'"]),
+    "unknown data set": ("name: x\ndata: {name: cifar}\n" + TEACHERS, [":2: data.name: must be 'digits', 'synthetic'"]),
     "no validation": (
         "name: x\ndata:\n  name: digits\n  validation: 0\n" + TEACHERS,
         [":4: data.validation: must be > 0, but got 0"],

@@ -1,0 +1,58 @@
+"""Ask a finished student what its accuracy does not tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kd_core.data.split import Splits
+from kd_core.evaluation.evaluation import Subject
+from kd_core.evaluation.table import EVALUATIONS
+from kd_core.training.evaluate import Predict
+from kd_core.training.recipe import Recipe
+from orchestrator.canonical import revive
+from orchestrator.job import Job
+from orchestrator.stages.fit import OWN
+from orchestrator.stages.networks import splits_of, state, trained
+from orchestrator.stages.runner import Context
+from orchestrator.stages.student import method_of
+from orchestrator.store import Entry
+
+
+def run(job: Job, context: Context) -> dict[str, Any]:
+    """Parents: the student. No files: the numbers are the results."""
+    [key] = job.parents["students"]
+    entry = context.store.entry("student", key)
+    asked = EVALUATIONS[job.config["evaluation"]]
+    config = revive(asked.Config, job.config["knobs"])
+    return dict(asked.run(subject_of(entry, context), _splits(entry, job.config["knobs"].get("data"), context), config))
+
+
+def subject_of(entry: Entry, context: Context) -> Subject:
+    """A student as it was tested: the weights of its chosen epoch, its precision, and its method where that makes the logits.
+
+    Raises:
+        CorruptEntry: where a file is not what the manifest says.
+    """
+    device, config = context.place.device, entry.manifest["config"]
+    network = trained(entry).to(device)
+    predict: Predict = network
+    if OWN in entry.manifest["files"]:
+        method, _ = method_of(config, entry.manifest["parents"], network, _splits(entry, None, context), context)
+        method.own.load_state_dict(state(entry, OWN))
+        method.own.to(device).eval()
+
+        def predict(images_BCHW: Tensor) -> Tensor:
+            return method.predict(network.observe(images_BCHW))
+
+    half = revive(Recipe, config["recipe"]).precision == "bf16"
+    return Subject(network, torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half)(predict), device)
+
+
+def _splits(entry: Entry, other: dict[str, Any] | None, context: Context) -> Splits:
+    """The data that the student was trained on, or another."""
+    place = context.place
+    config = entry.manifest["config"] if other is None else {"data": other}
+    return splits_of(config, place.data_root, place.download, place.data_memory_gib)
