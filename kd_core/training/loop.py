@@ -45,6 +45,7 @@ class Training:
         teachers: for each teacher, what answers a batch with its Knowledge.
         seed: decides order and augmentation (initialisation is the caller's).
         compile: whether the student's forward pass goes through ``torch.compile``.
+        watch_test: whether the accuracy on the test split is recorded at every epoch; nothing here depends on it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Training:
         seed: int,
         device: str = "cpu",
         compile: bool = False,
+        watch_test: bool = False,
     ) -> None:
         self.network = network.to(device)
         self.method = method
@@ -67,6 +69,7 @@ class Training:
         self.recipe = recipe
         self.seed = seed
         self.device = torch.device(device)
+        self.watch_test = watch_test
         self.descent = Descent([*network.parameters(), *method.trainable()], recipe)
         self._observe = torch.compile(network.observe) if compile else network.observe
         self.history: tuple[Record, ...] = ()
@@ -113,12 +116,10 @@ class Training:
         accuracy, loss = evaluate(self.predict, plain_batches(self.splits, "validation", self.device))
         if not math.isfinite(loss):
             raise Diverged(epoch + 1, {"validation": loss})
-        return {
-            **metrics,
-            "lr": self.descent.lr,
-            "validation/accuracy": accuracy,
-            "validation/loss": loss,
-        }
+        metrics |= {"lr": self.descent.lr, "validation/accuracy": accuracy, "validation/loss": loss}
+        if self.watch_test:
+            metrics["test/accuracy"], _ = evaluate(self.predict, plain_batches(self.splits, "test", self.device))
+        return metrics
 
     def _step(self, batch: Batch, epoch: int, progress: float) -> dict[str, Tensor]:
         """One optimiser step, ``progress`` into the epoch; the batch's loss terms, curves and training accuracy."""

@@ -25,6 +25,7 @@ MEASURES = pa.schema(
         ("validation_accuracy_last", pa.float64()),
         ("test_accuracy", pa.float64()),  # of the chosen epoch: the result
         ("test_accuracy_last", pa.float64()),
+        ("test_accuracy_best", pa.float64()),  # of the best epoch on the test split itself; only where it was asked for
         ("test_loss", pa.float64()),
         ("parameters", pa.int64()),
         ("seconds", pa.float64()),  # of training

@@ -43,6 +43,7 @@ class Cell:
     validation: Sample | None
     test: Sample | None
     test_last: Sample | None
+    test_best: Sample | None  # chosen on the test split itself; None where it was not asked for
     seconds: Sample | None
     difference: Difference | None = None
     p: float | None = None
@@ -109,7 +110,7 @@ def _cell(rows: list[dict[str, Any]]) -> Cell:
     first, done = rows[0], [row for row in rows if row["status"] == "done"]
 
     def over(name: str) -> Sample | None:
-        return sample([row[name] for row in done])
+        return sample([row[name] for row in done if row[name] is not None])
 
     return Cell(
         name=first["cell"],
@@ -123,6 +124,7 @@ def _cell(rows: list[dict[str, Any]]) -> Cell:
         validation=over("validation_accuracy"),
         test=over("test_accuracy"),
         test_last=over("test_accuracy_last"),
+        test_best=over("test_accuracy_best"),
         seconds=over("seconds"),
     )
 

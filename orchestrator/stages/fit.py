@@ -36,7 +36,17 @@ def fit(job: Job, context: Context, network: Network, method: Method, teachers: 
     splits = splits_of(config, place.data_root, place.download, place.data_memory_gib)
     recipe = revive(Recipe, config["recipe"])
     seed = derive(config["seed"], job.kind)
-    training = Training(network, method, teachers, splits, recipe, seed=seed, device=place.device, compile=place.compile)
+    training = Training(
+        network,
+        method,
+        teachers,
+        splits,
+        recipe,
+        seed=seed,
+        device=place.device,
+        compile=place.compile,
+        watch_test=config.get("best_test", False),
+    )
     result = training.run(Checkpoints(context.work), teller(job, context))
     last, chosen = result.history[-1], result.history[result.chosen_epoch - 1]
 
@@ -55,11 +65,13 @@ def fit(job: Job, context: Context, network: Network, method: Method, teachers: 
     if type(method).predict is not Method.predict:  # its own parts are part of the model
         save(result.chosen_own, context.attempt.path / OWN)
     write_table(history_table(result.history), context.attempt.path / HISTORY)
+    watched = [record.metrics["test/accuracy"] for record in result.history if training.watch_test]
     return {
         "validation_accuracy": chosen.metrics["validation/accuracy"],
         "validation_accuracy_last": last.metrics["validation/accuracy"],
         "test_accuracy": test_chosen["accuracy"],
         "test_accuracy_last": test_last["accuracy"],
+        **({"test_accuracy_best": max(watched)} if watched else {}),
         "test_loss": test_chosen["loss"],
         "chosen_epoch": result.chosen_epoch,
         "epochs": len(result.history),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from kd_core.bank import Live
+from kd_core.data.batches import plain_batches
 from kd_core.knowledge import Loss
 from kd_core.methods.table import METHODS
 from kd_core.training.checkpoint import Checkpoints
@@ -47,6 +48,19 @@ def test_the_global_generator_does_not_matter():
     torch.manual_seed(123)
     torch.rand(7)
     assert metrics(first.run()) == metrics(training().run())
+
+
+def test_watching_the_test_split_adds_a_metric_and_changes_nothing_else():
+    network = small.network()
+    watching = Training(network, small.plain(network), (), small.splits(), RECIPE, seed=0, watch_test=True)
+    found, plain = watching.run(), training().run()
+    watched = [record.metrics.pop("test/accuracy") for record in found.history]
+    assert metrics(found) == metrics(plain)
+    assert found.chosen_epoch == plain.chosen_epoch
+    network.eval()
+    seen = network(torch.cat([batch.images_BCHW for batch in plain_batches(small.splits(), "test", "cpu")]))
+    accuracy = (seen.argmax(1) == small.splits().test.labels_N).float().mean().item()
+    assert watched[-1] == pytest.approx(accuracy)
 
 
 @pytest.mark.parametrize("name", ["none", "vid"])  # vid has trainable parts of its own

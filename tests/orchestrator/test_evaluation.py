@@ -20,6 +20,7 @@ from orchestrator.spec.load import load
 from orchestrator.stages.evaluation import subject_of
 from orchestrator.stages.runner import Context, Place
 from orchestrator.store import Attempt, CorruptEntry, Store
+from orchestrator.tables import read_table
 from orchestrator.tracking.job_record import record_of
 from orchestrator.tracking.record import Status
 
@@ -84,6 +85,22 @@ def test_precision_is_the_recipes(finished, tmp_path):
     outcome = run(file, executor="inline", overrides=half, store=str(tmp_path))
     losses = {row["key"]: row["test_loss"] for row in outcome.results.to_pylist()}
     assert told(outcome, "nll") == pytest.approx(losses, rel=1e-5)
+
+
+def test_the_best_test_accuracy_where_it_is_asked_for(finished, tmp_path):
+    file, outcome = finished
+    assert "(best)" not in render(outcome.plan, outcome.store, "md")
+    section = "evaluations={best_test: true}"
+    found = run(file, executor="inline", overrides=[section, "students.methods=[none]"], store=str(tmp_path))
+    before = {row["seed"]: row for row in outcome.results.to_pylist() if row["method"] == "none"}
+    for row in found.results.to_pylist():
+        history = read_table(found.store.entry("student", row["key"]).file("history.arrow")).to_pylist()
+        watched = [moment["value"] for moment in history if moment["name"] == "test/accuracy"]
+        assert row["test_accuracy_best"] == max(watched)
+        assert row["test_accuracy"] == watched[row["chosen_epoch"] - 1] == before[row["seed"]]["test_accuracy"]
+        assert row["test_accuracy_last"] == watched[-1]
+        assert before[row["seed"]]["test_accuracy_best"] is None
+    assert "test (best)" in render(found.plan, found.store, "md")
 
 
 def test_the_report_tells_them_in_every_format(finished):

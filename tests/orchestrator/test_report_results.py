@@ -28,6 +28,7 @@ def test_a_row_for_every_student(tmp_path):
         "validation_accuracy_last": 0.96,
         "test_accuracy": 0.96,
         "test_accuracy_last": pytest.approx(0.95),
+        "test_accuracy_best": None,
         "test_loss": 0.3,
         "parameters": 278_324,
         "seconds": 21.0,

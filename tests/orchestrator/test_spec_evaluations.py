@@ -139,3 +139,13 @@ def test_an_evaluations_version_is_in_its_key(spec, monkeypatch):
     after = make(spec(ALL))
     assert set(asked(before, "calibration")).isdisjoint(asked(after, "calibration"))
     assert asked(before, "robustness") == asked(after, "robustness")
+
+
+def test_the_best_test_accuracy_is_in_the_keys_of_students_alone_and_only_where_it_is_asked_for(spec):
+    before, off, on = (
+        make(spec(text)) for text in ("", "evaluations: {best_test: false}\n", "evaluations: {best_test: true}\n")
+    )
+    assert list(before.jobs) == list(off.jobs)
+    others = [[job.key for job in plan if job.kind != "student"] for plan in (before, on)]
+    assert others[0] == others[1]
+    assert {job.key for job in before.of("student")}.isdisjoint(job.key for job in on.of("student"))
