@@ -29,3 +29,9 @@ def small(tmp_path) -> Path:
     file = tmp_path / "small.yaml"
     file.write_text(SMALL.format(store=tmp_path / "store"))
     return file
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Tables and sentences do not depend on the terminal that the tests run in."""
+    monkeypatch.setenv("COLUMNS", "160")

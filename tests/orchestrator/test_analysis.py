@@ -11,7 +11,8 @@ from orchestrator.stages.analysis import ANALYSER, analysed
 from orchestrator.stages.runner import Place, run_job
 from orchestrator.store import CorruptEntry, Store
 from orchestrator.tables import read_table
-from orchestrator.tracking.record import Status, record_of
+from orchestrator.tracking.job_record import record_of
+from orchestrator.tracking.record import Status
 
 YAML = """\
 name: granular
