@@ -56,7 +56,8 @@ class Estimator:
         if manifest["kind"] in ("teacher", "student"):
             self._trained[manifest["key"]] = manifest["config"]
         if config := _measured(manifest["config"], manifest["parents"], self._trained):
-            for likeness in _likenesses(manifest["kind"], config, entry.results.get("device", "")):
+            device = entry.results.get("device", "") if "recipe" in config else ""  # kept apart from what does not train
+            for likeness in _likenesses(manifest["kind"], config, device):
                 self._rates[likeness].append(manifest["seconds"] / _amount(config))
             besides = (
                 manifest["finished"] - manifest["started"] - manifest["seconds"]

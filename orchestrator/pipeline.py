@@ -254,6 +254,12 @@ class _Run:
 
         return RayExecutor(self.missing, self._place, self.spec.resources, address, self.store.root / "tune" / self.spec.name)
 
+    def _weights(self, job: Job) -> Path | None:
+        """Where the file lies whose content the job's config names."""
+        named = job.config.get("weights", {}).get("sha256")
+        files = (teacher.weights.file for teacher in self.spec.teachers if teacher.weights and teacher.weights.sha256 == named)
+        return next((Path(file).absolute() for file in files if named and file), None)
+
     def _place(self, job: Job) -> Place:
         share = self.spec.resources.student if job.kind == "student" else self.spec.resources.teacher
         return Place(
@@ -261,6 +267,7 @@ class _Run:
             data_root=Path(self.spec.data_root).absolute(),
             download=False,
             data_memory_gib=self.spec.data_memory_gib,
+            weights=self._weights(job),
             cpus=share.cpus,
             gpus=share.gpus,
             compile=self.spec.resources.compile,

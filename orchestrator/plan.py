@@ -62,7 +62,11 @@ def make(spec: Spec) -> Plan:
 
     teachers: dict[str, str] = {}
     for teacher in spec.teachers:
-        config = {"data": data, "model": teacher.model, "seed": teacher.seed, "recipe": canonical.plain(teacher.recipe)}
+        config = {"data": data, "model": teacher.model, "seed": teacher.seed}
+        if given := teacher.weights:
+            config["weights"] = {"name": given.name} if given.name else {"sha256": given.sha256}
+        else:
+            config["recipe"] = canonical.plain(teacher.recipe)
         teachers[teacher.name] = add(
             "teacher", config, {}, teacher.name, model=teacher.model, seed=str(teacher.seed), teacher=teacher.name
         )

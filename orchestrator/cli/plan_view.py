@@ -16,11 +16,11 @@ from kd_core.training.recipe import Recipe
 from orchestrator import canonical
 from orchestrator.cli.console import STYLES, clock, counted, table
 from orchestrator.estimate import Estimate
-from orchestrator.job import Job
+from orchestrator.job import SHOWN, Job
 from orchestrator.plan import Plan, written
 from orchestrator.schedule import Machine
 from orchestrator.snapshot import State
-from orchestrator.spec.spec import Spec
+from orchestrator.spec.spec import Spec, Weights
 from orchestrator.stages.table import STAGES
 from orchestrator.status import Status
 
@@ -150,16 +150,21 @@ def knob(value: Any) -> str:
 
 
 def _teachers(spec: Spec) -> Iterator[tuple[str, str]]:
-    """Names, and the recipe that they share; then the probes, and the analyses where a student asks for them."""
-    by_recipe: dict[str, list[str]] = {}
+    """Names, and the recipe or weights that they share; then the probes, and the analyses where a student asks for them."""
+    made: dict[tuple[str, str], list[str]] = {}
     for teacher in spec.teachers:
-        by_recipe.setdefault(knobs(teacher.recipe), []).append(teacher.name)
-    for recipe, names in by_recipe.items():
+        how = ("weights", _given(teacher.weights)) if teacher.weights else ("recipe", knobs(teacher.recipe))
+        made.setdefault(how, []).append(teacher.name)
+    for (word_for_it, text), names in made.items():
         yield "teachers", ", ".join(names)
-        yield "  recipe", recipe
+        yield f"  {word_for_it}", text
     yield "probes", knobs(spec.probes) if spec.probes else "off"
     if any(Need.ANALYSES in METHODS[student.method.name].needs(student.method.config) for student in spec.students):
         yield "analysis", knobs(spec.analysis)
+
+
+def _given(weights: Weights) -> str:
+    return weights.name or f"{weights.file} (SHA-256 {str(weights.sha256)[:SHOWN]}…)"
 
 
 def _students(spec: Spec) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,6 +15,8 @@ from orchestrator.report.grid import Grid, Selection
 from orchestrator.report.results import Standing
 from orchestrator.report.summary import Cell
 from orchestrator.report.text import NOTHING, count, duration, percent, percent_interval, points, probability, spread
+
+GIVEN = "given"  # what a teacher that was not trained has for a chosen epoch
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ def of_teachers(table: pa.Table) -> Table:
                 Value(percent(row["validation_accuracy"])),
                 Value(percent(row["test_accuracy"])),
                 Value(percent(row["test_accuracy_last"])),
-                Value(NOTHING if row["chosen_epoch"] is None else f"{row['chosen_epoch']}/{row['epochs']}"),
+                Value(_chosen(row)),
                 Value(duration(row["seconds"])),
             )
         )
@@ -190,7 +193,10 @@ def of_teachers(table: pa.Table) -> Table:
             Column("time"),
         ),
         (tuple(rows),) if rows else (),
-        about=("Accuracy in %; test is read at the epoch chosen on the validation split, (last) is the last epoch.",),
+        about=(
+            "Accuracy in %; test is read at the epoch chosen on the validation split, (last) is the last epoch.",
+            *(["Given weights were not trained here."] if any(_chosen(row) == GIVEN for row in table.to_pylist()) else []),
+        ),
         notes=tuple(notes),
     )
 
@@ -255,6 +261,12 @@ def of_jobs(jobs: Iterable[tuple[Job, Standing]]) -> Table:
     names = ("kind", "job", "key", "status", "reason")
     columns = (*(Column(name, left=True) for name in names), Column("time"))
     return Table("Jobs", columns, tuple(map(tuple, groups.values())))
+
+
+def _chosen(row: dict[str, Any]) -> str:
+    if row["chosen_epoch"] is not None:
+        return f"{row['chosen_epoch']}/{row['epochs']}"
+    return GIVEN if row["status"] == "done" else NOTHING
 
 
 def _compared(cell: Cell) -> tuple[Value, Value]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -18,7 +18,8 @@ from orchestrator.spec.evaluations import Asked, FromQuestions, asked_model
 from orchestrator.spec.methods import FromEntry, Variant
 from orchestrator.spec.names import Context, ModelName, Name, Seed, Text, check_data
 from orchestrator.spec.problems import Misfit
-from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking
+from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking, Weights
+from orchestrator.spec.weights import FromPlace
 
 MAX_TEACHERS = 1_000
 
@@ -27,7 +28,16 @@ class TeacherGroup(Section):
     models: Annotated[tuple[ModelName, ...], OneOrMany()] = Field(description="see `kd list models`")
     seeds: Annotated[tuple[Seed, ...], OneOrMany()] = Field(default=(0,), description="a teacher for each model and seed")
     recipe: Annotated[Recipe, FromKnobs()] = Field(default_factory=Recipe, description="how they are trained")
+    weights: Annotated[Weights | None, FromPlace()] = Field(
+        default=None, description="a file (.safetensors, .pth, .pt), or a name of torchvision's: it is not trained, but probed"
+    )
     label: Name | None = Field(default=None, description="ends the teachers' names, where groups would share them")
+
+    @model_validator(mode="after")
+    def trained_or_given(self) -> TeacherGroup:
+        if self.weights and "recipe" in self.model_fields_set:
+            raise Misfit("a teacher with given `weights` is not trained: leave `recipe` out", at=("recipe",))
+        return self
 
 
 class StudentGroup(Section):
@@ -62,7 +72,7 @@ def named_teachers(groups: tuple[TeacherGroup, ...], info: ValidationInfo) -> tu
                 if name in teachers:
                     message = f"names a teacher {name} again; give one of the groups a `label`"
                     raise Misfit(message, at=(index,), like=(origins[name],))
-                teachers[name] = TeacherSpec(name, model, seed, group.recipe)
+                teachers[name] = TeacherSpec(name, model, seed, None if group.weights else group.recipe, group.weights)
                 origins[name] = index
     cast(Context, info.context).teachers = tuple(teachers)
     return tuple(teachers.values())

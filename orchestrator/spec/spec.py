@@ -64,11 +64,21 @@ class Tracking(Knobs):
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Weights that are given: a file, which its content names, or what torchvision publishes under a name."""
+
+    file: str | None = None
+    sha256: str | None = None  # of the file
+    name: str | None = None
+
+
+@dataclass(frozen=True)
 class TeacherSpec:
     name: str  # <model>-s<seed>, or <model>-s<seed>-<label>; unique
     model: str
     seed: int
-    recipe: Recipe
+    recipe: Recipe | None  # None where its weights are given
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True)

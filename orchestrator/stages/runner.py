@@ -28,6 +28,7 @@ class Place:
     data_root: Path
     download: bool = False
     data_memory_gib: float = 4.0
+    weights: Path | None = None  # of a teacher whose weights are given
     cpus: float = 1
     gpus: float = 0
     compile: bool = False

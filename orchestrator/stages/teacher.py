@@ -1,22 +1,65 @@
-"""Train a teacher with the labels alone."""
+"""Train a teacher with the labels alone, or take one as it is given."""
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from kd_core.data.batches import plain_batches
+from kd_core.data.split import Splits
 from kd_core.knobs import Knobs
 from kd_core.knowledge import Setting
 from kd_core.methods.none import Plain
-from kd_core.models.network import shape_of
+from kd_core.models.network import Network, shape_of
+from kd_core.models.weights import fill, published, read
+from kd_core.training.evaluate import evaluate
 from orchestrator.job import Job
-from orchestrator.stages.fit import fit
-from orchestrator.stages.networks import fresh, splits_of
+from orchestrator.stages.fit import fit, save
+from orchestrator.stages.networks import MODEL, fresh, splits_of
 from orchestrator.stages.runner import Context
+from orchestrator.store import sha256
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Parents: none. Files: model.safetensors, history.arrow."""
+    """Parents: none. Files: model.safetensors and, where it was trained, history.arrow."""
     splits = splits_of(job.config, context.place.data_root, context.place.download, context.place.data_memory_gib)
     network = fresh(job.config, job.kind)
+    if "weights" in job.config:
+        return take(job, context, network, splits)
     setting = Setting(shape_of(network, splits.image), (), splits.train.labels_N)
     return fit(job, context, network, Plain(Knobs(), setting), ())
+
+
+def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[str, Any]:
+    """Leave a teacher with its given weights in the attempt, and say how good it is.
+
+    Raises:
+        ValueError: where the weights are not those of the plan, or do not fit.
+        OSError: where a file cannot be read or downloaded.
+    """
+    device = context.place.device
+    fill(network, _given(job.config["model"], job.config["weights"], context.place.weights))
+    network.to(device).eval()
+    validation, _ = evaluate(network, plain_batches(splits, "validation", device))
+    test, test_loss = evaluate(network, plain_batches(splits, "test", device))
+    save(network.state_dict(), context.attempt.path / MODEL)
+    return {
+        "validation_accuracy": validation,
+        "test_accuracy": test,
+        "test_loss": test_loss,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "shape": dataclasses.asdict(shape_of(network, splits.image)),
+        "device": device,
+    }
+
+
+def _given(model: str, weights: dict[str, str], file: Path | None) -> dict[str, Tensor]:
+    if "name" in weights:
+        return published(model, weights["name"])
+    assert file is not None
+    if sha256(file) != weights["sha256"]:
+        raise ValueError(f"{file} has changed since the experiment was read; run it again")
+    return read(file)

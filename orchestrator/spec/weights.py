@@ -1,0 +1,59 @@
+"""How a teacher's given weights are written: a path to a file, or for torchvision's models a name such as IMAGENET1K_V1."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import Any, cast
+
+from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+from orchestrator.spec.names import Context
+from orchestrator.spec.problems import Misfit, suggestion
+from orchestrator.spec.spec import Weights
+from orchestrator.store import sha256
+
+FILES = (".safetensors", ".pth", ".pt")
+OTHERS = "are for one teacher; give a group of its own to each"
+
+
+class FromPlace:
+    """``Weights | None``, written as a path or a name, beside the group's ``models`` and ``seeds``."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema(min_length=1)
+        return core_schema.nullable_schema(core_schema.with_info_after_validator_function(given, text))
+
+
+def given(text: str, info: ValidationInfo) -> Weights:
+    """The weights of the group's only teacher.
+
+    Raises:
+        Misfit: where there are several teachers, or no such weights, or those of torchvision are for other classes.
+    """
+    models, seeds = info.data.get("models", ()), info.data.get("seeds", ())
+    if len(models) > 1 or len(seeds) > 1:
+        raise Misfit(OTHERS)
+    library, _, _ = models[0].rpartition(":") if models else ("", "", "")
+    if library == "torchvision" and "/" not in text and PurePath(text).suffix not in FILES:
+        return _named(models[0], text, cast(Context, info.context))
+    path = Path(text)
+    if path.suffix not in FILES:
+        raise Misfit(f"must be a file that ends in {', '.join(FILES)}, or the name of weights of torchvision, but got {text!r}")
+    try:
+        return Weights(file=text, sha256=sha256(path))
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise Misfit(f"{reason}: {text}") from None
+
+
+def _named(model: str, name: str, context: Context) -> Weights:
+    from kd_core.models.weights import names_published  # imports torchvision
+
+    known = names_published(model)
+    if name not in known:
+        hint = suggestion(name, known) or f" (there are: {', '.join(known)})"
+        raise Misfit(f"{model} has no weights named {name!r}{hint}")
+    if context.data and known[name] != context.data.info.classes:
+        raise Misfit(f"{name} is for {known[name]:,} classes, but {context.data.name} has {context.data.info.classes:,}")
+    return Weights(name=name)
