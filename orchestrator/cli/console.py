@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -29,6 +30,11 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def terminate_like_ctrl_c() -> None:
+    """SIGTERM, a batch system's way to say Ctrl-C, ends the command as that does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def show(*parts: RenderableType) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import signal
 from typing import Annotated
 
 import typer
@@ -38,13 +37,13 @@ def run(
       kd run experiments/digits.yaml --store /shared/store --address 10.0.0.1:6379
     """
     from orchestrator import pipeline
-    from orchestrator.cli.console import show, show_report
+    from orchestrator.cli.console import show, show_report, terminate_like_ctrl_c
     from orchestrator.cli.outcome_view import view
     from orchestrator.cli.run_view import RunView
     from orchestrator.report.terminal import terminal
 
     spec = loaded(file, sets, store)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to say Ctrl-C
+    terminate_like_ctrl_c()
     try:
         with RunView(spec) as live:
             outcome = pipeline.run(spec, executor=executor.value, address=address, watch=live)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from orchestrator.cli.console import terminate_like_ctrl_c
+
 if TYPE_CHECKING:
     from orchestrator.tracking.ui import Interface
 
@@ -28,7 +30,8 @@ def serve(interface: Interface, port: int) -> int:
             trial.bind(("127.0.0.1", port))
         except OSError as error:
             raise typer.BadParameter(f"port {port} of 127.0.0.1: {error.strerror}; try --port {port + 1}") from None
-    typer.echo(f"MLflow starts at {interface.url}; Ctrl-C ends it")
+    typer.echo(f"MLflow starts, Ctrl-C ends it:  {interface.url}")
+    terminate_like_ctrl_c()
     process = subprocess.Popen(interface.command, env=os.environ | interface.environment)
     try:
         return process.wait()

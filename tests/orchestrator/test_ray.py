@@ -32,9 +32,17 @@ def expected(tmp_path_factory):
     return content(outcome.store, outcome.plan)
 
 
-def start(file, *overrides):
+def start(file, *overrides, executor="ray"):
     """`kd run` in a process of its own, as a user starts it."""
-    command = [sys.executable, "-c", "import sys; from orchestrator.cli.app import main; sys.exit(main())", "run", str(file)]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from orchestrator.cli.app import main; sys.exit(main())",
+        "run",
+        str(file),
+        "--executor",
+        executor,
+    ]
     for override in (*EPOCHS, *overrides):
         command += ["--set", override]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -134,3 +142,14 @@ def test_resources_that_no_node_has_are_refused_at_once(small):
     assert process.returncode == 2
     assert "resources.student asks for 4000 CPU" in output
     assert not (small.parent / "store" / "teacher").exists()
+
+
+@pytest.mark.parametrize("executor", ["ray", "inline"])
+def test_a_batch_system_ends_it_as_ctrl_c_does(small, executor):
+    process = start(small, "students.methods=[none]", executor=executor)
+    pid_in_epoch(small, "teacher")
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "It goes on from here with" in output
+    assert "SIGTERM" not in output
