@@ -18,7 +18,7 @@ from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
 from orchestrator import canonical
 from orchestrator.job import Job
-from orchestrator.spec.spec import Spec, StudentSpec
+from orchestrator.spec.spec import Spec, StudentSpec, TeacherSpec
 from orchestrator.stages.table import STAGES
 
 
@@ -52,77 +52,94 @@ class Plan:
 
 def make(spec: Spec) -> Plan:
     """The plan of an experiment."""
-    data = written(spec.data)
-    jobs: dict[str, Job] = {}
+    return _Maker(spec).plan()
 
-    def add(kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
+
+class _Maker:
+    """Adds jobs to a plan, each behind its parents."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._data = written(spec.data)
+        self._jobs: dict[str, Job] = {}
+        self._teachers: dict[str, str] = {}  # keys by the teachers' names
+        self._probes: dict[str, str] = {}
+
+    def plan(self) -> Plan:
+        for teacher in self._spec.teachers:
+            self._teachers[teacher.name] = self._teacher(teacher)
+        if self._spec.probes:
+            config = {"probe": canonical.plain(self._spec.probes)}
+            self._probes = {name: self._of_teacher("probe", config, name, "probes") for name in self._teachers}
+        for student in self._spec.students:
+            self._student(student)
+        return Plan(self._spec.name, self._jobs)
+
+    def _add(self, kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
         job = Job(kind, STAGES[kind].version, config, parents, title, labels)
-        jobs.setdefault(job.key, job)
+        self._jobs.setdefault(job.key, job)
         return job.key
 
-    teachers: dict[str, str] = {}
-    for teacher in spec.teachers:
-        config = {"data": data, "model": teacher.model, "seed": teacher.seed}
+    def _teacher(self, teacher: TeacherSpec) -> str:
+        config = {"data": self._data, "model": teacher.model, "seed": teacher.seed}
         if given := teacher.weights:
             config["weights"] = {"name": given.name} if given.name else {"sha256": given.sha256}
         else:
             config["recipe"] = canonical.plain(teacher.recipe)
-        teachers[teacher.name] = add(
-            "teacher", config, {}, teacher.name, model=teacher.model, seed=str(teacher.seed), teacher=teacher.name
-        )
+        labels = {"model": teacher.model, "seed": str(teacher.seed), "teacher": teacher.name}
+        return self._add("teacher", config, {}, teacher.name, **labels)
 
-    probes: dict[str, str] = {}
-    for name, key in teachers.items() if spec.probes else ():
-        config = {"probe": canonical.plain(spec.probes)}
-        probes[name] = add("probe", config, {"teachers": [key]}, f"probes of {name}", teacher=name)
+    def _of_teacher(self, kind: str, config: dict[str, Any], name: str, what: str) -> str:
+        """A job about one teacher."""
+        return self._add(kind, config, {"teachers": [self._teachers[name]]}, f"{what} of {name}", teacher=name)
 
-    def analyses(student: StudentSpec) -> list[str]:
-        config = {"recipe": canonical.plain(spec.analysis)}
-        return [
-            add("analysis", config, {"teachers": [teachers[name]]}, f"analysis of {name}", teacher=name)
-            for name in student.teachers
-        ]
-
-    def banks(student: StudentSpec, need: Need) -> list[str]:
-        return [
-            add("bank", {"need": need.value}, {"teachers": [teachers[name]]}, f"{need} of {name}", teacher=name)
-            for name in student.teachers
-        ]
-
-    for student in spec.students:
-        needs = METHODS[student.method.name].needs(student.method.config)
-        parents: dict[str, list[str]] = {}
-        if needs:
-            parents["teachers"] = [teachers[name] for name in student.teachers]
-        if Need.PROBES in needs:
-            parents["probes"] = [probes[name] for name in student.teachers]
-        if Need.ANALYSES in needs:
-            parents["analyses"] = analyses(student)
-        if bankable(needs, spec.data, student.recipe.epochs, spec.bank.mode, spec.bank.limit_gib):
-            for need in sorted(needs - ONCE):
-                parents[f"banks:{need}"] = banks(student, need)
-        method = {
-            "name": student.method.name,
-            "version": METHODS[student.method.name].version,
-            "knobs": canonical.plain(student.method.config),
-        }
+    def _student(self, student: StudentSpec) -> None:
+        """A student, what only students ask for, and the evaluations of it."""
+        name, knobs = student.method.name, student.method.config
+        method = {"name": name, "version": METHODS[name].version, "knobs": canonical.plain(knobs)}
+        if base := getattr(knobs, "base", None):  # of a method over another
+            method["base_version"] = METHODS[base].version
         config = {
-            "data": data,
+            "data": self._data,
             "model": student.model,
             "seed": student.seed,
             "recipe": canonical.plain(student.recipe),
             "method": method,
         }
-        labels = {"cell": student.cell, "method": student.method.label, "model": student.model, "seed": str(student.seed)}
-        title = f"{student.cell} · s{student.seed}"
-        if spec.best_test:
+        if self._spec.best_test:
             config["best_test"] = True
-        labels["teachers"] = ", ".join(student.teachers if needs else ())
-        key = add("student", config, parents, title, **labels)
-        for asked in spec.evaluations:
-            config = {"evaluation": asked.name, "version": EVALUATIONS[asked.name].version, "knobs": written(asked.config)}
-            add("evaluation", config, {"students": [key]}, f"{asked.name} of {title}", evaluation=asked.name, **labels)
-    return Plan(spec.name, jobs)
+        parents = self._parents(student)
+        title = f"{student.cell} · s{student.seed}"
+        labels = {
+            "cell": student.cell,
+            "method": student.method.label,
+            "model": student.model,
+            "seed": str(student.seed),
+            "teachers": ", ".join(student.teachers if parents else ()),
+        }
+        key = self._add("student", config, parents, title, **labels)
+        for asked in self._spec.evaluations:
+            version = EVALUATIONS[asked.name].version
+            config = {"evaluation": asked.name, "version": version, "knobs": written(asked.config)}
+            self._add("evaluation", config, {"students": [key]}, f"{asked.name} of {title}", evaluation=asked.name, **labels)
+
+    def _parents(self, student: StudentSpec) -> dict[str, list[str]]:
+        """By role, the keys of what a student learns from, in the order of its teachers."""
+        spec = self._spec
+        needs = METHODS[student.method.name].needs(student.method.config)
+        parents: dict[str, list[str]] = {}
+        if needs:
+            parents["teachers"] = [self._teachers[name] for name in student.teachers]
+        if Need.PROBES in needs:
+            parents["probes"] = [self._probes[name] for name in student.teachers]
+        if Need.ANALYSES in needs:
+            config = {"recipe": canonical.plain(spec.analysis)}
+            parents["analyses"] = [self._of_teacher("analysis", config, name, "analysis") for name in student.teachers]
+        if bankable(needs, spec.data, student.recipe.epochs, spec.bank.mode, spec.bank.limit_gib):
+            for need in sorted(needs - ONCE):
+                config = {"need": need.value}
+                parents[f"banks:{need}"] = [self._of_teacher("bank", config, name, need.value) for name in student.teachers]
+        return parents
 
 
 def written(config: Knobs) -> dict[str, Any]:
