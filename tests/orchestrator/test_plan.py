@@ -84,7 +84,9 @@ NOT_IN_ANY_KEY = [
     "tracking.enabled=false",
     "tracking.experiment=other",
     "bank.limit_gib=3",
+    "data.memory_gib=0.5",
     "data.padding=1",  # the default of digits, written out
+    "data.size=8",
     "teachers.recipe.lr=0.05",  # the default of the recipe, written out
 ]
 
@@ -92,6 +94,13 @@ NOT_IN_ANY_KEY = [
 @pytest.mark.parametrize("override", NOT_IN_ANY_KEY)
 def test_what_is_not_in_any_key(plan, override):
     assert [job.key for job in plan(override)] == [job.key for job in plan()]
+
+
+def test_knobs_of_other_data_sets_are_in_no_key(plan):
+    held = {name for job in plan() for name in job.config.get("data", {})}
+    assert held == {"name", "validation", "split_seed", "label_noise", "padding", "flip", "size"}
+    synthetic = plan("data.name=synthetic", "data.difficulty=0.25").of("teacher")[0].config["data"]
+    assert (synthetic["difficulty"], synthetic["classes"]) == (0.25, 100)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +111,7 @@ def test_what_is_not_in_any_key(plan, override):
         ("data.train_size=300", True, True, True),
         ("data.label_noise=0.1", True, True, True),
         ("data.padding=0", True, True, True),
+        ("data.size=16", True, True, True),
         ("data.flip=true", True, True, True),
         ("teachers.seeds=[1]", True, True, "those that listen"),
         ("teachers.recipe.lr=0.1", True, True, "those that listen"),
@@ -194,6 +204,20 @@ def test_what_is_in_the_key_of_an_analysis(plan, override, teachers, analyses, s
     if override.startswith("analysis"):
         plain = [{job.key for job in found.of("student") if job.labels["method"] == "none"} for found in (before, after)]
         assert plain[0] == plain[1]
+
+
+def test_a_wrapped_methods_version_is_in_its_students_keys(plan, monkeypatch):
+    from kd_core.methods.at import AT
+
+    methods = "students.methods=[kd, {mgd: {base: at}}, {mgd: {base: kd}}, {logit_std: {base: kd}}]"
+    before = plan(methods)
+    monkeypatch.setattr(AT, "version", AT.version + 1)
+    changed = {
+        old.labels["method"]
+        for old, new in zip(before.of("student"), plan(methods).of("student"), strict=True)
+        if old.key != new.key
+    }
+    assert changed == {"mgd(base=at)"}
 
 
 def test_a_second_experiment_that_names_the_same_teacher_needs_nothing_of_it(plan):
