@@ -7,11 +7,10 @@ A class is a word of four attributes, each with q values, q the least whole numb
     m  where on the figure a mark sits, at the angle 2πm/q
     h  the mark's hue beside the figure's, h = (o + t + m) mod q
 
-So words of different classes differ in at least two attributes, and no one or two of them tell the class. Outlines and
-textures have several variants of each value, as breeds of an animal. Every image has a hue, a polarity (light on dark or
-dark on light), a background and a mirroring of its own, so that the mean image of a class says next to nothing about it.
-Difficulty d in [0, 1] scales what else differs: place, turn, size, bending, contrast, brightness, the mark's hue, a background
-textured like a figure, and pixel noise.
+So words of different classes differ in at least two attributes, and no one or two of them tell the class. Every image has a
+hue, a polarity (light on dark or dark on light), a background and a mirroring of its own, so that the mean image of a class
+says next to nothing about it. Difficulty d in [0, 1] scales what else differs: place, turn, size, bending, contrast,
+brightness, the mark's hue, a background textured like a figure, and pixel noise.
 
 Image i of a split is a function of (generator_seed, i) and the class of (classes, i): fewer images are the first of many, and
 another difficulty shows the same scenes.
@@ -32,7 +31,6 @@ from kd_core.random import generator
 
 SIZE = 32
 MEAN, STD = (0.5,) * 3, (0.15,) * 3  # about what it has at any difficulty
-VARIANTS = 2  # of every outline and texture
 SHARE = 500  # images that are drawn from one generator
 
 # at difficulty 1; half the image is 1
@@ -43,10 +41,9 @@ HUE = 0.15  # of the step from one hue of a mark to the next
 
 @dataclass(frozen=True)
 class World:
-    """What is common to all images. V = q · VARIANTS outlines and as many textures; value a has those from a · VARIANTS on."""
+    """What is common to all images: the words of its K classes, and what V = q outlines and textures look like."""
 
-    words_K4: Tensor  # o, t, m, h of every class
-    values: int  # q
+    words_K4: Tensor  # o, t, m, h
     amplitude_V4: Tensor
     phase_V4: Tensor
     wave_V32: Tensor
@@ -56,20 +53,24 @@ class World:
     def of(cls, classes: int, seed: int) -> World:
         """The world of a seed."""
         values = next(q for q in range(2, classes + 2) if q**3 >= classes)
-        count, drawn = values * VARIANTS, generator(seed, "synthetic", "world")
+        drawn = generator(seed, "synthetic", "world")
         number_K = torch.randperm(values**3, generator=drawn)[:classes]
         free_K3 = torch.stack([number_K // values**place % values for place in range(3)], 1)
-        amplitude_V4 = torch.randn(count, 4, generator=drawn) / torch.arange(2, 6).sqrt()
-        angle_V3 = 2 * math.pi * torch.rand(count, 3, generator=drawn)
-        length_V31 = math.pi * (1.2 + 1.8 * torch.rand(count, 3, 1, generator=drawn))
+        amplitude_V4 = torch.randn(values, 4, generator=drawn) / torch.arange(2, 6).sqrt()
+        angle_V3 = 2 * math.pi * torch.rand(values, 3, generator=drawn)
+        length_V31 = math.pi * (1.2 + 1.8 * torch.rand(values, 3, 1, generator=drawn))
         return cls(
             words_K4=torch.cat([free_K3, free_K3.sum(1, keepdim=True) % values], 1),
-            values=values,
             amplitude_V4=0.45 * amplitude_V4 / amplitude_V4.norm(dim=1, keepdim=True),
-            phase_V4=2 * math.pi * torch.rand(count, 4, generator=drawn),
+            phase_V4=2 * math.pi * torch.rand(values, 4, generator=drawn),
             wave_V32=length_V31 * torch.stack([angle_V3.cos(), angle_V3.sin()], -1),
-            wave_phase_V3=2 * math.pi * torch.rand(count, 3, generator=drawn),
+            wave_phase_V3=2 * math.pi * torch.rand(values, 3, generator=drawn),
         )
+
+    @property
+    def values(self) -> int:
+        """q, how many values an attribute has."""
+        return len(self.amplitude_V4)
 
     def radius(self, outline_B: Tensor, theta_BHW: Tensor) -> Tensor:
         """r(θ) of an outline for each image, at least 0.3."""
@@ -109,7 +110,7 @@ def synthetic(config: DataConfig, root: Path, download: bool) -> Source:
 def draw(world: World, labels_B: Tensor, difficulty: float, drawn: torch.Generator) -> Tensor:
     """Images (uint8, B3HW) of at most SHARE classes; the first ones do not depend on how many there are."""
     count, d = len(labels_B), difficulty
-    columns = iter(torch.rand(SHARE, 29, generator=drawn)[:count].T)
+    columns = iter(torch.rand(SHARE, 22, generator=drawn)[:count].T)
     noise_B3HW = torch.randn(SHARE, 3, SIZE, SIZE, generator=drawn)[:count]
 
     def unit() -> Tensor:  # in [0, 1)
@@ -137,13 +138,12 @@ def draw(world: World, labels_B: Tensor, difficulty: float, drawn: torch.Generat
 
     # what is drawn there
     o_B, t_B, m_B, h_B = world.words_K4[labels_B].T
-    outline_B, texture_B = (VARIANTS * value_B + (VARIANTS * unit()).long() for value_B in (o_B, t_B))
     sharp_B11 = _each(16 * scale_B)  # edges of about two pixels
-    inside_BHW = world.radius(outline_B, torch.atan2(v_BHW, u_BHW)) - torch.hypot(u_BHW, v_BHW)
+    inside_BHW = world.radius(o_B, torch.atan2(v_BHW, u_BHW)) - torch.hypot(u_BHW, v_BHW)
     angle_B = 2 * math.pi * m_B / world.values
     beside_BHW = 0.3 - torch.hypot(u_BHW - _each(0.5 * angle_B.cos()), v_BHW - _each(0.5 * angle_B.sin()))
-    figure_BHW = world.texture(texture_B, u_BHW, v_BHW, torch.zeros(count, 3))
-    foreign_B = (len(world.phase_V4) * unit()).long()
+    figure_BHW = world.texture(t_B, u_BHW, v_BHW, torch.zeros(count, 3))
+    foreign_B = (world.values * unit()).long()
     clutter_BHW = world.texture(foreign_B, 1.6 * x_BHW, 1.6 * y_BHW, torch.stack([turn(), turn(), turn()], 1))
     ground_BHW = torch.sin(_each(turn()) + _each(sided(3)) * x_BHW + _each(sided(3)) * y_BHW)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kd_core.data.synthetic import MEAN, SHARE, STD, VARIANTS, World, synthetic
+from kd_core.data.synthetic import MEAN, SHARE, STD, World, synthetic
 from kd_core.data.table import DataConfig
 
 NOWHERE = Path("/nonexistent")
@@ -56,7 +56,7 @@ def test_no_two_attributes_tell_a_class_and_any_three_do(classes, values):
         assert len({tuple(word[place] for place in three) for word in words}) == classes
     if classes > values**2:
         assert all(len({(word[a], word[b]) for word in words}) < classes for a, b in combinations(range(4), 2))
-    assert len(world.amplitude_V4) == len(world.wave_V32) == values * VARIANTS
+    assert len(world.amplitude_V4) == len(world.wave_V32) == values
 
 
 @pytest.mark.parametrize("difficulty", [0.0, 0.5, 1.0])
@@ -96,4 +96,4 @@ def test_pixels_that_must_not_change_unnoticed():
     """Stored results are named by the knobs, so a change of the generator has to raise the versions of the stages."""
     images = made().train.images_NCHW
     found = [images[index, channel, 16, 16].item() for index, channel in ((0, 0), (0, 2), (7, 1), (39, 0))]
-    assert found == pytest.approx([148, 87, 139, 123], abs=2)  # another processor may round otherwise
+    assert found == pytest.approx([137, 204, 54, 143], abs=2)  # another processor may round otherwise

@@ -40,6 +40,18 @@ WRONG: Wrong = {
         "name: x\ndata: {name: digits, train_size: 9}\n" + TEACHERS,
         [":2: data.train_size: must hold an image of each of the 10 classes, but got 9"],
     ),
+    "knobs of other data sets": (
+        "name: x\ndata:\n  name: digits\n  difficulty: 0.5\n" + TEACHERS,
+        [":4: data.difficulty: `difficulty` is for synthetic, not for digits"],
+    ),
+    "a folder of which too little is said": (
+        "name: x\ndata: {name: image_folder, folder: beasts, size: 64}\n" + TEACHERS,
+        [":2: data: `classes` must be given for image_folder; `train_images` must be given"],
+    ),
+    "synthetic images at a size too small": (
+        "name: x\ndata: {name: synthetic, size: 8}\nteachers: {models: mobilenet_v2}\n",
+        [":3: teachers.models: mobilenet_v2 takes images from 16×16 on, but those of synthetic are 8×8"],
+    ),
     # teachers
     "unknown model": (
         TOP + "teachers:\n  models:\n    - resnet20\n    - resnet21\n",
