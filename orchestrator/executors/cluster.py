@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from typing import Any
 
@@ -22,6 +23,7 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_THRESHOLD_S": "10",
 }
+KNOCK_S = 10
 OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
 
 
@@ -41,12 +43,28 @@ def connect(address: str | None) -> None:
             signal.signal(signal.SIGTERM, ends)  # Ray's own handler prints its stack and aborts
 
 
+def _knock(address: str) -> None:
+    """Ray itself waits minutes for a cluster that is not there.
+
+    Raises:
+        CannotRun: where nothing listens at HOST:PORT or ray://HOST:PORT.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return  # a name that Ray resolves, such as auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+    except OSError as error:
+        raise CannotRun(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
+
+
 def _connect(address: str | None) -> None:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True, "namespace": "kd"}
     if address:
+        _knock(address)
         try:
             ray.init(address=address, **common)
         except (ConnectionError, RuntimeError, ValueError) as error:

@@ -32,7 +32,7 @@ def expected(tmp_path_factory):
     return content(outcome.store, outcome.plan)
 
 
-def start(file, *overrides, executor="ray"):
+def start(file, *overrides, executor="ray", address=None):
     """`kd run` in a process of its own, as a user starts it."""
     command = [
         sys.executable,
@@ -43,6 +43,7 @@ def start(file, *overrides, executor="ray"):
         "--executor",
         executor,
     ]
+    command += ["--address", address] if address else []
     for override in (*EPOCHS, *overrides):
         command += ["--set", override]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -153,3 +154,25 @@ def test_a_batch_system_ends_it_as_ctrl_c_does(small, executor):
     assert process.returncode == 1
     assert "It goes on from here with" in output
     assert "SIGTERM" not in output
+
+
+def test_it_joins_a_cluster_that_is_there_and_leaves_it_running(small, expected):
+    """Two nodes of one core each, as `ray start` makes them; jobs go to both."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        finish(start(small, address=cluster.address))
+        assert found(small) == expected
+        assert len(cluster.list_all_nodes()) == 2
+        assert all(node.all_processes["raylet"][0].process.poll() is None for node in cluster.list_all_nodes())
+    finally:
+        cluster.shutdown()
+
+
+def test_an_address_where_nobody_answers_is_a_mistake(small):
+    process = start(small, address="127.0.0.1:1")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, output
+    assert "no Ray cluster answers at 127.0.0.1:1" in output
