@@ -1,4 +1,4 @@
-"""What the demo must have left: every row of every table, sound entries, one finished MLflow run per job, an idle second run."""
+"""What the demo must have left: every row of every table, sound entries, a finished MLflow run per job, an idle second run."""
 
 from __future__ import annotations
 
