@@ -49,8 +49,8 @@ def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: 
         noise = generator(config.split_seed, "label noise")
         train = replace(train, labels_N=with_noise(train.labels_N, config.label_noise, config.info.classes, noise))
     parts = [train, validation, source.test]
-    room = memory_gib * 2**30 - sum(part.nbytes for part in parts)
-    train, validation, test = (_ready(part, config.info.size, room >= 0) for part in parts)
+    fits = sum(part.nbytes for part in parts) <= memory_gib * 2**30
+    train, validation, test = (_ready(part, config.info.size, fits) for part in parts)
     return Splits(
         train=train,
         validation=validation,
