@@ -33,9 +33,9 @@ class Estimate:
 class Estimator:
     """Seconds per epoch and image, and seconds besides the epochs: the medians of what was measured.
 
-    Measurements are kept apart by kind, model, data set, device and method; where a method has not been measured, the others
-    of the same model stand in for it. The model of a probe, an analysis and a bank is their teacher's, that of an evaluation
-    its student's. What comes besides the epochs (reading data and teachers, the test) is kept apart by kind alone.
+    Measurements are kept apart by kind, model, data set, image size, device and method; where a method has not been measured,
+    the others of the same model stand in for it. The model of a probe, an analysis and a bank is their teacher's, that of an
+    evaluation its student's. What comes besides the epochs (reading data and teachers, the test) is kept apart by kind alone.
     """
 
     def __init__(self, resources: Resources) -> None:
@@ -118,7 +118,8 @@ def _likenesses(kind: str, config: Config, device: str) -> list[tuple[str, ...]]
     """Names under which a duration is kept, the closest likeness first."""
     if not config:
         return []
-    base = (kind, config["model"], config["data"]["name"], device)
+    data = revive(DataConfig, config["data"])
+    base = (kind, config["model"], data.name, str(data.info.size), device)
     if "evaluation" in config:
         return [(*base, config["evaluation"])]
     return [(*base, config["method"]["name"]), base] if "method" in config else [base]

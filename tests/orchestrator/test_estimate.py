@@ -8,6 +8,7 @@ import time
 import pytest
 
 from kd_core.analysis.config import AnalysisConfig
+from kd_core.data.table import DataConfig
 from orchestrator.estimate import Estimator, epochs_left
 from orchestrator.job import Job
 from orchestrator.plan import make
@@ -72,6 +73,12 @@ def test_what_was_measured_on_a_cpu_says_nothing_of_a_gpu(store):
     plan = a_plan()
     finish_job(store, the(plan, "resnet8-none · s0"))
     assert taught(store, Resources(student=Share(1, 0.5))).seconds(plan, the(plan, "resnet8-none · s1")) is None
+
+
+def test_what_was_measured_on_small_images_says_nothing_of_large_ones(store):
+    finish_job(store, the(a_plan(), "resnet8-s0"))
+    large = make(dataclasses.replace(a_spec(), data=DataConfig("digits", size=16).resolved()))
+    assert taught(store).seconds(large, the(large, "resnet8-s0")) is None
 
 
 def test_a_running_job_is_told_by_its_last_epoch(store):
