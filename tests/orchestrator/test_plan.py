@@ -36,6 +36,12 @@ def plan(tmp_path):
     return make_plan
 
 
+def changed(before, after):
+    """The methods of the students whose keys differ."""
+    pairs = zip(before.of("student"), after.of("student"), strict=True)
+    return {old.labels["method"] for old, new in pairs if old.key != new.key}
+
+
 def keys(plan, kind):
     return [job.key for job in plan.of(kind)]
 
@@ -128,23 +134,17 @@ def test_what_is_in_which_key(plan, override, teachers, probes, students):
     before, after = plan(), plan(override)
     assert (set(keys(before, "teacher")).isdisjoint(keys(after, "teacher"))) is teachers
     assert (set(keys(before, "probe")).isdisjoint(keys(after, "probe"))) is probes
-    changed = {
-        old.labels["method"] for old, new in zip(before.of("student"), after.of("student"), strict=True) if old.key != new.key
-    }
     expected = {
         True: {"none", "kd", "at", "gpac"},
         "those that listen": {"kd", "at", "gpac"},
         "those that ask probes": {"gpac"},
     }
-    assert changed == expected[students]
+    assert changed(before, after) == expected[students]
 
 
 def test_a_methods_knob_changes_only_its_own_students(plan):
     before, after = plan(), plan("students.methods=[none, {kd: {temperature: 2}}, at, gpac]")
-    changed = {
-        old.labels["method"] for old, new in zip(before.of("student"), after.of("student"), strict=True) if old.key != new.key
-    }
-    assert changed == {"kd"}
+    assert changed(before, after) == {"kd"}
 
 
 def test_a_methods_version_is_in_its_students_keys(plan, monkeypatch):
@@ -152,10 +152,7 @@ def test_a_methods_version_is_in_its_students_keys(plan, monkeypatch):
 
     before = plan()
     monkeypatch.setattr(KD, "version", KD.version + 1)
-    changed = {
-        old.labels["method"] for old, new in zip(before.of("student"), plan().of("student"), strict=True) if old.key != new.key
-    }
-    assert changed == {"kd"}
+    assert changed(before, plan()) == {"kd"}
 
 
 MGD = "students.methods=[kd, mgd, {mgd: {base: at, scheme: stable}}, {mgd: {base: gpac}}, {mgd: {gamma: 0}}]"
@@ -212,12 +209,7 @@ def test_a_wrapped_methods_version_is_in_its_students_keys(plan, monkeypatch):
     methods = "students.methods=[kd, {mgd: {base: at}}, {mgd: {base: kd}}, {logit_std: {base: kd}}]"
     before = plan(methods)
     monkeypatch.setattr(AT, "version", AT.version + 1)
-    changed = {
-        old.labels["method"]
-        for old, new in zip(before.of("student"), plan(methods).of("student"), strict=True)
-        if old.key != new.key
-    }
-    assert changed == {"mgd(base=at)"}
+    assert changed(before, plan(methods)) == {"mgd(base=at)"}
 
 
 def test_a_second_experiment_that_names_the_same_teacher_needs_nothing_of_it(plan):
