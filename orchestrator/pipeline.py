@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.estimate import Estimator
 from orchestrator.executors.executor import CannotRun, Ended, Executor
 from orchestrator.job import Job
 from orchestrator.plan import Plan, make
+from orchestrator.schedule import priorities
 from orchestrator.snapshot import Snapshot, State, Watch
 from orchestrator.spec.load import load
 from orchestrator.spec.spec import Spec, other_data
@@ -150,10 +152,14 @@ class _Run:
         self._before = {job.key: self.store.progress(job).get("attempt") for job in self.missing}
         self._last_look = 0.0
         self._progress: dict[str, dict[str, Any]] = {}
+        self._priority: dict[str, float] = {}
         self._writer: Any = None
 
     def go(self, executor: str, address: str | None) -> None:
-        """Run all that is missing and not blocked."""
+        """Run all that is missing and not blocked, the jobs on which most time hangs first."""
+        estimator = Estimator(self.spec.resources)
+        estimator.learn_all(self.store)
+        self._priority = priorities(self.missing, estimator.lengths(self.plan, self.missing))
         runner = self._executor(executor, address)
         try:
             while self._submit(runner) or self._in_flight:
@@ -215,7 +221,7 @@ class _Run:
             for job in self.missing
             if job.key not in self.submitted and all(ancestor in self.done for ancestor in job.ancestors)
         ]
-        for job in ready:
+        for job in sorted(ready, key=lambda job: -self._priority[job.key]):
             self.submitted.add(job.key)
             self.store.forgive(job)
             runner.submit(job)
