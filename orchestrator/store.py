@@ -20,7 +20,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -81,8 +81,8 @@ class Attempt:
         self.started = time.time()
         self.path.mkdir(parents=True)
 
-    def commit(self, results: dict[str, Any], seconds: float) -> None:
-        """Make the result exist: files to disk, then the manifest in one step."""
+    def commit(self, results: dict[str, Any], seconds: float, resources: Mapping[str, Any] | None = None) -> None:
+        """Make the result exist: files to disk, then the manifest in one step. ``resources``: the share that it took."""
         files = {}
         for path in sorted(self.path.iterdir()):
             with path.open("rb") as file:
@@ -103,6 +103,7 @@ class Attempt:
             "started": self.started,
             "finished": time.time(),
             "seconds": seconds,
+            "resources": dict(resources or {}),
         }
         write_json(self.entry / "manifest.json", {**body, "digest": canonical.digest(body)})
 
