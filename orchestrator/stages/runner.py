@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.job import Job
 from orchestrator.stages.table import STAGES
-from orchestrator.store import Attempt, CorruptEntry, Store, write_json
+from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store
 
 
 class JobFailed(RuntimeError):
@@ -61,7 +61,7 @@ class Context:
         """Leave progress where ``kd status`` and the driver see it."""
         own = {"attempt": self.attempt.id, "pid": os.getpid(), "started": self.attempt.started, "updated": time.time()}
         progress = own | progress
-        write_json(self.work / "progress.json", progress)
+        self.store.write_work(self.attempt.job, PROGRESS, progress)
         self._listen(progress)
 
 
