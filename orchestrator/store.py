@@ -223,6 +223,10 @@ class Store:
         """Forget why a job failed."""
         (self.root / "failed" / job.kind / f"{job.key}.json").unlink(missing_ok=True)
 
+    def abandon(self, job: Job) -> None:
+        """Forget checkpoints and progress of a job that nobody goes on with."""
+        shutil.rmtree(self.work(job), ignore_errors=True)
+
     def clear(self, job: Job) -> None:
         """Forget checkpoints, progress and failure of a job that is done, and files of attempts that came to nothing."""
         shutil.rmtree(self.work(job), ignore_errors=True)

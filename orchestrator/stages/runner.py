@@ -16,6 +16,10 @@ from orchestrator.stages.table import STAGES
 from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store
 
 
+class Stopped(BaseException):
+    """Raised by who listens to a job's progress: it ends there, and nothing is left of it but its checkpoints."""
+
+
 class JobFailed(RuntimeError):
     """The job failed in a way that trying again at once would repeat; the reason is in the store."""
 
@@ -92,6 +96,9 @@ def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda 
         with contextlib.suppress(OSError):  # a full disk must not hide what happened
             store.fail(job, describe(error))
         raise JobFailed(describe(error)["reason"]) from error
+    except BaseException:  # stopped from outside, or in Tune, whose sessions end by SystemExit
+        attempt.discard()
+        raise
     store.clear(job)
 
 
