@@ -37,9 +37,10 @@ def generations(how: SearchConfig, epochs: int) -> int:
     return math.ceil(epochs / how.interval_of(epochs))
 
 
-def until(how: SearchConfig, epochs: int, generation: int) -> int:
-    """The epoch at which a generation ends."""
-    return min(epochs, (generation + 1) * how.interval_of(epochs))
+def span(how: SearchConfig, epochs: int, generation: int) -> tuple[int, int]:
+    """The epochs that are done when a generation begins and when it ends."""
+    interval = how.interval_of(epochs)
+    return generation * interval, min(epochs, (generation + 1) * interval)
 
 
 def offspring(space: Space, how: SearchConfig, last: Sequence[Trial], index: int) -> Member | None:

@@ -90,7 +90,7 @@ class Study:
         config = applied(self.student, trial.values)
         parents = dict(self.job.parents)
         if self.how.scheduler == PBT:
-            config["until"] = population.until(self.how, self.epochs, trial.generation)
+            config["generation"] = population.span(self.how, self.epochs, trial.generation)
             if trial.parent is not None:
                 parents["continues"] = [self.trials[trial.parent].key]
         title = f"trial {trial.number} of {self.job.title}"
@@ -108,12 +108,14 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The first of the whole trials with the best accuracy; of a population, among its last generation."""
+        """The first of the whole trials with the best accuracy; of a population, in its last generation alone."""
         whole = [trial for trial in self.trials if trial.state == DONE]
+        begin = 0
         if self.how.scheduler == PBT:
             last = population.generations(self.how, self.epochs) - 1
             whole = [trial for trial in whole if trial.generation == last]
-        return max(whole, key=lambda trial: (trial.accuracy, -trial.number), default=None)
+            begin, _ = population.span(self.how, self.epochs, last)  # what came before, other values may have reached
+        return max(whole, key=lambda trial: (max(trial.accuracies[begin:]), -trial.number), default=None)
 
     def _new(self) -> Trial | None:
         number = len(self.trials)

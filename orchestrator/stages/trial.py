@@ -20,14 +20,14 @@ STATE = "state.safetensors"  # at the end of a generation
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Parents: those of its search and, in a population, the trial that it ``continues``. Files: history.arrow."""
     training = training_of(job, job.config, context)
-    until = job.config.get("until")
+    begin, until = job.config.get("generation", (0, training.recipe.epochs))
     checkpoints = Checkpoints(context.work)
     if "continues" in job.parents and not checkpoints.newest():
         [key] = job.parents["continues"]
         training.restore(_state(context, key))
     result = training.run(checkpoints, teller(job, context), until=until)
     write_table(history_table(result.history), context.attempt.path / HISTORY)
-    if until is not None and until < training.recipe.epochs:
+    if until < training.recipe.epochs:
         (context.attempt.path / STATE).write_bytes(training.checkpoint().content())
     chosen = result.history[result.chosen_epoch - 1]
     return {
@@ -36,7 +36,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         "chosen_epoch": result.chosen_epoch,
         "epochs": len(result.history),
         "device": context.place.device,
-        "seconds": sum(record.seconds for record in result.history),
+        "seconds": sum(record.seconds for record in result.history[begin:]),
     }
 
 
