@@ -131,7 +131,9 @@ class Estimator:
         million million multiplications, so that guesses can be compared with each other and with nothing else."""
         speeds = self._speeds.get(job.kind) or self._speed
         speed = speeds.median if speeds else 1e-12
-        amount = work(job.kind, self._config(plan, job), _live(job.parents, self._above(plan, job)))
+        if not (config := self._config(plan, job)):
+            return 0.0
+        amount = work(job.kind, config, _live(job.parents, self._above(plan, job)))
         return amount * speed * _left(job, epochs_done) / workers(job, self.resources)
 
     def lengths(self, plan: Plan, jobs: Iterable[Job]) -> dict[str, float]:
@@ -185,7 +187,12 @@ def _measured(config: Config, parents: Parents, trained: Mapping[str, Config]) -
     where that is unknown."""
     if "model" in config:
         return config
-    [key] = [key for keys in parents.values() for key in keys]
+    if "student" in config:  # a search: a trial of it
+        return config["student"]
+    keys = [key for keys in parents.values() for key in keys]
+    if len(keys) != 1:
+        return {}
+    [key] = keys
     about = {name: value for name, value in trained.get(key, {}).items() if name != "recipe"}
     return {**about, **config} if about else {}
 

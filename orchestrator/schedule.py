@@ -46,7 +46,7 @@ def workers(job: Job, resources: Resources) -> int:
 
 def demand(job: Job, resources: Resources) -> Machine:
     """What a job may use, all its workers together."""
-    share, times = resources.student if job.kind == "student" else resources.teacher, workers(job, resources)
+    share, times = resources.of(job.kind), workers(job, resources)
     return Machine(share.cpus * times, share.gpus * times)
 
 

@@ -128,7 +128,7 @@ def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machi
 def too_large(plan: Plan, found: Mapping[str, Status], spec: Spec, machine: Machine) -> Iterator[str]:
     """The sections of ``resources`` by which something that is missing asks for more than there is."""
     shares = {
-        "student" if job.kind == "student" else "teacher": demand(job, spec.resources)
+        "student" if spec.resources.of(job.kind) is spec.resources.student else "teacher": demand(job, spec.resources)
         for job in sorted(plan, key=lambda job: workers(job, spec.resources))  # the largest of each section is kept
         if found[job.key].state not in (State.DONE, State.IDLE)
     }

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
-from kd_core.knobs import Knobs, knob
+from kd_core.knobs import Distribution, Knobs, knob
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
+from orchestrator.search.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Resources(Knobs):
     compile: bool = knob(False, "torch.compile the networks")
     deterministic: bool = knob(True, "bit-identical repetition on the same kind of machine")
 
+    def of(self, kind: str) -> Share:
+        """What a job of a kind gets."""
+        return self.student if kind in ("student", "search", "trial") else self.teacher
+
 
 @dataclass(frozen=True)
 class Tracking(Knobs):
@@ -107,6 +112,12 @@ def other_data(config: Knobs | None) -> dict[str, DataConfig]:
 
 
 @dataclass(frozen=True)
+class SearchSpec:
+    space: tuple[tuple[str, Distribution], ...]  # by dotted name: see orchestrator.search.space
+    how: SearchConfig
+
+
+@dataclass(frozen=True)
 class StudentSpec:
     model: str
     seed: int
@@ -114,6 +125,8 @@ class StudentSpec:
     teachers: tuple[str, ...]  # names, in the order of the spec's teachers; empty where the method needs none
     recipe: Recipe
     cell: str  # names everything but the seed, so that the seeds of a cell can be averaged
+    search: SearchSpec | None = None  # finds values for some knobs; method and recipe hold their defaults
+    control: str = ""  # of a searched cell: the cell of the defaults
 
 
 @dataclass(frozen=True)
