@@ -199,14 +199,32 @@ def _process_as(place: Place) -> Iterator[None]:
 
     if place.gpus and not torch.cuda.is_available():
         raise RuntimeError(f"resources ask for {place.gpus:g} GPU, but this process sees no CUDA device")
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(max(1, int(place.cpus)))
+    deterministic = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(place.deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not place.deterministic
     if place.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
-        yield
+        with _threads(max(1, int(place.cpus))):
+            yield
     finally:
-        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Give torch, Arrow, and the BLAS and OpenMP of NumPy, SciPy and scikit-learn so many threads: jobs share a machine."""
+    import pyarrow as pa
+    import scipy.linalg  # noqa: F401  pools are known once they are loaded
+    import threadpoolctl
+    import torch
+
+    before, arrow = torch.get_num_threads(), pa.cpu_count()
+    torch.set_num_threads(count)
+    pa.set_cpu_count(count)
+    try:
+        with threadpoolctl.threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+        pa.set_cpu_count(arrow)
