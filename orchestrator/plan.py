@@ -18,16 +18,17 @@ from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
 from orchestrator import canonical
 from orchestrator.job import Job
-from orchestrator.spec.spec import Spec, StudentSpec, TeacherSpec
+from orchestrator.spec.spec import Claim, Spec, StudentSpec, TeacherSpec
 from orchestrator.stages.table import STAGES
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs by key, ancestors before descendants."""
+    """Jobs by key, ancestors before descendants; and what the report of them shall test."""
 
     name: str
     jobs: dict[str, Job]
+    claims: tuple[Claim, ...] = ()
 
     def of(self, kind: str) -> list[Job]:
         """The jobs of a kind, in the order of the spec."""
@@ -73,7 +74,7 @@ class _Maker:
             self._probes = {name: self._of_teacher("probe", config, name, "probes") for name in self._teachers}
         for student in self._spec.students:
             self._student(student)
-        return Plan(self._spec.name, self._jobs)
+        return Plan(self._spec.name, self._jobs, self._spec.claims)
 
     def _add(self, kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
         job = Job(kind, STAGES[kind].version, config, parents, title, labels)
