@@ -14,6 +14,7 @@ from kd_core.data.table import DataConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
 from orchestrator.search.config import SearchConfig
+from orchestrator.spec.claims import ClaimSection
 from orchestrator.spec.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
 from orchestrator.spec.evaluations import Asked, FromQuestions, asked_model
 from orchestrator.spec.methods import FromEntry, Variant
@@ -122,6 +123,9 @@ class Experiment(Section):
     )
     evaluations: Annotated[Asked, FromQuestions()] = Field(
         default_factory=lambda: asked_model()(), description="what is asked of every finished student besides its accuracy"
+    )
+    claims: list[ClaimSection] = Field(
+        default_factory=list, description="comparisons of two methods by name, which the report tests"
     )
     bank: Annotated[Bank, FromKnobs()] = Field(default_factory=Bank, description="what teachers say, kept for all students")
     resources: Annotated[Resources, FromKnobs()] = Field(default_factory=Resources, description="how jobs are run")
