@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from orchestrator.executors.cluster import connect, require
 from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
 from orchestrator.spec.spec import Resources
 from orchestrator.stages.runner import Place
+from orchestrator.store import Scratch
 
 
 class RayExecutor:
     """Args: ``jobs`` are those that will be submitted, ``address`` an existing cluster's or None for a private one;
-    ``scratch`` is a folder that all nodes reach.
+    ``scratch`` is for Tune.
 
     Raises:
         CannotRun: where the cluster is not there or has too little for one job.
     """
 
     def __init__(
-        self, jobs: list[Job], place: Callable[[Job], Place], resources: Resources, address: str | None, scratch: Path
+        self, jobs: list[Job], place: Callable[[Job], Place], resources: Resources, address: str | None, scratch: Scratch
     ) -> None:
         connect(address)
         try:

@@ -7,12 +7,10 @@ store, and a rerun builds a new Tuner from what is missing: a restored Tuner los
 from __future__ import annotations
 
 import queue
-import shutil
 import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -22,6 +20,7 @@ from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
 from orchestrator.spec.spec import Share
 from orchestrator.stages.runner import JobFailed, Place, run_job
+from orchestrator.store import Scratch
 
 
 class _Mailbox:
@@ -98,18 +97,20 @@ class _Silent(tune.ProgressReporter):
 
 
 class Trials:
-    """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets; ``folder``, reached by all nodes, is
+    """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets; ``folder`` is
     for Tune's own state: it is emptied first, since a killed run leaves its own there, and removed at the end.
 
     A Tuner lives as long as a student is ready or runs. When none is, it ends, because an idle one would keep its cached
     workers, and with them resources that the jobs before the next students may be waiting for.
     """
 
-    def __init__(self, jobs: list[Job], place: Callable[[Job], Place], share: Share, max_failures: int, folder: Path) -> None:
+    def __init__(
+        self, jobs: list[Job], place: Callable[[Job], Place], share: Share, max_failures: int, folder: Scratch
+    ) -> None:
         self._jobs = {job.key: job for job in jobs}
         self._folder = folder
         self._max_failures = max_failures
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.clear()
         trainable = tune.with_parameters(_trial, jobs=self._jobs, places={job.key: place(job) for job in jobs})
         self._trainable = tune.with_resources(trainable, {"cpu": share.cpus, "gpu": share.gpus})
         self._name = ""
@@ -159,7 +160,7 @@ class Trials:
         if not self.busy:
             self._join()
         _MAILBOXES.pop(self._name, None)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.clear()
 
     def _start(self) -> None:
         """Begin a Tuner, unless the last one still takes trials."""
@@ -173,7 +174,8 @@ class Trials:
             self._trainable,
             tune_config=tune.TuneConfig(search_alg=_Feed(self._name), num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
-                storage_path=str(self._folder),
+                storage_path=self._folder.path,
+                storage_filesystem=self._folder.filesystem,
                 name=self._name,
                 verbose=0,
                 progress_reporter=_Silent(),
