@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import threading
 import uuid
 from pathlib import Path
@@ -23,6 +22,7 @@ from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
 from orchestrator.stages.runner import JobFailed, Place, run_job
+from orchestrator.store import Scratch
 
 REPORTED = ("epoch", "accuracy", "loss", "seconds")
 
@@ -147,11 +147,11 @@ class Trials:
     workers, and with them resources that the jobs before the next students may be waiting for.
     """
 
-    def __init__(self, desk: Desk, max_failures: int, folder: Path) -> None:
+    def __init__(self, desk: Desk, max_failures: int, folder: Scratch) -> None:
         self._desk = desk
         self._folder = folder
         self._max_failures = max_failures
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.clear()
         self._trainable = tune.with_resources(_trial, _share)
         self._name = ""
         self._thread: threading.Thread | None = None
@@ -192,7 +192,7 @@ class Trials:
         if self._desk.idle:
             self._join()
         _LINES.pop(self._name, None)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.clear()
 
     def _start(self) -> None:
         """Begin a Tuner, unless the last one still takes trials."""
@@ -208,7 +208,8 @@ class Trials:
                 search_alg=_Feed(self._name), scheduler=_Judged(self._name), num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                storage_path=str(self._folder),
+                storage_path=self._folder.path,
+                storage_filesystem=self._folder.filesystem,
                 name=self._name,
                 verbose=0,
                 progress_reporter=_Silent(),

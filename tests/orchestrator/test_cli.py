@@ -215,7 +215,8 @@ def test_a_wrong_path_suggests_files_near_by(file, capsys):
 
 
 def test_a_store_that_cannot_be_used_is_the_users_mistake(file, capsys):
-    assert "must be a local or shared folder" in said(capsys, "plan", file, "--store", "ftp://there", code=2).err
+    told = said(capsys, "plan", file, "--store", "ftp://there/store", code=2).err
+    assert told.startswith("--store ftp://there/store: store: has the scheme ftp://, but a store is a path, ")
 
 
 def test_what_nobody_expected_is_one_line_and_a_trace_on_request(file, capsys, monkeypatch):

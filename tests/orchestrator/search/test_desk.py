@@ -21,7 +21,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def desk(store):
-    return Desk(store, lambda job: Place(store.root, store.root))
+    return Desk(store, lambda job: Place(store.place, store.root))
 
 
 def train(desk, store, job, accuracies):
@@ -50,7 +50,7 @@ def test_students_are_handed_out_in_their_order_and_end_as_they_are_told(desk):
 def test_higher_priority_goes_first(store):
     students = a_plan().of("student")
     wanted = {job.key: index for index, job in enumerate(students)}
-    desk = Desk(store, lambda job: Place(store.root, store.root), lambda job: wanted[job.key])
+    desk = Desk(store, lambda job: Place(store.place, store.root), lambda job: wanted[job.key])
     for job in students:
         desk.submit(job)
     assert [desk.take() for _ in students] == students[::-1]
@@ -116,7 +116,7 @@ def test_a_search_that_goes_on_judges_by_what_was_before(desk, store):
     search = a_search(trials=2)
     desk.submit(search)
     train(desk, store, desk.take(), [0.5] * EPOCHS)
-    after = Desk(store, lambda job: Place(store.root, store.root))
+    after = Desk(store, lambda job: Place(store.place, store.root))
     after.submit(search)
     assert train(after, store, after.take(), [0.4] * EPOCHS) == 1
 
