@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.estimate import Estimator
 from orchestrator.executors.executor import CannotRun, Ended, Executor
 from orchestrator.job import Job
 from orchestrator.plan import Plan, make
+from orchestrator.schedule import priorities
 from orchestrator.snapshot import Snapshot, State, Watch
 from orchestrator.spec.load import load
 from orchestrator.spec.spec import Spec, other_data
@@ -148,10 +150,14 @@ class _Run:
         self._before = {job.key: found.get("attempt") for job, found in zip(self.missing, said, strict=True)}
         self._last_look = 0.0
         self._progress: dict[str, dict[str, Any]] = {}
+        self._priority: dict[str, float] = {}
         self._writer: Any = None
 
     def go(self, executor: str, address: str | None) -> None:
-        """Run all that is missing and not blocked."""
+        """Run all that is missing and not blocked, the jobs on which most time hangs first."""
+        estimator = Estimator(self.spec.resources)
+        estimator.learn_all(self.store)
+        self._priority = priorities(self.missing, estimator.lengths(self.plan, self.missing))
         runner = self._executor(executor, address)
         try:
             while self._submit(runner) or self._in_flight:
@@ -213,7 +219,7 @@ class _Run:
             for job in self.missing
             if job.key not in self.submitted and all(ancestor in self.done for ancestor in job.ancestors)
         ]
-        for job in ready:
+        for job in sorted(ready, key=lambda job: -self._priority[job.key]):
             self.submitted.add(job.key)
             self.store.forgive(job)
             runner.submit(job)
@@ -244,14 +250,18 @@ class _Run:
         return State.WAITING if job.key in self._wanted else State.IDLE
 
     def _executor(self, name: str, address: str | None) -> Executor:
+
+        def rank(job: Job) -> float:
+            return self._priority[job.key]
+
         if name == "inline":
             from orchestrator.executors.inline import Inline
 
-            return Inline(self.store, self._place, lambda: self.show(changed=False))
+            return Inline(self.store, self._place, rank, lambda: self.show(changed=False))
         from orchestrator.executors.ray_executor import RayExecutor
 
         scratch = self.store.scratch(f"tune/{self.spec.name}")
-        return RayExecutor(self.missing, self.store, self._place, self.spec.resources, address, scratch)
+        return RayExecutor(self.missing, self.store, self._place, rank, self.spec.resources, address, scratch)
 
     def _weights(self, job: Job) -> Path | None:
         """Where the file lies whose content the job's config names."""

@@ -17,7 +17,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -93,8 +93,8 @@ class Attempt:
         self.started = time.time()
         self.path = store.files.begin(self.folder)
 
-    def commit(self, results: dict[str, Any], seconds: float) -> None:
-        """Make the result exist: first the files, durably, then the manifest in one step."""
+    def commit(self, results: dict[str, Any], seconds: float, resources: Mapping[str, Any] | None = None) -> None:
+        """Make the result exist: first the files, durably, then the manifest in one step. ``resources``: the share it took."""
         written = sorted(self.path.iterdir())
         sums = {path.name: sha256(path) for path in written}
         files = {path.name: {"sha256": sums[path.name], "bytes": path.stat().st_size} for path in written}
@@ -114,6 +114,7 @@ class Attempt:
             "started": self.started,
             "finished": time.time(),
             "seconds": seconds,
+            "resources": dict(resources or {}),
         }
         manifest = json_bytes({**body, "digest": canonical.digest(body)})
         self.store.files.write(manifest_of(self.job.kind, self.job.key), manifest)

@@ -29,6 +29,7 @@ class RayExecutor:
         jobs: list[Job],
         store: Store,
         place: Callable[[Job], Place],
+        priority: Callable[[Job], float],
         resources: Resources,
         address: str | None,
         scratch: Scratch,
@@ -43,7 +44,7 @@ class RayExecutor:
             if students:
                 require("student", resources.student)
             self._actors = Actors(place, resources.teacher, slots, resources.max_failures)
-            self._trials = Trials(Desk(store, place), resources.max_failures, scratch)
+            self._trials = Trials(Desk(store, place, priority), resources.max_failures, scratch)
         except BaseException:
             _shutdown()
             raise
