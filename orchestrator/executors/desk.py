@@ -11,7 +11,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kd_core.training.checkpoint import Checkpoints
@@ -158,9 +158,7 @@ class Desk:
                 self._close_where_finished(study)
                 continue
             job = study.job_of(trial)
-            if (
-                job.key in self._at_work or job.key in self._trials
-            ):  # another study tries the same values: its result will be there
+            if job.key in self._trials:  # another study tries the same values: its result will be there
                 study.put_back(trial)
                 continue
             self._trials[job.key] = self._begun(study, judge, trial, job)
@@ -205,7 +203,7 @@ class Desk:
 
     def _closed(self, search: Job) -> Ended:
         try:
-            run_job(search, self.place(search))
+            run_job(search, replace(self.place(search), gpus=0))  # here, where nothing is computed
         except JobFailed as failure:
             return Ended(search, str(failure))
         return Ended(search)

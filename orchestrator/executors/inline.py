@@ -14,7 +14,8 @@ from orchestrator.store import Store
 
 
 class Inline:
-    """Args: ``place`` gives where a job runs, ``priority`` which goes first (higher), ``on_progress`` is called after every epoch of it."""
+    """Args: ``place`` gives where a job runs, ``priority`` which goes first (higher); ``on_progress`` is called after every
+    epoch."""
 
     def __init__(
         self,
