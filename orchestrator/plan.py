@@ -20,16 +20,17 @@ from orchestrator import canonical
 from orchestrator.job import Job
 from orchestrator.search.config import GRID
 from orchestrator.search.space import changed, corners, defaults, plain
-from orchestrator.spec.spec import SearchSpec, Spec, StudentSpec, TeacherSpec
+from orchestrator.spec.spec import Claim, SearchSpec, Spec, StudentSpec, TeacherSpec
 from orchestrator.stages.table import STAGES
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs by key, ancestors before descendants."""
+    """Jobs by key, ancestors before descendants; and what the report of them shall test."""
 
     name: str
     jobs: dict[str, Job]
+    claims: tuple[Claim, ...] = ()
 
     def of(self, kind: str) -> list[Job]:
         """The jobs of a kind, in the order of the spec."""
@@ -75,7 +76,7 @@ class _Maker:
             self._probes = {name: self._of_teacher("probe", config, name, "probes") for name in self._teachers}
         for student in self._spec.students:
             self._student(student)
-        return Plan(self._spec.name, self._jobs)
+        return Plan(self._spec.name, self._jobs, self._spec.claims)
 
     def _add(self, kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
         job = Job(kind, STAGES[kind].version, config, parents, title, labels)

@@ -24,13 +24,24 @@ KINDS: dict[str, type[Distribution]] = {"uniform": Uniform, "loguniform": LogUni
 
 
 def own_space(config: Knobs) -> dict[str, Distribution]:
-    """What ``search: auto`` searches: the spaces that the config's class, and those of the configs in it, declare."""
-    found: dict[str, Distribution] = dict(config.space())
+    """What ``search: auto`` searches: the spaces that the config's class, and those of the configs in it, declare.
+
+    An interval that the value in force lies above, as presets of wrapped methods may, reaches up to twice that value.
+    """
+    found: dict[str, Distribution] = {
+        name: _reaching(distribution, getattr(config, name)) for name, distribution in config.space().items()
+    }
     for field in fields(config):
         value = getattr(config, field.name)
         if isinstance(value, Knobs):
             found |= {f"{field.name}.{name}": distribution for name, distribution in own_space(value).items()}
     return found
+
+
+def _reaching(distribution: Distribution, value: Any) -> Distribution:
+    if isinstance(distribution, Choice) or value is None or value <= distribution.high:
+        return distribution
+    return replace(distribution, high=2 * value)
 
 
 def plain(distribution: Distribution) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from kd_core.knobs import Knobs
 from kd_core.training.recipe import Recipe
 from orchestrator import canonical
 from orchestrator.search import space
+from orchestrator.spec.claims import Candidate, numbers, settle
 from orchestrator.spec.derive import MAX_GRID
 from orchestrator.spec.methods import Variant
 from orchestrator.spec.problems import Path, Problem, SpecError, dotted
@@ -58,6 +59,10 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
     names = cell_names(cells, teachers)
     if problems := clashes(cells, names, document):
         raise SpecError(problems)
+    asked = experiment.evaluations.specs
+    claims, problems = settle(experiment.claims, candidates(cells, names), numbers(asked), document)
+    if problems:
+        raise SpecError(problems)
     data, places = experiment.data
     tracking = experiment.tracking
     return Spec(
@@ -72,8 +77,9 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         probes=experiment.probes,
         analysis=experiment.analysis,
         students=tuple(students(cells, names)),
-        evaluations=experiment.evaluations.specs,
+        evaluations=asked,
         best_test=experiment.evaluations.best_test,
+        claims=claims,
         bank=experiment.bank,
         resources=experiment.resources,
         tracking=replace(tracking, experiment=tracking.experiment or experiment.name),
@@ -199,6 +205,15 @@ def clashes(cells: Sequence[Cell], names: Sequence[tuple[str, str]], document: D
 
 def _there(cell: Cell, document: Document) -> str:
     return f"{dotted(cell.origin)} ({document.place(cell.origin)})"
+
+
+def candidates(cells: Sequence[Cell], names: Sequence[tuple[str, str]]) -> list[Candidate]:
+    """What claims may be about."""
+    settings = [canonical.text([cell.model, cell.recipe]) for cell in cells]
+    return [
+        Candidate(label, _base(cell.variant), setting, cell.seeds)
+        for cell, (label, _), setting in zip(cells, names, settings, strict=True)
+    ]
 
 
 def students(cells: Sequence[Cell], names: Sequence[tuple[str, str]]) -> Iterator[StudentSpec]:

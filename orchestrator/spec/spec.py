@@ -112,6 +112,19 @@ class EvaluationSpec:
     config: Knobs  # an instance of the evaluation's Config
 
 
+@dataclass(frozen=True)
+class Claim:
+    """That one method beats another of the same student, recipe and seeds. It is tested in the report, and in no job's key."""
+
+    text: str
+    better: str  # labels of methods
+    than: str
+    by: str  # TEST, or a number of an evaluation: robustness.accuracy@0.1
+
+
+TEST = "test"  # the test accuracy
+
+
 def other_data(config: Knobs | None) -> dict[str, DataConfig]:
     """The data sets among a config's knobs, by the knob's name."""
     return {} if config is None else {name: value for name, value in vars(config).items() if isinstance(value, DataConfig)}
@@ -150,6 +163,7 @@ class Spec:
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)  # of the teachers whose students ask for it
     evaluations: tuple[EvaluationSpec, ...] = ()  # of every student
     best_test: bool = False  # whether students read the test split at every epoch, for the report alone
+    claims: tuple[Claim, ...] = ()  # that the report tests
     bank: Bank = field(default_factory=Bank)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)

@@ -14,7 +14,7 @@ from typing import Any
 from kd_core.group import Parted
 from orchestrator.job import Job
 from orchestrator.stages.table import STAGES
-from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store
+from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store, Work
 
 
 class Stopped(BaseException):
@@ -33,7 +33,7 @@ class OutOfMemory(JobFailed):
 class Place:
     """Where a job runs. Nothing here is part of its key."""
 
-    store: Path
+    store: str  # an absolute path or a URI
     data_root: Path
     download: bool = False
     data_memory_gib: float = 4.0
@@ -70,8 +70,8 @@ class Context:
         self._listen = listen
 
     @property
-    def work(self) -> Path:
-        """The folder of this job's checkpoints."""
+    def work(self) -> Work:
+        """What keeps this job's checkpoints."""
         return self.store.work(self.attempt.job)
 
     def say(self, **progress: Any) -> None:
