@@ -1,0 +1,43 @@
+"""What the store holds of a search's trials: a document for each in the search's work folder, and once it is done its table."""
+
+from __future__ import annotations
+
+from orchestrator.job import Job
+from orchestrator.search.trial import TRIALS, Trial, trials_of
+from orchestrator.store import CorruptEntry, Store
+from orchestrator.tables import read_table
+
+JOURNAL = "trials"  # a folder of the work folder
+
+
+def written(search: Job, store: Store, known: dict[str, Trial] | None = None) -> list[Trial]:
+    """The trials of a search that is not done, by number, up to the first that is lost: what is behind it is suggested again.
+
+    ``known`` holds by document what has ended and need not be read again; what has ended since is added.
+    """
+    known = {} if known is None else known
+    found: list[Trial] = []
+    for name in store.list_work(search, JOURNAL):
+        document = {} if name in known else store.read_work(search, name)
+        trial = known.get(name) or (Trial.read(document) if document else None)
+        if trial is None or trial.number != len(found):
+            break
+        if trial.told:
+            known[name] = trial
+        found.append(trial)
+    return found
+
+
+def trials_so_far(search: Job, store: Store) -> list[Trial]:
+    """The trials of a search, done or not, by number; empty where it has not begun."""
+    try:
+        if entry := store.find(search.kind, search.key):
+            return trials_of(read_table(entry.file(TRIALS)))
+    except CorruptEntry:
+        return []
+    return written(search, store)
+
+
+def write(search: Job, store: Store, trial: Trial) -> None:
+    """Keep what is known of a trial."""
+    store.write_work(search, f"{JOURNAL}/{trial.number:05d}.json", trial.plain())
