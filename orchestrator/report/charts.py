@@ -28,11 +28,12 @@ Rows = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Chart:
-    """``about`` says in words what is to be seen."""
+    """``about`` says in words what is to be seen; ``under`` is the title of its table; none: the first."""
 
     title: str
     about: str
     svg: Markup
+    under: str = ""
 
 
 def charts(plan: Plan, store: Store) -> list[Chart]:
@@ -84,7 +85,7 @@ def claims(tested: Sequence[Tested]) -> Chart | None:
         "(Student's t, not corrected). Green: the claim holds after Holm's correction; red: it does not; grey: it cannot be "
         "told."
     )
-    return Chart("Claims: differences and intervals", about, Markup(plots.forest(panels)))
+    return Chart("Claims: differences and intervals", about, Markup(plots.forest(panels)), under="Claims")
 
 
 def learning(plan: Plan, store: Store, rows: Rows) -> Chart | None:
