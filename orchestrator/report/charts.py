@@ -118,9 +118,9 @@ def weights(plan: Plan, store: Store, rows: Rows) -> Chart | None:
         panels.setdefault(titles[key], {}).setdefault(teacher.title, []).append(curve)
     if not panels:
         return None
-    about = "Mean instructional weight of each teacher by epoch. Thin lines are seeds, thick ones their mean."
+    about = "Mean instructional weight of each teacher by epoch. Lines are means over the seeds; bands hold all seeds."
     told = [Panel(title, those) for title, those in panels.items()]
-    return Chart("Instructional weights", about, Markup(plots.curves(told, "weight", limits=(0, 1))))
+    return Chart("Instructional weights", about, Markup(plots.curves(told, "weight", limits=(0, 1), band=True)))
 
 
 def _colors(rows: Rows) -> dict[str, str]:

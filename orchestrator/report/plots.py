@@ -91,8 +91,9 @@ def forest(groups: Mapping[tuple[str, str], Sequence[Whisker]]) -> str:
         return svg(drawn)
 
 
-def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | None = None) -> str:
-    """SVG: two panels in a row; every seed thin, their mean thick. Without limits the later epochs decide what is seen."""
+def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | None = None, *, band: bool = False) -> str:
+    """SVG: two panels in a row; every seed thin, or a ``band`` that holds all seeds; their mean thick. Without limits the later
+    epochs decide what is seen."""
     rows = (len(panels) + 1) // 2
     with style(label):
         drawn = figure(2.9 * rows)
@@ -100,7 +101,7 @@ def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | No
         for axes in all_axes[len(panels) :]:
             axes.set_visible(False)
         for axes, panel in zip(all_axes, panels, strict=False):
-            _curves(axes, panel)
+            _curves(axes, panel, band)
             axes.set_title(panel.title, loc="left")
             axes.set_xlabel("epoch")
             axes.set_ylabel(label)
@@ -185,15 +186,20 @@ def _rows(axes: Axes, labels: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _curves(axes: Axes, panel: Panel) -> None:
+def _curves(axes: Axes, panel: Panel, band: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for index, (label, those) in enumerate(panel.curves.items()):
         color = panel.colors.get(label, COLORS[index % len(COLORS)])
         epochs = min(map(len, those))
-        for curve in those if len(those) > 1 else ():
+        for curve in those if len(those) > 1 and not band else ():
             axes.plot(np.arange(1, len(curve) + 1), curve, color=color, alpha=0.25, linewidth=0.8)
-        mean = np.mean([curve[:epochs] for curve in those], axis=0)
+        shared = [curve[:epochs] for curve in those]
+        if len(those) > 1 and band:
+            axes.fill_between(
+                np.arange(1, epochs + 1), np.min(shared, 0), np.max(shared, 0), color=color, alpha=0.18, linewidth=0
+            )
+        mean = np.mean(shared, axis=0)
         axes.plot(np.arange(1, epochs + 1), mean, color=color, linewidth=1.8, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
