@@ -16,10 +16,11 @@ def written(search: Job, store: Store, known: dict[str, Trial] | None = None) ->
     ``known`` holds by document what has ended and need not be read again; what has ended since is added.
     """
     known = {} if known is None else known
-    found: list[Trial] = []
-    for name in store.list_work(search, JOURNAL):
-        document = {} if name in known else store.read_work(search, name)
-        trial = known.get(name) or (Trial.read(document) if document else None)
+    names, found = store.list_work(search, JOURNAL), []
+    unread = [name for name in names if name not in known]
+    read = dict(zip(unread, store.each(lambda name: store.read_work(search, name), unread), strict=True))
+    for name in names:
+        trial = known.get(name) or (Trial.read(read[name]) if read[name] else None)
         if trial is None or trial.number != len(found):
             break
         if trial.told:

@@ -7,6 +7,7 @@ from os import PathLike, fspath
 
 from pydantic import ValidationError
 
+from orchestrator.files.place import hidden
 from orchestrator.spec import errors, overrides
 from orchestrator.spec.expand import expand
 from orchestrator.spec.names import Context
@@ -27,7 +28,7 @@ def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str 
     for assignment in assignments:
         overrides.apply(document, assignment)
     if store is not None:
-        overrides.put(document, ["store"], store, Place(f"--store {store}"))
+        overrides.put(document, ["store"], store, Place(f"--store {hidden(store)}"))
     try:
         experiment = Experiment.model_validate(document.data, context=Context.of(document.data))
     except ValidationError as error:
