@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -89,6 +90,18 @@ def importance(search: Job, trials: Sequence[Trial]) -> Figure | None:
     if _untold(search, trials):
         return None
     return search_plots.importance({search.labels["cell"]: importances(read_space(search.config["space"]), trials)})
+
+
+def pictures(search: Job, trials: Sequence[Trial], winner: int | None, folder: Path, dpi: int) -> list[Path]:
+    """Write slices.png and importance.png, as far as they can be drawn."""
+    found: list[Path] = []
+    for draw in (lambda: slices(search, trials, winner), lambda: importance(search, trials)):
+        with style("png"):
+            if drawn := draw():
+                path = folder / f"{'importance' if found else 'slices'}.png"
+                drawn.savefig(path, dpi=dpi, facecolor="white")
+                found.append(path)
+    return found
 
 
 def _untold(search: Job, trials: Sequence[Trial]) -> str:

@@ -16,7 +16,8 @@ def written(search: Job, store: Store, known: dict[str, Trial] | None = None) ->
     ``known`` holds by document what has ended and need not be read again; what has ended since is added.
     """
     known = {} if known is None else known
-    names, found = store.list_work(search, JOURNAL), []
+    names = store.list_work(search, JOURNAL)
+    found: list[Trial] = []
     unread = [name for name in names if name not in known]
     read = dict(zip(unread, store.each(lambda name: store.read_work(search, name), unread), strict=True))
     for name in names:
