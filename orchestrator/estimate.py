@@ -76,7 +76,7 @@ class Estimator:
 
     def share(self, job: Job) -> Share:
         """What the job may use."""
-        return self.resources.student if job.kind == "student" else self.resources.teacher
+        return self.resources.of(job.kind)
 
     def estimate(self, plan: Plan, missing: Iterable[Job], progress: Mapping[str, Config], machine: Machine) -> Estimate:
         """What is left to do. ``progress``: what half-done jobs last said of themselves, by key."""
@@ -104,7 +104,10 @@ def _measured(config: Config, parents: Mapping[str, list[str]], trained: Mapping
     where that is unknown."""
     if "model" in config:
         return config
-    [key] = [key for keys in parents.values() for key in keys]
+    keys = [key for keys in parents.values() for key in keys]
+    if len(keys) != 1:
+        return {}
+    [key] = keys
     about = {name: value for name, value in trained.get(key, {}).items() if name != "recipe"}
     return {**about, **config} if about else {}
 

@@ -249,10 +249,11 @@ class _Run:
         if name == "inline":
             from orchestrator.executors.inline import Inline
 
-            return Inline(self._place, lambda: self.show(changed=False))
+            return Inline(self.store, self._place, lambda: self.show(changed=False))
         from orchestrator.executors.ray_executor import RayExecutor
 
-        return RayExecutor(self.missing, self._place, self.spec.resources, address, self.store.root / "tune" / self.spec.name)
+        scratch = self.store.root / "tune" / self.spec.name
+        return RayExecutor(self.missing, self.store, self._place, self.spec.resources, address, scratch)
 
     def _weights(self, job: Job) -> Path | None:
         """Where the file lies whose content the job's config names."""
@@ -261,7 +262,7 @@ class _Run:
         return next((Path(file).absolute() for file in files if named and file), None)
 
     def _place(self, job: Job) -> Place:
-        share = self.spec.resources.student if job.kind == "student" else self.spec.resources.teacher
+        share = self.spec.resources.of(job.kind)
         return Place(
             store=self.store.root,
             data_root=Path(self.spec.data_root).absolute(),

@@ -18,16 +18,19 @@ from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
 from orchestrator import canonical
 from orchestrator.job import Job
-from orchestrator.spec.spec import Spec, StudentSpec, TeacherSpec
+from orchestrator.search.config import GRID
+from orchestrator.search.space import changed, corners, defaults, plain
+from orchestrator.spec.spec import Claim, SearchSpec, Spec, StudentSpec, TeacherSpec
 from orchestrator.stages.table import STAGES
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs by key, ancestors before descendants."""
+    """Jobs by key, ancestors before descendants; and what the report of them shall test."""
 
     name: str
     jobs: dict[str, Job]
+    claims: tuple[Claim, ...] = ()
 
     def of(self, kind: str) -> list[Job]:
         """The jobs of a kind, in the order of the spec."""
@@ -73,7 +76,7 @@ class _Maker:
             self._probes = {name: self._of_teacher("probe", config, name, "probes") for name in self._teachers}
         for student in self._spec.students:
             self._student(student)
-        return Plan(self._spec.name, self._jobs)
+        return Plan(self._spec.name, self._jobs, self._spec.claims)
 
     def _add(self, kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
         job = Job(kind, STAGES[kind].version, config, parents, title, labels)
@@ -94,7 +97,7 @@ class _Maker:
         return self._add(kind, config, {"teachers": [self._teachers[name]]}, f"{what} of {name}", teacher=name)
 
     def _student(self, student: StudentSpec) -> None:
-        """A student, what only students ask for, and the evaluations of it."""
+        """A student, what only students ask for, the search of its knobs, and the evaluations of it."""
         name, knobs = student.method.name, student.method.config
         method = {"name": name, "version": METHODS[name].version, "knobs": canonical.plain(knobs)}
         if base := getattr(knobs, "base", None):  # of a method over another
@@ -106,9 +109,7 @@ class _Maker:
             "recipe": canonical.plain(student.recipe),
             "method": method,
         }
-        if self._spec.best_test:
-            config["best_test"] = True
-        parents = self._parents(student)
+        parents = self._parents(student, student.recipe.epochs)
         title = f"{student.cell} · s{student.seed}"
         labels = {
             "cell": student.cell,
@@ -117,16 +118,36 @@ class _Maker:
             "seed": str(student.seed),
             "teachers": ", ".join(student.teachers if parents else ()),
         }
+        if student.search:
+            labels["control"] = student.control
+            parents["searches"] = [self._search(student, student.search, config, labels)]
+        if self._spec.best_test:
+            config["best_test"] = True
         key = self._add("student", config, parents, title, **labels)
         for asked in self._spec.evaluations:
             version = EVALUATIONS[asked.name].version
             config = {"evaluation": asked.name, "version": version, "knobs": written(asked.config)}
             self._add("evaluation", config, {"students": [key]}, f"{asked.name} of {title}", evaluation=asked.name, **labels)
 
-    def _parents(self, student: StudentSpec) -> dict[str, list[str]]:
-        """By role, the keys of what a student learns from, in the order of its teachers."""
+    def _search(self, student: StudentSpec, search: SearchSpec, config: dict[str, Any], labels: dict[str, str]) -> str:
+        """The search that the students of a cell share; its trials are no jobs of the plan, since results decide them."""
+        space, how = dict(search.space), search.how
+        epochs = how.epochs or student.recipe.epochs
+        trial = {**config, "seed": how.seed, "recipe": {**config["recipe"], "epochs": epochs}}
+        here = None if how.searcher == GRID else defaults(space, student.method.config, student.recipe)
+        stated = {
+            "student": trial,
+            "space": {name: plain(distribution) for name, distribution in space.items()},
+            "how": canonical.plain(how),
+            "defaults": canonical.plain(here),
+        }
+        about = {name: value for name, value in labels.items() if name != "seed"}
+        return self._add("search", stated, self._parents(student, epochs), f"search of {student.cell}", **about)
+
+    def _parents(self, student: StudentSpec, epochs: int) -> dict[str, list[str]]:
+        """By role, the keys of what a student learns from in so many epochs, in the order of its teachers."""
         spec = self._spec
-        needs = METHODS[student.method.name].needs(student.method.config)
+        needs = needed_by(student)
         parents: dict[str, list[str]] = {}
         if needs:
             parents["teachers"] = [self._teachers[name] for name in student.teachers]
@@ -135,11 +156,21 @@ class _Maker:
         if Need.ANALYSES in needs:
             config = {"recipe": canonical.plain(spec.analysis)}
             parents["analyses"] = [self._of_teacher("analysis", config, name, "analysis") for name in student.teachers]
-        if bankable(needs, spec.data, student.recipe.epochs, spec.bank.mode, spec.bank.limit_gib):
+        if bankable(needs, spec.data, epochs, spec.bank.mode, spec.bank.limit_gib):
             for need in sorted(needs - ONCE):
                 config = {"need": need.value}
                 parents[f"banks:{need}"] = [self._of_teacher("bank", config, name, need.value) for name in student.teachers]
         return parents
+
+
+def needed_by(student: StudentSpec) -> frozenset[Need]:
+    """What a student's method needs; where its knobs are searched, at any corner of the space."""
+    needs = METHODS[student.method.name].needs
+    found = needs(student.method.config)
+    for name, distribution in student.search.space if student.search else ():
+        for value in corners(distribution):
+            found |= needs(changed(student.method.config, student.recipe, {name: value})[0])
+    return found
 
 
 def written(config: Knobs) -> dict[str, Any]:

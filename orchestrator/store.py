@@ -30,6 +30,7 @@ from orchestrator.environment import environment
 from orchestrator.job import Job, key_of
 
 FORMAT = 1
+PROGRESS = "progress.json"  # in a job's work folder
 LOCK_TRIES, LOCK_PAUSE_S = 3, 0.05  # one that only looks, as `kd status` does, holds a lock for an instant
 
 
@@ -193,9 +194,22 @@ class Store:
         """The folder of a job's checkpoints and progress; it may not exist."""
         return self.root / "work" / job.kind / job.key
 
+    def write_work(self, job: Job, name: str, value: dict[str, Any]) -> None:
+        """Keep a small JSON object in the job's work folder, in one step; ``name`` may have folders: ``trials/00012.json``."""
+        write_json(self.work(job) / name, value)
+
+    def read_work(self, job: Job, name: str) -> dict[str, Any]:
+        """What :meth:`write_work` kept under that name; empty where there is nothing."""
+        return read_json(self.work(job) / name)
+
+    def list_work(self, job: Job, folder: str) -> list[str]:
+        """Sorted names, ``folder`` included, of what :meth:`write_work` kept in a folder of the job's work."""
+        where = self.work(job) / folder
+        return sorted(f"{folder}/{path.name}" for path in where.glob("*.json")) if where.is_dir() else []
+
     def progress(self, job: Job) -> dict[str, Any]:
         """What the job last said of itself; empty where it has not begun (see :mod:`orchestrator.stages.runner`)."""
-        return read_json(self.work(job) / "progress.json")
+        return self.read_work(job, PROGRESS)
 
     def failure(self, job: Job) -> dict[str, Any]:
         """Why the job failed the last time; empty where it did not."""
@@ -208,6 +222,10 @@ class Store:
     def forgive(self, job: Job) -> None:
         """Forget why a job failed."""
         (self.root / "failed" / job.kind / f"{job.key}.json").unlink(missing_ok=True)
+
+    def abandon(self, job: Job) -> None:
+        """Forget checkpoints and progress of a job that nobody goes on with."""
+        shutil.rmtree(self.work(job), ignore_errors=True)
 
     def clear(self, job: Job) -> None:
         """Forget checkpoints, progress and failure of a job that is done, and files of attempts that came to nothing."""

@@ -37,6 +37,10 @@ class Calibration(Evaluation):
         bins: int = knob(15, "bins of equal width", low=1, high=1000)
 
     @staticmethod
+    def numbers(config: Config) -> tuple[str, ...]:
+        return ("ece", "nll")
+
+    @staticmethod
     def run(subject: Subject, splits: Splits, config: Config) -> dict[str, float]:
         from kd_core.data.batches import plain_batches
 

@@ -36,5 +36,10 @@ class Evaluation(ABC):
 
     @staticmethod
     @abstractmethod
+    def numbers(config: Any) -> tuple[str, ...]:
+        """The names of what :meth:`run` answers, in its order."""
+
+    @staticmethod
+    @abstractmethod
     def run(subject: Subject, splits: Splits, config: Any) -> dict[str, float]:
         """Named numbers. ``splits`` are the student's own data, or those of ``config.data`` where it has such a knob."""

@@ -33,6 +33,10 @@ class Robustness(Evaluation):
         seed: int = knob(0, "seed of the noise", low=0)
 
     @staticmethod
+    def numbers(config: Config) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(f"accuracy@{strength:g}" for strength in config.strengths))
+
+    @staticmethod
     def run(subject: Subject, splits: Splits, config: Config) -> dict[str, float]:
         """Accuracy in [0, 1] at every strength, named ``accuracy@0.1``."""
         from kd_core.data.batches import plain_batches

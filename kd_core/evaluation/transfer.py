@@ -27,6 +27,10 @@ class Transfer(Evaluation):
         tolerance: float = knob(1e-4, "largest gradient component at convergence, of the mean loss", above=0)
 
     @staticmethod
+    def numbers(config: Config) -> tuple[str, ...]:
+        return ("validation_accuracy", "test_accuracy")
+
+    @staticmethod
     def run(subject: Subject, splits: Splits, config: Config) -> dict[str, float]:
         """Accuracy in [0, 1] of the new head on the other set's validation and test splits."""
         from kd_core.probes.logistic import fit

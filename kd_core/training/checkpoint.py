@@ -37,6 +37,11 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     history: tuple[Record, ...]
 
+    def content(self) -> bytes:
+        """The checkpoint as a safetensors file."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        return safetensors.torch.save(tensors, metadata={"history": json.dumps([asdict(record) for record in self.history])})
+
 
 class Checkpoints:
     """The checkpoints of one job in a folder of its own, which is made when the first is saved."""
@@ -51,9 +56,7 @@ class Checkpoints:
             OSError: where the disk does not take it; earlier checkpoints stay as they were.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-        history = json.dumps([asdict(record) for record in checkpoint.history])
-        content = safetensors.torch.save(tensors, metadata={"history": history})
+        content = checkpoint.content()
         epoch = len(checkpoint.history)
         path = self.folder / f"epoch-{epoch:05d}.{_hash(content)}.safetensors"
         beside = self.folder / f".{path.name}.{os.getpid()}"

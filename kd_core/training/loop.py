@@ -76,22 +76,27 @@ class Training:
         self.chosen: dict[str, Tensor] = {}
         self.chosen_epoch = 0
 
-    def run(self, checkpoints: Checkpoints | None = None, on_epoch: Callable[[Record], None] = lambda _: None) -> Trained:
-        """Train to the recipe's end, from the newest checkpoint where there is one.
+    def run(
+        self,
+        checkpoints: Checkpoints | None = None,
+        on_epoch: Callable[[Record], None] = lambda _: None,
+        until: int | None = None,
+    ) -> Trained:
+        """Train to the recipe's end or ``until`` so many epochs are done, from the newest checkpoint where there is one.
 
         Raises:
             Diverged: at the end of an epoch in which a loss term was not finite.
         """
         if checkpoints and (found := checkpoints.newest()):
-            self._restore(found)
-        while len(self.history) < self.recipe.epochs:
+            self.restore(found)
+        while len(self.history) < (until or self.recipe.epochs):
             epoch, began = len(self.history), time.monotonic()
             metrics = self._epoch(epoch)
             record = Record(epoch + 1, time.time_ns() // 1_000_000, time.monotonic() - began, metrics)
             self.history = (*self.history, record)
             self._choose(record)
             if checkpoints:
-                checkpoints.save(self._checkpoint())
+                checkpoints.save(self.checkpoint())
             on_epoch(record)
         return Trained(self.history, self.chosen_epoch, part(self.chosen, "network."), part(self.chosen, "own."))
 
@@ -148,11 +153,13 @@ class Training:
             self.chosen_epoch = record.epoch
             self.chosen = {name: value.detach().clone() for name, value in self._state().items()}
 
-    def _checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> Checkpoint:
+        """All that the training is after its last epoch."""
         chosen = {f"chosen.{name}": value for name, value in self.chosen.items()}
         return Checkpoint(self._state() | chosen | self.descent.state(), self.history)
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from there; the recipe and the method's knobs may be others."""
         self.network.load_state_dict(part(checkpoint.tensors, "network."))
         self.method.own.load_state_dict(part(checkpoint.tensors, "own."))
         self.descent.restore(checkpoint.tensors)

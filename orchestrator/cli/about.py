@@ -46,6 +46,23 @@ def methods(name: Name = None) -> None:
 
 
 @tables.command()
+def evaluations(name: Name = None) -> None:
+    """List what can be asked of finished students.
+
+    Of one evaluation, its numbers and its knobs.
+
+    \b
+    Examples:
+      kd list evaluations
+      kd list evaluations robustness
+    """
+    from orchestrator.cli.catalogue import evaluation, evaluations
+    from orchestrator.cli.console import show
+
+    show(*(evaluation(name) if name else evaluations()))
+
+
+@tables.command()
 def datasets() -> None:
     """List the data sets.
 

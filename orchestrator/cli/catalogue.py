@@ -13,6 +13,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from kd_core.data.table import DATASETS
+from kd_core.evaluation.evaluation import Evaluation
+from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform
 from kd_core.methods.method import Method
 from kd_core.methods.table import METHODS
@@ -20,6 +22,7 @@ from kd_core.models.table import MODELS
 from orchestrator import canonical
 from orchestrator.cli.console import table
 from orchestrator.cli.plan_view import knob
+from orchestrator.plan import written
 from orchestrator.report.text import count
 from orchestrator.spec.problems import suggestion
 
@@ -65,8 +68,31 @@ def method(name: str) -> Iterator[RenderableType]:
     yield knobs_table(kind.Config) if dataclasses.fields(kind.Config) else Text("It has no knobs.")
 
 
-def prose(kind: type[Method]) -> str:
-    """The docstring of the file that a method is written in, its references as plain words."""
+def evaluations() -> Iterator[RenderableType]:
+    made = table("evaluation", "numbers", "", whole=["evaluation"])
+    for name, kind in EVALUATIONS.items():
+        made.add_row(name, ", ".join(kind.numbers(kind.Config())), prose(kind).partition("\n\n")[0].replace("\n", " "))
+    yield made
+    yield Text("\nkd list evaluations NAME tells an evaluation's knobs. Claims name a number as EVALUATION.NUMBER.")
+
+
+def evaluation(name: str) -> Iterator[RenderableType]:
+    """What its file says, its numbers and its knobs.
+
+    Raises:
+        typer.BadParameter: for a name that is not in EVALUATIONS.
+    """
+    if name not in EVALUATIONS:
+        raise typer.BadParameter(f"no evaluation {name!r}{suggestion(name, EVALUATIONS)}")
+    kind = EVALUATIONS[name]
+    yield Text(prose(kind))
+    less = [f"{number} (less is better)" if number in kind.less_is_better else number for number in kind.numbers(kind.Config())]
+    yield Text(f"\nNumbers: {', '.join(less)}\n")
+    yield knobs_table(kind.Config)
+
+
+def prose(kind: type[Method] | type[Evaluation]) -> str:
+    """The docstring of the file that it is written in, its references as plain words."""
     text = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "")
     return re.sub(r":\w+:`[\w.]*?(\w+)`", r"`\1`", text).replace("``", "`")
 
@@ -77,7 +103,7 @@ def knobs_table(config: type[Knobs]) -> RenderableType:
         bounds, search = field.metadata.get("bounds"), field.metadata.get("search")
         made.add_row(
             field.name,
-            knob(canonical.plain(field.default)),
+            knob(written(field.default) if isinstance(field.default, Knobs) else canonical.plain(field.default)),
             str(bounds) if bounds else "",
             searched(search) if search else "",
             field.metadata.get("help", ""),

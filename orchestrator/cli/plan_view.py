@@ -122,6 +122,8 @@ def settings(spec: Spec) -> Table:
         made.add_row("evaluation", f"{asked.name}: {knobs(asked.config)}")
     if spec.best_test:
         made.add_row("best test", "read at every epoch")
+    for claim in spec.claims:
+        made.add_row("claim", f"{claim.text}: {claim.better} against {claim.than} by {claim.by}")
     for name in ("bank", "resources", "tracking"):
         made.add_row(name, knobs(getattr(spec, name)))
     return made

@@ -6,35 +6,51 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
-from orchestrator.stages.runner import JobFailed, Place, run_job
+from orchestrator.stages.runner import JobFailed, Place, Stopped, run_job
+from orchestrator.store import Store
 
 
 class Inline:
     """Args: ``place`` gives where a job runs, ``on_progress`` is called after every epoch of it."""
 
-    def __init__(self, place: Callable[[Job], Place], on_progress: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, store: Store, place: Callable[[Job], Place], on_progress: Callable[[], None] = lambda: None) -> None:
         self._place = place
         self._on_progress = on_progress
         self._queue: deque[Job] = deque()
+        self._desk = Desk(store, place)
 
     def submit(self, job: Job) -> None:
-        self._queue.append(job)
+        if job.kind in ("student", "search"):
+            self._desk.submit(job)
+        else:
+            self._queue.append(job)
 
     def poll(self, timeout: float) -> list[Ended]:
-        if not self._queue:
-            return []
-        job = self._queue.popleft()
+        if self._queue:
+            job = self._queue.popleft()
+            return [Ended(job, self._run(job))]
+        if taken := self._desk.take():
+            self._desk.end(taken.key, self._run(taken))
+        return self._desk.ended()
+
+    def close(self) -> None:
+        self._queue.clear()
+
+    def _run(self, job: Job) -> str | None:
+        """Why the job failed, or None."""
 
         def listen(progress: dict[str, Any]) -> None:
             self._on_progress()
+            if self._desk.report(job.key, progress):
+                raise Stopped
 
         try:
             run_job(job, self._place(job), listen)
         except JobFailed as failure:
-            return [Ended(job, str(failure))]
-        return [Ended(job)]
-
-    def close(self) -> None:
-        self._queue.clear()
+            return str(failure)
+        except Stopped:
+            pass
+        return None

@@ -1,4 +1,4 @@
-"""The Ray executor: teachers, probes and banks on actors, students as Tune trials."""
+"""The Ray executor: teachers, probes and banks on actors, students and the trials of searches as Tune trials."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.executors.cluster import connect, require
+from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
 from orchestrator.spec.spec import Resources
 from orchestrator.stages.runner import Place
+from orchestrator.store import Store
+
+TRIALS = ("student", "search")  # kinds that Tune runs
 
 
 class RayExecutor:
@@ -22,27 +26,32 @@ class RayExecutor:
     """
 
     def __init__(
-        self, jobs: list[Job], place: Callable[[Job], Place], resources: Resources, address: str | None, scratch: Path
+        self,
+        jobs: list[Job],
+        store: Store,
+        place: Callable[[Job], Place],
+        resources: Resources,
+        address: str | None,
+        scratch: Path,
     ) -> None:
         connect(address)
         try:
             from orchestrator.executors.actors import Actors
             from orchestrator.executors.trials import Trials
 
-            students = [job for job in jobs if job.kind == "student"]
+            students = [job for job in jobs if job.kind in TRIALS]
             slots = require("teacher", resources.teacher) if len(students) < len(jobs) else 0
             if students:
                 require("student", resources.student)
             self._actors = Actors(place, resources.teacher, slots, resources.max_failures)
-            self._held: list[Job] = []  # students that are ready
-            self._trials = Trials(students, place, resources.student, resources.max_failures, scratch)
+            self._trials = Trials(Desk(store, place), resources.max_failures, scratch)
         except BaseException:
             _shutdown()
             raise
 
     def submit(self, job: Job) -> None:
-        if job.kind == "student":
-            self._held.append(job)
+        if job.kind in TRIALS:
+            self._trials.submit(job)
         else:
             self._actors.submit(job)
 
@@ -62,11 +71,7 @@ class RayExecutor:
     def _release(self) -> None:
         """Students give way to what others wait for: none begins while a teacher, probe or bank waits for a worker."""
         self._actors.settle()
-        if not self._actors.crowded:
-            for job in self._held:
-                self._trials.submit(job)
-            self._held.clear()
-        self._trials.settle()
+        self._trials.settle(paused=self._actors.crowded)
 
     def close(self) -> None:
         self._actors.close()

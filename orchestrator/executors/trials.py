@@ -1,68 +1,98 @@
-"""Students as Ray Tune trials: one Tuner for a run, one trial per job, fed as jobs become ready.
+"""Students and the trials of searches as Ray Tune trials: one Tuner, which a desk feeds with jobs as they become ready.
 
-Tune schedules, places, retries and reports; it remembers nothing that we need. A trial looks for its own checkpoint in the
-store, and a rerun builds a new Tuner from what is missing: a restored Tuner lost results and doubled runs where we measured.
+Tune places, retries and reports; it remembers nothing that we need. A trial looks for its own checkpoint in the store, and a
+rerun builds a new Tuner from what is missing: a restored Tuner lost results and doubled runs where we measured.
 """
 
 from __future__ import annotations
 
-import queue
+import dataclasses
+import json
 import shutil
 import threading
 import uuid
-from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from orchestrator import canonical
+from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
-from orchestrator.spec.spec import Share
 from orchestrator.stages.runner import JobFailed, Place, run_job
 
-
-class _Mailbox:
-    """What the pipeline's thread and Tune's thread share. Tune pickles its searcher and callbacks: they hold only its name."""
-
-    def __init__(self) -> None:
-        self.ready: deque[str] = deque()
-        self.ended: queue.Queue[tuple[str, str | None]] = queue.Queue()
-        self.closed = False
+REPORTED = ("epoch", "accuracy", "loss", "seconds")
 
 
-_MAILBOXES: dict[str, _Mailbox] = {}
+class _Line:
+    """From Tune's thread to the desk. Tune pickles its searcher, scheduler and callbacks: they hold only the line's name."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.closed = False  # whether the Tuner gets nothing more
 
 
-def _trial(config: dict[str, Any], jobs: dict[str, Job], places: dict[str, Place]) -> None:
-    key = config["key"]
+_LINES: dict[str, _Line] = {}
+
+
+def _trial(config: dict[str, Any]) -> None:
+    job, place = _unpacked(config)
 
     def listen(progress: dict[str, Any]) -> None:
         if "accuracy" in progress:
-            tune.report({name: progress[name] for name in ("epoch", "accuracy", "loss")})
+            tune.report({name: progress[name] for name in REPORTED})
 
     try:
-        run_job(jobs[key], places[key], listen)
+        run_job(job, place, listen)
     except JobFailed as failure:  # trying again would fail again: not Tune's max_failures
         tune.report({"failure": str(failure)})
         return
     tune.report({"finished": True})
 
 
+def _share(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    return tune.PlacementGroupFactory([{"CPU": config["cpu"], "GPU": config["gpu"]}])
+
+
+def _packed(job: Job, place: Place) -> dict[str, Any]:
+    """A job as the config of a trial, which Tune also writes down as JSON."""
+    return {
+        "key": job.key,
+        "job": canonical.text(job),
+        "place": json.dumps({name: value if value is None else _plain(value) for name, value in vars(place).items()}),
+        "cpu": place.cpus,
+        "gpu": place.gpus,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _unpacked(config: dict[str, Any]) -> tuple[Job, Place]:
+    place = json.loads(config["place"])
+    for field in dataclasses.fields(Place):
+        if "Path" in str(field.type) and place[field.name] is not None:
+            place[field.name] = Path(place[field.name])
+    return Job(**json.loads(config["job"])), Place(**place)
+
+
 class _Feed(Searcher):
-    """Suggests the jobs that are ready, in their order."""
+    """Suggests what the desk hands out."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
 
     def suggest(self, trial_id: str) -> Any:
-        mailbox = _MAILBOXES[self._name]
-        if mailbox.ready:
-            return {"key": mailbox.ready.popleft()}
-        return Searcher.FINISHED if mailbox.closed else None
+        line = _LINES[self._name]
+        if line.closed:
+            return Searcher.FINISHED
+        job = line.desk.take()
+        return job and _packed(job, line.desk.place(job))
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         pass
@@ -74,17 +104,29 @@ class _Feed(Searcher):
         pass
 
 
+class _Judged(FIFOScheduler):
+    """Ends the trials that the desk's judges end."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        stops = _LINES[self._name].desk.report(trial.config["key"], result)
+        return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
+
+
 class _Announce(tune.Callback):
-    """Tells the pipeline of every trial that ended."""
+    """Tells the desk of every trial that ended."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        _MAILBOXES[self._name].ended.put((trial.config["key"], trial.last_result.get("failure")))
+        _LINES[self._name].desk.end(trial.config["key"], trial.last_result.get("failure"))
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        _MAILBOXES[self._name].ended.put((trial.config["key"], f"its worker died {trial.num_failures} times"))
+        _LINES[self._name].desk.end(trial.config["key"], f"its worker died {trial.num_failures} times")
 
 
 class _Silent(tune.ProgressReporter):
@@ -98,80 +140,73 @@ class _Silent(tune.ProgressReporter):
 
 
 class Trials:
-    """Args: ``jobs`` are all that may be submitted; ``share`` is what each trial gets; ``folder``, reached by all nodes, is
-    for Tune's own state: it is emptied first, since a killed run leaves its own there, and removed at the end.
+    """Args: ``desk`` hands out the jobs; ``folder``, reached by all nodes, is for Tune's own state: it is emptied first, since
+    a killed run leaves its own there, and removed at the end.
 
-    A Tuner lives as long as a student is ready or runs. When none is, it ends, because an idle one would keep its cached
+    A Tuner lives as long as there is something to run. When there is not, it ends, because an idle one would keep its cached
     workers, and with them resources that the jobs before the next students may be waiting for.
     """
 
-    def __init__(self, jobs: list[Job], place: Callable[[Job], Place], share: Share, max_failures: int, folder: Path) -> None:
-        self._jobs = {job.key: job for job in jobs}
+    def __init__(self, desk: Desk, max_failures: int, folder: Path) -> None:
+        self._desk = desk
         self._folder = folder
         self._max_failures = max_failures
         shutil.rmtree(folder, ignore_errors=True)
-        trainable = tune.with_parameters(_trial, jobs=self._jobs, places={job.key: place(job) for job in jobs})
-        self._trainable = tune.with_resources(trainable, {"cpu": share.cpus, "gpu": share.gpus})
+        self._trainable = tune.with_resources(_trial, _share)
         self._name = ""
         self._thread: threading.Thread | None = None
         self._broken: Exception | None = None
-        self._open = 0
 
     def submit(self, job: Job) -> None:
-        """Make the job a trial."""
-        if not self._open:
-            self._start()
-        self._open += 1
-        _MAILBOXES[self._name].ready.append(job.key)
+        """A student or a search that is ready."""
+        self._desk.submit(job)
 
     def poll(self, timeout: float) -> list[Ended]:
-        """Trials that ended, waiting for one at most ``timeout`` seconds.
+        """Jobs that ended, waiting for one at most ``timeout`` seconds.
 
         Raises:
             RuntimeError: where Tune itself broke.
         """
-        mailbox = _MAILBOXES[self._name]
-        found: list[Ended] = []
-        while len(found) < self._open:
-            try:
-                key, failure = mailbox.ended.get(block=not found and timeout > 0, timeout=timeout)
-            except queue.Empty:
-                break
-            found.append(Ended(self._jobs[key], failure))
-        self._open -= len(found)
+        found = self._desk.ended(timeout)
         if self._broken and not found:
             raise RuntimeError(f"Ray Tune stopped: {self._broken}") from self._broken
         return found
 
-    def settle(self) -> None:
-        """End the Tuner where the end of its trials made no new one ready."""
-        if not self._open and self._name:
-            _MAILBOXES[self._name].closed = True
+    def settle(self, *, paused: bool = False) -> None:
+        """Have a Tuner where there is something to run, and none where there is not; ``paused``: nothing new begins."""
+        self._desk.paused = paused
+        if self._desk.ready:
+            self._start()
+        elif self._desk.idle and self._name:
+            _LINES[self._name].closed = True
 
     @property
     def busy(self) -> bool:
-        """Whether a trial runs or waits."""
-        return self._open > 0
+        """Whether a job runs or waits."""
+        return self._desk.open > 0
 
     def close(self) -> None:
         """End the Tuner: at once where all trials have ended; otherwise it goes down with Ray."""
-        self.settle()
-        if not self.busy:
+        if self._name:
+            _LINES[self._name].closed = True
+        if self._desk.idle:
             self._join()
-        _MAILBOXES.pop(self._name, None)
+        _LINES.pop(self._name, None)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self) -> None:
         """Begin a Tuner, unless the last one still takes trials."""
-        if self._name and not _MAILBOXES[self._name].closed:
+        if self._name and not _LINES[self._name].closed:
             return
         self._join()
-        _MAILBOXES.pop(self._name, None)
+        _LINES.pop(self._name, None)
         self._name = uuid.uuid4().hex
-        _MAILBOXES[self._name] = _Mailbox()
+        _LINES[self._name] = _Line(self._desk)
         tuner = tune.Tuner(
             self._trainable,
-            tune_config=tune.TuneConfig(search_alg=_Feed(self._name), num_samples=-1, reuse_actors=True),
+            tune_config=tune.TuneConfig(
+                search_alg=_Feed(self._name), scheduler=_Judged(self._name), num_samples=-1, reuse_actors=True
+            ),
             run_config=tune.RunConfig(
                 storage_path=str(self._folder),
                 name=self._name,

@@ -13,9 +13,11 @@ from markupsafe import Markup
 
 from orchestrator.plan import Plan
 from orchestrator.report import plots
-from orchestrator.report.plots import Panel, Strip
-from orchestrator.report.results import history, results
+from orchestrator.report.claims import FAILS, HOLDS, Tested, judge
+from orchestrator.report.plots import Panel, Strip, Whisker
+from orchestrator.report.results import evaluations, history, results
 from orchestrator.report.summary import CONTROL
+from orchestrator.spec.spec import TEST
 from orchestrator.store import Store
 
 ACCURACY = "validation/accuracy"
@@ -35,8 +37,9 @@ class Chart:
 
 def charts(plan: Plan, store: Store) -> list[Chart]:
     """The pictures for which there are results."""
-    rows = results(plan, store).to_pylist()
-    found = (accuracies(rows), learning(plan, store, rows), weights(plan, store, rows))
+    table = results(plan, store)
+    rows, tested = table.to_pylist(), judge(plan.claims, table, evaluations(plan, store))
+    found = (accuracies(rows), claims(tested), learning(plan, store, rows), weights(plan, store, rows))
     return [chart for chart in found if chart]
 
 
@@ -58,6 +61,30 @@ def accuracies(rows: Rows) -> Chart | None:
     )
     svg = plots.strips({setting: list(strips.values()) for setting, strips in cells.items()})
     return Chart("Accuracy by method", about, Markup(svg))
+
+
+def claims(tested: Sequence[Tested]) -> Chart | None:
+    """The difference that every claim is about, in a panel for each number that methods are compared by."""
+    several = len({each.setting for each in tested}) > 1
+    colors = {HOLDS: plots.COLORS[2], FAILS: plots.COLORS[4]}
+    panels: dict[tuple[str, str], list[Whisker]] = {}
+    for each in tested:
+        if (found := each.difference) is None:
+            continue
+        label = f"{each.claim.text} ({each.setting})" if several else each.claim.text
+        interval = found.interval and (each.scale * found.interval[0], each.scale * found.interval[1])
+        title = "test accuracy" if each.claim.by == TEST else each.claim.by + ", less is better" * each.less_is_better
+        axis = "difference, points" if each.scale == 100 else "difference"
+        color = colors.get(each.verdict, plots.COLORS[-1])
+        panels.setdefault((title, axis), []).append(Whisker(label, each.scale * found.mean, interval, color))
+    if not panels:
+        return None
+    about = (
+        "The difference that each claim is about, paired by seed. A diamond is its mean, a bar its 95 % confidence interval "
+        "(Student's t, not corrected). Green: the claim holds after Holm's correction; red: it does not; grey: it cannot be "
+        "told."
+    )
+    return Chart("Claims: differences and intervals", about, Markup(plots.forest(panels)))
 
 
 def learning(plan: Plan, store: Store, rows: Rows) -> Chart | None:

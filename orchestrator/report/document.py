@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orchestrator.plan import Plan
 from orchestrator.report import tables
 from orchestrator.report.asked import answers
+from orchestrator.report.claims import judge, verdicts
 from orchestrator.report.grid import grid, selections
 from orchestrator.report.results import Standing, evaluations, probes, results, standing, teachers
 from orchestrator.report.summary import findings, summarise
@@ -30,10 +31,10 @@ class Document:
 
 def document(plan: Plan, store: Store) -> Document:
     """The report of an experiment, from the store alone: the same store gives the same report."""
-    cells = summarise(results(plan, store))
+    students, told = results(plan, store), evaluations(plan, store)
+    cells, claims, asked = summarise(students), judge(plan.claims, students, told), answers(told)
     probed = grid(probes(plan, store))
-    asked = answers(evaluations(plan, store))
-    parts = [tables.of_cells(cells), *(tables.of_answers(*found) for found in asked.items())]
+    parts = [tables.of_cells(cells), tables.of_claims(claims), *(tables.of_answers(*found) for found in asked.items())]
     parts.append(tables.of_teachers(teachers(plan, store)))
     if probed.teachers:
         parts.append(tables.of_grid(probed))
@@ -41,7 +42,7 @@ def document(plan: Plan, store: Store) -> Document:
     standings = {job.key: standing(plan, store, job) for job in plan}
     return Document(
         name=plan.name,
-        findings=tuple(findings(cells)),
+        findings=(*findings(cells), *verdicts(claims)),
         tables=tuple(table for table in parts if table.groups),
         jobs=tables.of_jobs((job, standings[job.key]) for job in plan),
         facts=tuple(_facts(plan, standings)),

@@ -40,6 +40,16 @@ class Strip:
 
 
 @dataclass(frozen=True)
+class Whisker:
+    """A difference and, where there is one, its confidence interval."""
+
+    label: str
+    mean: float
+    interval: tuple[float, float] | None
+    color: str
+
+
+@dataclass(frozen=True)
 class Panel:
     """Curves over epochs: of each label the curves of its seeds."""
 
@@ -73,6 +83,19 @@ def strips(groups: Mapping[str, Sequence[Strip]]) -> str:
             _strips(axes, rows)
             axes.set_title(title, loc="left")
         all_axes[-1].set_xlabel("test accuracy, %")
+        return _svg(figure)
+
+
+def forest(groups: Mapping[tuple[str, str], Sequence[Whisker]]) -> str:
+    """SVG: differences and their confidence intervals about zero; for each (title, label of the axis) a panel."""
+    sizes = [len(rows) for rows in groups.values()]
+    with _style("forest"):
+        figure = _figure(0.85 * len(sizes) + 0.28 * sum(sizes))
+        all_axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[size + 1.2 for size in sizes])[:, 0]
+        for axes, ((title, label), rows) in zip(all_axes, groups.items(), strict=True):
+            _forest(axes, rows)
+            axes.set_title(title, loc="left")
+            axes.set_xlabel(label)
         return _svg(figure)
 
 
@@ -152,8 +175,22 @@ def _strips(axes: Axes, rows: Sequence[Strip]) -> None:
     if margin := max(values, default=0) - min(values, default=0):  # the interval of two seeds is often wider than all else
         low, high = axes.get_xlim()
         axes.set_xlim(max(low, min(values) - margin), min(high, max(values) + margin))
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.6)
+    _rows(axes, [row.label for row in rows])
+
+
+def _forest(axes: Axes, rows: Sequence[Whisker]) -> None:
+    axes.axvline(0, color=INK, alpha=0.45, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for position, row in enumerate(rows):
+        if row.interval:
+            axes.plot(row.interval, [position] * 2, color=row.color, linewidth=2, zorder=3)
+        axes.scatter([row.mean], [position], s=42, marker="D", color=row.color, zorder=4)
+    _rows(axes, [row.label for row in rows])
+
+
+def _rows(axes: Axes, labels: Sequence[str]) -> None:
+    """A row for each label, from above."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.6)
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
 

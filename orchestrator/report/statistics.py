@@ -33,14 +33,15 @@ class Sample:
 class Difference:
     """Value minus control over the ``n`` seeds that both have.
 
-    The interval and the two-sided p-value are None where no test is possible: one seed, or the same difference at every
-    seed, which gives no estimate of the spread.
+    The interval, the two-sided p-value and the effect size are None where no test is possible: one seed, or the same difference
+    at every seed, which gives no estimate of the spread.
     """
 
     n: int
     mean: float
     interval: tuple[float, float] | None
     p: float | None
+    effect: float | None = None  # the mean over the standard deviation of the differences (Cohen's d of pairs, d_z)
 
 
 def sample(values: Sequence[float]) -> Sample | None:
@@ -62,8 +63,9 @@ def paired(values: Mapping[int, float], control: Mapping[int, float], confidence
         return None
     if found.std is None or found.std < RESOLUTION:
         return Difference(found.n, found.mean, None, None)
-    statistic = found.mean / (found.std / math.sqrt(found.n))
-    return Difference(found.n, found.mean, found.interval(confidence), float(2 * stdtr(found.n - 1, -abs(statistic))))
+    effect = found.mean / found.std
+    p = float(2 * stdtr(found.n - 1, -abs(effect) * math.sqrt(found.n)))
+    return Difference(found.n, found.mean, found.interval(confidence), p, effect)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -11,9 +11,10 @@ import pyarrow as pa
 from kd_core.evaluation.table import EVALUATIONS
 from orchestrator.job import Job
 from orchestrator.report.asked import Answers
+from orchestrator.report.claims import FAILS, HOLDS, PENDING, Tested
 from orchestrator.report.grid import Grid, Selection
 from orchestrator.report.results import Standing
-from orchestrator.report.summary import Cell
+from orchestrator.report.summary import LEVEL, Cell
 from orchestrator.report.text import NOTHING, count, duration, percent, percent_interval, points, probability, spread
 
 GIVEN = "given"  # what a teacher that was not trained has for a chosen epoch
@@ -107,6 +108,56 @@ def of_cells(cells: Sequence[Cell]) -> Table:
         legend=tuple(f"Teachers {letter}: {', '.join(names)}." for names, letter in letters.items()),
         strong="an interval that leaves out zero",
         notes=tuple(notes),
+    )
+
+
+def of_claims(claims: Sequence[Tested]) -> Table:
+    """A row per claim and, where there are several settings, setting."""
+    several = len({each.setting for each in claims}) > 1
+    rows = []
+    for each in claims:
+        found, claim = each.difference, each.claim
+        told = NOTHING if found is None else points(found.mean, each.scale)
+        if found and found.interval:
+            told += f" {percent_interval(found.interval, each.scale)}"
+        done = found.n if found else 0
+        tone = {HOLDS: "better", FAILS: "worse", PENDING: "bad"}.get(each.verdict, "")
+        rows.append(
+            (
+                Value(claim.text),
+                Value(f"{claim.better} − {claim.than}"),
+                *([Value(each.setting)] if several else []),
+                Value(claim.by + (" (less is better)" if each.less_is_better else "")),
+                Value(f"{done}/{each.planned}", tone="bad" if done < each.planned else ""),
+                Value(told),
+                Value(NOTHING if found is None or found.effect is None else points(found.effect, 1)),
+                Value(probability(found.p if found else None)),
+                Value(probability(each.p)),
+                Value(each.verdict, strong=each.verdict in (HOLDS, FAILS), tone=tone),
+            )
+        )
+    return Table(
+        "Claims",
+        (
+            Column("claim", left=True),
+            Column("difference of", left=True, rank=4),
+            *([Column("student", left=True)] if several else []),
+            Column("by", left=True, rank=2),
+            Column("seeds", rank=1),
+            Column("difference [95 % CI]"),
+            Column("effect", rank=4),
+            Column("p", rank=3),
+            Column("p (Holm)"),
+            Column("verdict"),
+        ),
+        (tuple(rows),) if rows else (),
+        about=(
+            "Differences in points, paired by seed, with the 95 % confidence interval of Student's t.",
+            f"A claim holds where p, corrected by Holm over all claims, is below {LEVEL:g} and the difference goes its way; it "
+            "does not hold where p is below that and the difference goes the other way; else these seeds cannot tell.",
+            "The effect is the mean difference over its standard deviation.",
+        ),
+        strong="what can be told",
     )
 
 

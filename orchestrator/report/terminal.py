@@ -14,6 +14,7 @@ from rich.text import Text
 from orchestrator.plan import Plan
 from orchestrator.report import tables
 from orchestrator.report.asked import answers
+from orchestrator.report.claims import judge, verdicts
 from orchestrator.report.grid import grid, selections
 from orchestrator.report.results import evaluations, probes, results
 from orchestrator.report.summary import findings, summarise
@@ -26,11 +27,13 @@ TONES = {"better": "green", "worse": "red", "bad": "yellow", "": ""}
 
 def terminal(plan: Plan, store: Store, width: int = 100, color: bool = False) -> str:
     """What ``kd run`` prints at its end; ``color`` adds ANSI codes."""
-    cells, found = summarise(results(plan, store)), grid(probes(plan, store))
+    students, told = results(plan, store), evaluations(plan, store)
+    cells, claims, found = summarise(students), judge(plan.claims, students, told), grid(probes(plan, store))
     parts = [tables.of_cells(cells)] if cells else []
-    parts += [tables.of_answers(*asked) for asked in answers(evaluations(plan, store)).items()]
+    parts += [tables.of_claims(claims)] if claims else []
+    parts += [tables.of_answers(*asked) for asked in answers(told).items()]
     parts += [tables.of_grid(found)] if found.teachers else []
-    return _print(parts, findings(cells, numbers=False), width, color)
+    return _print(parts, [*findings(cells, numbers=False), *verdicts(claims)], width, color)
 
 
 def probe_table(plan: Plan, store: Store, width: int = 100, color: bool = False) -> str:

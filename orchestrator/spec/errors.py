@@ -25,6 +25,7 @@ MUST = {
     "less_than": "be < {lt:.12g}",
     "less_than_equal": "be <= {le:.12g}",
     "tuple_type": "be a list",
+    "list_type": "be a list",
     "too_long": "hold {max_length} values",
     "model_type": "be a section of `field: value` lines",
 }

@@ -8,12 +8,16 @@ from dataclasses import dataclass, fields, replace
 from kd_core.knobs import Knobs
 from kd_core.training.recipe import Recipe
 from orchestrator import canonical
+from orchestrator.search import space
+from orchestrator.spec.claims import Candidate, numbers, settle
 from orchestrator.spec.derive import MAX_GRID
 from orchestrator.spec.methods import Variant
 from orchestrator.spec.problems import Path, Problem, SpecError, dotted
 from orchestrator.spec.schema import Experiment
 from orchestrator.spec.spec import MethodSpec, Spec, StudentSpec
 from orchestrator.spec.yaml_lines import Document
+
+SEARCHED = ", searched"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,13 @@ class Cell:
     def work(self) -> str:
         """What its students do, whatever it is called."""
         variant = self.variant
-        return canonical.text([self.model, variant.name, variant.config, variant.teachers, self.recipe])
+        search = variant.search and [[name, space.plain(found)] for name, found in variant.search.space] + [variant.search.how]
+        return canonical.text([self.model, variant.name, variant.config, variant.teachers, self.recipe, search])
+
+    @property
+    def control(self) -> Cell:
+        """Of a searched cell, that of its defaults."""
+        return replace(self, variant=replace(self.variant, search=None, label=None))
 
 
 def expand(experiment: Experiment, document: Document, file: str) -> Spec:
@@ -43,8 +53,15 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         raise SpecError([Problem(document.place(()), (), "names neither `teachers` nor `students`")])
     teachers = tuple(teacher.name for teacher in experiment.teachers)
     cells = multiply_out(experiment, document)
+    if problems := list(unfit(cells, document)):
+        raise SpecError(problems)
+    cells = with_controls(cells)
     names = cell_names(cells, teachers)
     if problems := clashes(cells, names, document):
+        raise SpecError(problems)
+    asked = experiment.evaluations.specs
+    claims, problems = settle(experiment.claims, candidates(cells, names), numbers(asked), document)
+    if problems:
         raise SpecError(problems)
     data, places = experiment.data
     tracking = experiment.tracking
@@ -60,8 +77,9 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         probes=experiment.probes,
         analysis=experiment.analysis,
         students=tuple(students(cells, names)),
-        evaluations=experiment.evaluations.specs,
+        evaluations=asked,
         best_test=experiment.evaluations.best_test,
+        claims=claims,
         bank=experiment.bank,
         resources=experiment.resources,
         tracking=replace(tracking, experiment=tracking.experiment or experiment.name),
@@ -86,6 +104,36 @@ def multiply_out(experiment: Experiment, document: Document) -> list[Cell]:
     ]
 
 
+def unfit(cells: Sequence[Cell], document: Document) -> Iterator[Problem]:
+    """Searches that would try what a knob does not allow."""
+    seen: set[Path] = set()
+    for cell in cells:
+        for name, distribution in cell.variant.search.space if cell.variant.search else ():
+            at = document.nearest((*cell.origin, cell.variant.name, "search", "space", *name.split(".")))
+            for value in space.corners(distribution):
+                try:
+                    space.changed(cell.variant.config, cell.recipe, {name: value})
+                except ValueError as error:
+                    if at not in seen:
+                        seen.add(at)
+                        yield Problem(document.place(at), at, str(error))
+
+
+def with_controls(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells, and before each searched one that of its defaults, where it is not among them."""
+    found: list[Cell] = []
+    done = {(cell.work, seed) for cell in cells for seed in cell.seeds}
+    for cell in cells:
+        if cell.variant.search:
+            control = cell.control
+            missing = tuple(seed for seed in cell.seeds if (control.work, seed) not in done)
+            if missing:
+                found.append(replace(control, seeds=missing))
+                done |= {(control.work, seed) for seed in missing}
+        found.append(cell)
+    return found
+
+
 def cell_names(cells: Sequence[Cell], teachers: tuple[str, ...]) -> list[tuple[str, str]]:
     """The method's label and the cell's name, of every cell. They say what varies in this experiment, and no more."""
     configs: dict[str, list[Knobs]] = {}
@@ -100,6 +148,8 @@ def cell_names(cells: Sequence[Cell], teachers: tuple[str, ...]) -> list[tuple[s
         listens = f" ← {', '.join(variant.teachers)}" if variant.teachers not in ((), teachers) else ""
         settings = _settings(variant.config, knobs[base])
         label = base + (f"({settings})" if settings else "") + listens
+        if variant.search and not variant.label:
+            label += SEARCHED
         found.append((label, " · ".join(filter(None, (cell.model, label, _settings(cell.recipe, recipe))))))
     return found
 
@@ -157,8 +207,20 @@ def _there(cell: Cell, document: Document) -> str:
     return f"{dotted(cell.origin)} ({document.place(cell.origin)})"
 
 
+def candidates(cells: Sequence[Cell], names: Sequence[tuple[str, str]]) -> list[Candidate]:
+    """What claims may be about."""
+    settings = [canonical.text([cell.model, cell.recipe]) for cell in cells]
+    return [
+        Candidate(label, _base(cell.variant), setting, cell.seeds)
+        for cell, (label, _), setting in zip(cells, names, settings, strict=True)
+    ]
+
+
 def students(cells: Sequence[Cell], names: Sequence[tuple[str, str]]) -> Iterator[StudentSpec]:
+    by_work = {cell.work: name for cell, (_, name) in zip(cells, names, strict=True)}
     for cell, (label, name) in zip(cells, names, strict=True):
-        method = MethodSpec(cell.variant.name, cell.variant.config, label)
+        variant = cell.variant
+        method = MethodSpec(variant.name, variant.config, label)
+        control = by_work[cell.control.work] if variant.search else ""
         for seed in cell.seeds:
-            yield StudentSpec(cell.model, seed, method, cell.variant.teachers, cell.recipe, name)
+            yield StudentSpec(cell.model, seed, method, variant.teachers, cell.recipe, name, variant.search, control)

@@ -1,8 +1,9 @@
-"""How a student's method is written: ``kd``, or ``kd: {temperature: [2, 4], teachers: each, label: …}``."""
+"""How a student's method is written: ``kd``, or ``kd: {temperature: [2, 4], teachers: each, label: …, search: auto}``."""
 
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -19,13 +20,18 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from kd_core.knobs import Knobs
+from kd_core.knobs import Choice, Distribution, Knobs, Uniform
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
+from orchestrator.search.config import GRID, SearchConfig
+from orchestrator.search.space import own_space
 from orchestrator.spec.derive import MAX_GRID, OneOrMany, Section, grid, section
 from orchestrator.spec.names import ALL, EACH, Context, Label, TeacherName
 from orchestrator.spec.problems import Misfit, shown, suggestion
+from orchestrator.spec.search import FromSearch, WrittenSearch
+from orchestrator.spec.spec import SearchSpec
 
+SEARCH = "finds values for its knobs, or for the recipe's, on the validation split"
 SYNTAX = "a method is written `name`, or `name: {knobs}`"
 
 
@@ -37,6 +43,7 @@ class Variant:
     config: Knobs
     teachers: tuple[str, ...]
     label: str | None  # that the user gave
+    search: SearchSpec | None = None
 
 
 class MethodSection(Section):
@@ -75,7 +82,7 @@ class Entry(Section):
 
 
 def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]:
-    """The grid of an entry: over its knobs, and over the teachers where it says ``each``.
+    """The grid of an entry: over its knobs, and over the teachers where it says ``each``; each variant is searched by itself.
 
     Raises:
         Misfit: where the teachers or probes that it needs are not there, or teachers are named that it does not need.
@@ -84,6 +91,7 @@ def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]
     configs = grid(METHODS[name].Config, found)
     chosen: list[Variant] = []
     for config in configs:
+        search = searched(name, config, found, context.search)
         needs = METHODS[name].needs(config)
         if Need.PROBES in needs and context.probes is False:
             raise Misfit(f"{name} needs probes, but `probes` is false")
@@ -92,10 +100,43 @@ def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]
         if not needs and "teachers" in found.model_fields_set:
             raise Misfit(f"{name} listens to no teachers", at=("teachers",))
         for teachers in listened(found.teachers, context.teachers or ()) if needs else [()]:
-            chosen.append(Variant(name, config, teachers, found.label))
+            chosen.append(Variant(name, config, teachers, found.label, search))
         if len(chosen) > MAX_GRID:
             raise Misfit(f"its knobs and teachers multiply out to more than {MAX_GRID:,} variants")
     return tuple(chosen)
+
+
+def searched(name: str, config: Knobs, found: Any, general: SearchConfig) -> SearchSpec | None:
+    """The search of a variant, where it asks for one.
+
+    Raises:
+        Misfit: where it names nothing to search, what is an axis of the grid already, or what a grid search cannot enumerate.
+    """
+    written: WrittenSearch | None = found.search
+    if written is None:
+        return None
+    try:
+        how = written.how(general)
+    except Misfit as error:
+        raise Misfit(str(error), at=("search",)) from None
+    space = own_space(config) if written.space is None else written.space
+    if not space:
+        raise Misfit(f"{name} declares no space of its own; name distributions below `space`", at=("search",))
+    for knob in space:
+        if knob in found.model_fields_set and len(getattr(found, knob)) > 1:
+            raise Misfit(f"{knob} is searched: give it one value, its default, and not a list", at=(knob,))
+    if how.searcher == GRID:
+        if endless := [knob for knob, distribution in space.items() if isinstance(distribution, Uniform)]:
+            message = f"`searcher` grid enumerates choice and int, but {endless[0]} is continuous"
+            raise Misfit(message, at=("search", "space", *endless[0].split(".")))
+        if (size := math.prod(map(count, space.values()))) > MAX_GRID:
+            raise Misfit(f"its grid has {size:,} points; at most {MAX_GRID:,} can be tried", at=("search", "space"))
+    return SearchSpec(tuple(space.items()), how)
+
+
+def count(distribution: Distribution) -> int:
+    """The points of a choice or an interval of integers."""
+    return len(distribution.values) if isinstance(distribution, Choice) else int(distribution.high - distribution.low + 1)
 
 
 def listened(words: tuple[str, ...], known: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -116,7 +157,9 @@ def entry_model() -> type[Entry]:
     for name, method in METHODS.items():
         about = (sys.modules[method.__module__].__doc__ or name).strip().partition("\n")[0]
         config: Any = method.Config
-        knobs: Any = section(name, config, axes=True, base=MethodSection)
+        search: Any = (Annotated[WrittenSearch, FromSearch(name, config)] | None, Field(default=None, description=SEARCH))
+        base = create_model(f"{name}Entry", __base__=MethodSection, search=search)
+        knobs: Any = section(name, config, axes=True, base=base)
         expanded = AfterValidator(functools.partial(variants, name))
         field = Field(default=None, description=about, json_schema_extra=_without_default)
         declared[name] = (Annotated[knobs, expanded] | None, field)

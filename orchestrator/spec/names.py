@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from kd_core.data.table import DataConfig
 from kd_core.models.table import check_name, model_info, model_names
+from orchestrator.search.config import SearchConfig
 from orchestrator.spec.problems import Misfit, suggestion
 
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -24,6 +25,7 @@ class Context:
     teachers: tuple[str, ...] | None  # names
     probes: bool | None  # whether they are on
     students: tuple[str, ...] = ()  # their models
+    search: SearchConfig = field(default_factory=SearchConfig)  # how knobs are searched unless a method says otherwise
 
     @classmethod
     def of(cls, written: dict[str, Any]) -> Context:

@@ -13,6 +13,8 @@ from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
+from orchestrator.search.config import SearchConfig
+from orchestrator.spec.claims import ClaimSection
 from orchestrator.spec.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
 from orchestrator.spec.evaluations import Asked, FromQuestions, asked_model
 from orchestrator.spec.methods import FromEntry, Variant
@@ -83,6 +85,11 @@ def noted_probes(probes: ProbeConfig | None, info: ValidationInfo) -> ProbeConfi
     return probes
 
 
+def noted_search(search: SearchConfig, info: ValidationInfo) -> SearchConfig:
+    cast(Context, info.context).search = search
+    return search
+
+
 def noted_students(groups: tuple[StudentGroup, ...], info: ValidationInfo) -> tuple[StudentGroup, ...]:
     cast(Context, info.context).students = tuple(dict.fromkeys(model for group in groups for model in group.models))
     return groups
@@ -107,11 +114,18 @@ class Experiment(Section):
     analysis: Annotated[AnalysisConfig, FromKnobs()] = Field(
         default_factory=AnalysisConfig, description="how a teacher is analysed where a method asks for it, as mgd does"
     )
+    search: Annotated[SearchConfig, FromKnobs(), AfterValidator(noted_search)] = Field(
+        default_factory=SearchConfig,
+        description="how the knobs of methods with `search` are searched, unless these say otherwise",
+    )
     students: Annotated[tuple[StudentGroup, ...], Groups(StudentGroup), AfterValidator(noted_students)] = Field(
         default_factory=tuple, description="a group of students, or a list of groups"
     )
     evaluations: Annotated[Asked, FromQuestions()] = Field(
         default_factory=lambda: asked_model()(), description="what is asked of every finished student besides its accuracy"
+    )
+    claims: list[ClaimSection] = Field(
+        default_factory=list, description="comparisons of two methods by name, which the report tests"
     )
     bank: Annotated[Bank, FromKnobs()] = Field(default_factory=Bank, description="what teachers say, kept for all students")
     resources: Annotated[Resources, FromKnobs()] = Field(default_factory=Resources, description="how jobs are run")

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
-from kd_core.knobs import Knobs, knob
+from kd_core.knobs import Distribution, Knobs, knob
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
+from orchestrator.search.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Resources(Knobs):
     compile: bool = knob(False, "torch.compile the networks")
     deterministic: bool = knob(True, "bit-identical repetition on the same kind of machine")
 
+    def of(self, kind: str) -> Share:
+        """What a job of a kind gets."""
+        return self.student if kind in ("student", "search", "trial") else self.teacher
+
 
 @dataclass(frozen=True)
 class Tracking(Knobs):
@@ -94,9 +99,28 @@ class EvaluationSpec:
     config: Knobs  # an instance of the evaluation's Config
 
 
+@dataclass(frozen=True)
+class Claim:
+    """That one method beats another of the same student, recipe and seeds. It is tested in the report, and in no job's key."""
+
+    text: str
+    better: str  # labels of methods
+    than: str
+    by: str  # TEST, or a number of an evaluation: robustness.accuracy@0.1
+
+
+TEST = "test"  # the test accuracy
+
+
 def other_data(config: Knobs | None) -> dict[str, DataConfig]:
     """The data sets among a config's knobs, by the knob's name."""
     return {} if config is None else {name: value for name, value in vars(config).items() if isinstance(value, DataConfig)}
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    space: tuple[tuple[str, Distribution], ...]  # by dotted name: see orchestrator.search.space
+    how: SearchConfig
 
 
 @dataclass(frozen=True)
@@ -107,6 +131,8 @@ class StudentSpec:
     teachers: tuple[str, ...]  # names, in the order of the spec's teachers; empty where the method needs none
     recipe: Recipe
     cell: str  # names everything but the seed, so that the seeds of a cell can be averaged
+    search: SearchSpec | None = None  # finds values for some knobs; method and recipe hold their defaults
+    control: str = ""  # of a searched cell: the cell of the defaults
 
 
 @dataclass(frozen=True)
@@ -124,6 +150,7 @@ class Spec:
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)  # of the teachers whose students ask for it
     evaluations: tuple[EvaluationSpec, ...] = ()  # of every student
     best_test: bool = False  # whether students read the test split at every epoch, for the report alone
+    claims: tuple[Claim, ...] = ()  # that the report tests
     bank: Bank = field(default_factory=Bank)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)

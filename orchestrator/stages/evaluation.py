@@ -17,7 +17,7 @@ from orchestrator.job import Job
 from orchestrator.stages.fit import OWN
 from orchestrator.stages.networks import splits_of, state, trained
 from orchestrator.stages.runner import Context
-from orchestrator.stages.student import method_of
+from orchestrator.stages.student import method_of, searched
 from orchestrator.store import Entry
 
 
@@ -36,11 +36,12 @@ def subject_of(entry: Entry, context: Context) -> Subject:
     Raises:
         CorruptEntry: where a file is not what the manifest says.
     """
-    device, config = context.place.device, entry.manifest["config"]
+    device, parents = context.place.device, entry.manifest["parents"]
+    config, _ = searched(entry.manifest["config"], parents, context.store)
     network = trained(entry).to(device)
     predict: Predict = network
     if OWN in entry.manifest["files"]:
-        method, _ = method_of(config, entry.manifest["parents"], network, _splits(entry, None, context), context)
+        method, _ = method_of(config, parents, network, _splits(entry, None, context), context)
         method.own.load_state_dict(state(entry, OWN))
         method.own.to(device).eval()
 

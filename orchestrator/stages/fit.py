@@ -30,23 +30,27 @@ HISTORY = "history.arrow"
 OWN = "method.safetensors"
 
 
-def fit(job: Job, context: Context, network: Network, method: Method, teachers: Sequence[Source]) -> dict[str, Any]:
-    """Train a network as the job's config says and leave it in the attempt; returns the results for the manifest."""
-    place, config = context.place, job.config
-    splits = splits_of(config, place.data_root, place.download, place.data_memory_gib)
-    recipe = revive(Recipe, config["recipe"])
-    seed = derive(config["seed"], job.kind)
-    training = Training(
+def prepared(
+    job: Job, context: Context, config: dict[str, Any], network: Network, method: Method, teachers: Sequence[Source]
+) -> Training:
+    """A training as a config says."""
+    place = context.place
+    return Training(
         network,
         method,
         teachers,
-        splits,
-        recipe,
-        seed=seed,
+        splits_of(config, place.data_root, place.download, place.data_memory_gib),
+        revive(Recipe, config["recipe"]),
+        seed=derive(config["seed"], job.kind),
         device=place.device,
         compile=place.compile,
         watch_test=config.get("best_test", False),
     )
+
+
+def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
+    """Train a network, test it and leave it in the attempt; returns the results for the manifest."""
+    place, network, method, splits = context.place, training.network, training.method, training.splits
     result = training.run(Checkpoints(context.work), teller(job, context))
     last, chosen = result.history[-1], result.history[result.chosen_epoch - 1]
 

@@ -13,7 +13,11 @@ from typing import Any
 
 from orchestrator.job import Job
 from orchestrator.stages.table import STAGES
-from orchestrator.store import Attempt, CorruptEntry, Store, write_json
+from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store
+
+
+class Stopped(BaseException):
+    """Raised by who listens to a job's progress: it ends there, and nothing is left of it but its checkpoints."""
 
 
 class JobFailed(RuntimeError):
@@ -61,7 +65,7 @@ class Context:
         """Leave progress where ``kd status`` and the driver see it."""
         own = {"attempt": self.attempt.id, "pid": os.getpid(), "started": self.attempt.started, "updated": time.time()}
         progress = own | progress
-        write_json(self.work / "progress.json", progress)
+        self.store.write_work(self.attempt.job, PROGRESS, progress)
         self._listen(progress)
 
 
@@ -92,6 +96,9 @@ def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda 
         with contextlib.suppress(OSError):  # a full disk must not hide what happened
             store.fail(job, describe(error))
         raise JobFailed(describe(error)["reason"]) from error
+    except BaseException:  # stopped from outside, or in Tune, whose sessions end by SystemExit
+        attempt.discard()
+        raise
     store.clear(job)
 
 

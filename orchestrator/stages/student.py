@@ -14,11 +14,13 @@ from kd_core.methods.method import Method
 from kd_core.methods.table import METHODS
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
+from kd_core.training.loop import Training
 from orchestrator.canonical import revive
 from orchestrator.job import Job
+from orchestrator.search.space import applied
 from orchestrator.stages.analysis import analysed
 from orchestrator.stages.bank import BANK
-from orchestrator.stages.fit import fit
+from orchestrator.stages.fit import fit, prepared
 from orchestrator.stages.networks import fresh, shape, splits_of, trained
 from orchestrator.stages.probe import PROBES
 from orchestrator.stages.runner import Context
@@ -27,18 +29,38 @@ from orchestrator.tables import read_table
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Parents: teachers, and by need their probes, analyses and banks. Files: model.safetensors, history.arrow."""
+    """Parents: teachers, and by need their probes, analyses, banks and the search of its knobs.
+
+    Files: model.safetensors, history.arrow.
+    """
+    config, found = searched(job.config, job.parents, context.store)
+    training = training_of(job, config, context)
+    results = fit(job, context, training)
+    return {**results, "searched": found} if found else results
+
+
+def searched(config: dict[str, Any], parents: Mapping[str, list[str]], store: Store) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The config with the values that the search among the parents chose, and these values; without a search, as it is."""
+    if "searches" not in parents:
+        return config, {}
+    [key] = parents["searches"]
+    chosen = store.entry("search", key).results["chosen"]
+    return applied(config, chosen), chosen
+
+
+def training_of(job: Job, config: dict[str, Any], context: Context) -> Training:
+    """The training that a config describes, with the teachers among the job's parents."""
     place, store = context.place, context.store
-    splits = splits_of(job.config, place.data_root, place.download, place.data_memory_gib)
-    network = fresh(job.config, job.kind)
+    splits = splits_of(config, place.data_root, place.download, place.data_memory_gib)
+    network = fresh(config, job.kind)
     banked = any(role.startswith("banks:") for role in job.parents)
-    method, networks = method_of(job.config, job.parents, network, splits, context, live=not banked)
+    method, networks = method_of(config, job.parents, network, splits, context, live=not banked)
     sources: list[Source]
     if banked:
         sources = [Bank(files, place.device) for files in bank_files(job, store)]
     else:
         sources = [Live(other, place.device) for other in networks]
-    return fit(job, context, network, method, sources)
+    return prepared(job, context, config, network, method, sources)
 
 
 def method_of(

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class Stage:
     """``version`` is part of every key of the stage: raise it when a change of code changes results.
 
-    A target is wanted for its own sake; the others are made only where something that is still missing needs them.
+    A target is wanted for its own sake; the others are made only where something that is still missing needs them. Trials are
+    no part of a plan: a search makes them as it goes.
     """
 
     version: int
@@ -28,6 +29,8 @@ STAGES: dict[str, Stage] = {
     "probe": Stage(version=1, module="orchestrator.stages.probe"),
     "analysis": Stage(version=1, module="orchestrator.stages.analysis"),
     "bank": Stage(version=1, module="orchestrator.stages.bank", target=False),
+    "search": Stage(version=1, module="orchestrator.stages.search"),
+    "trial": Stage(version=1, module="orchestrator.stages.trial", target=False),
     "student": Stage(version=1, module="orchestrator.stages.student"),
     "evaluation": Stage(version=1, module="orchestrator.stages.evaluation"),
 }

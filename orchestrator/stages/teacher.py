@@ -17,7 +17,7 @@ from kd_core.models.network import Network, shape_of
 from kd_core.models.weights import fill, published, read
 from kd_core.training.evaluate import evaluate
 from orchestrator.job import Job
-from orchestrator.stages.fit import fit, save
+from orchestrator.stages.fit import fit, prepared, save
 from orchestrator.stages.networks import MODEL, fresh, splits_of
 from orchestrator.stages.runner import Context
 from orchestrator.store import sha256
@@ -30,7 +30,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     if "weights" in job.config:
         return take(job, context, network, splits)
     setting = Setting(shape_of(network, splits.image), (), splits.train.labels_N)
-    return fit(job, context, network, Plain(Knobs(), setting), ())
+    return fit(job, context, prepared(job, context, job.config, network, Plain(Knobs(), setting), ()))
 
 
 def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[str, Any]:

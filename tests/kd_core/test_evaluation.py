@@ -73,7 +73,8 @@ def test_laws(subject, name):
     first = evaluation.run(subject, small.splits(), evaluation.Config())
     torch.manual_seed(99)
     assert evaluation.run(subject, small.splits(), evaluation.Config()) == first
-    assert first
+    assert tuple(first) == evaluation.numbers(evaluation.Config()) != ()
+    assert (evaluation.unscaled | evaluation.less_is_better) <= set(first)
     assert all(math.isfinite(value) and value >= 0 for value in first.values())
     assert all(value <= 1 for key, value in first.items() if "accuracy" in key or key == "ece")
     assert all(torch.equal(before[key], value) for key, value in subject.network.state_dict().items())

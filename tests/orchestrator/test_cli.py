@@ -80,7 +80,7 @@ def commands(capsys, *above):
 
 def test_the_help_of_every_command_shows_how_it_is_used(capsys):
     every = [(name,) for name in commands(capsys) if name != "list"] + [("list", name) for name in commands(capsys, "list")]
-    assert len(every) == 12
+    assert len(every) == 13
     for name in every:
         assert f"    kd {' '.join(name)}" in said(capsys, *name, "-h").out
 
@@ -189,6 +189,11 @@ def test_lists(capsys):
     assert "did you mean 'gpac'" in said(capsys, "list", "methods", "gpak", code=2).err
     assert "0.28 M" in said(capsys, "list", "models").out
     assert "1,438" in said(capsys, "list", "datasets").out
+    assert "accuracy@0.05, accuracy@0.1" in said(capsys, "list", "evaluations").out
+    of_one = said(capsys, "list", "evaluations", "calibration").out
+    assert "Numbers: ece (less is better), nll" in of_one
+    assert "bins" in of_one
+    assert "did you mean 'robustness'" in said(capsys, "list", "evaluations", "robust", code=2).err
 
 
 def test_the_schema_is_json(capsys):

@@ -33,8 +33,8 @@ def expected(tmp_path_factory):
     return content(outcome.store, outcome.plan)
 
 
-def start(file, *overrides, executor="ray", address=None):
-    """`kd run` in a process of its own, as a user starts it."""
+def start(file, *overrides, executor="ray", address=None, plain=False):
+    """`kd run` in a process of its own, as a user starts it; ``plain``: with the file's own epochs and seeds."""
     command = [
         sys.executable,
         "-c",
@@ -45,7 +45,7 @@ def start(file, *overrides, executor="ray", address=None):
         executor,
     ]
     command += ["--address", address] if address else []
-    for override in (*EPOCHS, *overrides):
+    for override in (*(() if plain else EPOCHS), *overrides):
         command += ["--set", override]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

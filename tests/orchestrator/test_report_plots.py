@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import matplotlib.image
 import pytest
 
 from orchestrator.report.charts import charts
-from orchestrator.report.plots import heat_map
+from orchestrator.report.plots import COLORS, heat_map
 from orchestrator.report.results import PROBES, probes
+from orchestrator.spec.spec import Claim
 from tests.orchestrator.report_world import a_plan, a_store
 
 
@@ -44,8 +47,23 @@ def test_charts_say_who_is_who(tmp_path):
     assert "currentColor" in accuracy.svg
 
 
+def test_a_chart_of_the_claims(tmp_path):
+    texts = [("gpac helps", "gpac", "none"), ("kd hurts", "none", "kd"), ("gpac hurts", "none", "gpac")]
+    plan = replace(a_plan(), claims=tuple(Claim(*text, "test") for text in texts[:2]))
+    store = a_store(tmp_path, plan)
+    chart = charts(plan, store)[1]
+    assert chart.title.startswith("Claims")
+    assert all(f">{word}<" in chart.svg for word in ("gpac helps", "kd hurts", "test accuracy", "difference, points"))
+    assert COLORS[2] in chart.svg  # holds: p = 0.040
+    assert COLORS[-1] in chart.svg  # cannot be told
+    assert COLORS[4] not in chart.svg
+    opposite = replace(plan, claims=(Claim(*texts[2], "test"),))
+    assert COLORS[4] in charts(opposite, store)[1].svg
+
+
 def test_no_charts_of_nothing(tmp_path):
     plan = a_plan()
+    plan = replace(plan, claims=(Claim("kd helps", "kd", "none", "test"),))
     store = a_store(tmp_path, plan)
     store.root.joinpath("student").rename(tmp_path / "gone")
     store.root.joinpath("teacher").rename(tmp_path / "gone too")

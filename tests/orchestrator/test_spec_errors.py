@@ -14,7 +14,10 @@ WRONG: Wrong = {
         "name: x\ndta: {name: digits}\n",
         [":1: data: is missing", ":2: dta: no such field; did you mean 'data'?"],
     ),
-    "foreign section": (HEAD + "zebra: 1\n", [":4: zebra: no such field (there are: analysis, bank, data, evaluations, name"]),
+    "foreign section": (
+        HEAD + "zebra: 1\n",
+        [":4: zebra: no such field (there are: analysis, bank, claims, data, evaluations, name"],
+    ),
     "no name": ("data: {name: digits}\nteachers: {models: resnet20}\n", [":1: name: is missing"]),
     "number for a name": ("name: 12\n" + DATA + TEACHERS, [":1: name: must be text, but got 12"]),
     "nothing to do": ("name: x\ndata: {name: digits}\n", [":1: names neither `teachers` nor `students`"]),

@@ -127,6 +127,21 @@ def test_clear_leaves_only_the_entry(store):
     assert sorted(path.name for path in kept.entry.iterdir()) == sorted([kept.id, "manifest.json"])
 
 
+def test_documents_of_work_come_back_and_are_listed_until_the_job_is_done(store):
+    assert store.read_work(JOB, "trials/00001.json") == {}
+    assert store.list_work(JOB, "trials") == []
+    for number in (2, 1, 10):
+        store.write_work(JOB, f"trials/{number:05d}.json", {"number": number})
+    store.write_work(JOB, "trials/00002.json", {"number": 2, "accuracy": 0.5})
+    store.write_work(JOB, "progress.json", {"epoch": 3})
+    assert store.list_work(JOB, "trials") == ["trials/00001.json", "trials/00002.json", "trials/00010.json"]
+    assert store.read_work(JOB, "trials/00002.json") == {"number": 2, "accuracy": 0.5}
+    assert store.progress(JOB) == {"epoch": 3}
+    commit(store)
+    store.clear(JOB)
+    assert store.list_work(JOB, "trials") == []
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     path = tmp_path / "progress.json"
     write_json(path, {"epoch": 1})

@@ -84,6 +84,14 @@ def test_afd():
     close(matching(student, teacher), torch.tensor(0.31))
 
 
+def test_afd_weight_and_mean_over_teachers():
+    # The student's only stage gets all attention. Its Q (1, 0) is (0.4, 0.8) from teacher 0's (3, 4)/5: mean square 0.4.
+    # Teacher 1 agrees.
+    student, root = mapped([[[2, 0]], [[0, 0]]]), math.sqrt(3)
+    terms = of("afd", beta=10.0).forward(student, (mapped([[[root, 2]], [[root, 2]]]), student), batch_of(1), 0.0).terms
+    close(terms["matching"], torch.tensor(2.0))
+
+
 def test_reviewkd_distance_at_several_sizes():
     # A 4×4 map that is 4 at one place, against 0. Full: 16/16; pooled to 2×2 one cell is 1: 1/4; pooled to 1×1 it is ¼: 1/16.
     # Weighted 1, ½, ¼: (1 + 1/8 + 1/64) / 1.75.
@@ -101,6 +109,24 @@ def test_reviewkd_fuses_with_what_is_deeper():
     for_teacher, onwards = fusion(torch.full((1, 1, 1, 2), 2.0), torch.full((1, 1, 1, 1), 4.0))
     close(onwards, torch.full((1, 1, 1, 2), 4.0))
     close(for_teacher, onwards)
+
+
+def test_reviewkd():
+    # The embedding (2, 1) is the deepest stage. The other, (1, 3) and (0, 2), keeps half and adds 3/4 of that: (2, 3) and
+    # (0.75, 1.75). Teacher 0 is off by 2 in one of these four numbers, mean square 1, and in one of the embedding's two, 2: 3.
+    # Teacher 1 agrees: mean 1.5. Weight 4, in the first of two epochs of warm-up half.
+    method = of("reviewkd", beta=4.0, warmup=2)
+    identity(method.own)
+    for review in method.own.children():
+        nn.init.zeros_(review.fusions[0].attend.weight)
+        review.fusions[0].attend.bias.data = torch.tensor([0.0, LN3])
+    features = mapped([[[2, 5]], [[0.75, 1.75]]]).features, mapped([[[2, 3]], [[0.75, 1.75]]]).features
+    teachers = (
+        Knowledge(features=features[0], embedding_BD=torch.tensor([[2.0, 3.0]])),
+        Knowledge(features=features[1], embedding_BD=torch.tensor([[2.0, 1.0]])),
+    )
+    terms = method.forward(mapped([[[1, 3]], [[0, 2]]]), teachers, batch_of(1), 0.0).terms
+    close(terms, {"ce": torch.tensor(LN2), "review": torch.tensor(3.0)})
 
 
 def test_reviewkd_warms_up():

@@ -24,3 +24,10 @@ def test_weights_and_mean_over_teachers_and_samples(name, ce, alpha):
     teachers = (Knowledge(logits_BK=torch.tensor([sure, unsure])), Knowledge(logits_BK=torch.tensor([sure, sure])))
     terms = make(name, setting_of(STUDENT, STUDENT)).forward(student, teachers, batch_of(2), 0.0).terms
     torch.testing.assert_close(terms, {"ce": torch.tensor(ce * LN2), "kl": torch.tensor(alpha * 12 * D)})
+
+
+def test_plain_training():
+    # labels 0 and 1; student (ln 3, 0) is (3/4, 1/4) and (0, 0) is (1/2, 1/2): CE = (ln(4/3) + ln 2) / 2 = (3·ln 2 − ln 3) / 2
+    student = Knowledge(logits_BK=torch.tensor([[LN3, 0.0], [0.0, 0.0]]))
+    terms = make("none", setting_of()).forward(student, (), batch_of(2), 0.0).terms
+    torch.testing.assert_close(terms, {"ce": torch.tensor((3 * LN2 - LN3) / 2)})

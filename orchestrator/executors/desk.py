@@ -1,0 +1,198 @@
+"""Hands out what can run as a trial now: students that are ready, and the trials of open searches.
+
+Both executors work from a desk. Each search is a study of its own, with its own suggestions and its own judge, and all of them
+share the resources: the study with the fewest trials at work is served first, students when they are of higher priority.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kd_core.training.checkpoint import Checkpoints
+from orchestrator.executors.executor import Ended
+from orchestrator.executors.judges import Judge, judge_of
+from orchestrator.job import Job
+from orchestrator.search.study import Study
+from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
+from orchestrator.stages.fit import HISTORY
+from orchestrator.stages.runner import JobFailed, Place, run_job
+from orchestrator.store import CorruptEntry, Store
+from orchestrator.tables import read_table
+
+VALIDATION = "validation/accuracy"
+
+
+@dataclass
+class _AtWork:
+    """A trial that was handed out, and what it has reported."""
+
+    study: Study
+    judge: Judge
+    trial: Trial
+    job: Job
+    accuracies: dict[int, float] = field(default_factory=dict)  # by epoch, from 1
+    seconds: float = 0.0
+    stopped: bool = False
+
+
+class Desk:
+    """Safe to use from two threads. ``place`` gives where a job runs, ``priority`` what goes first (higher)."""
+
+    def __init__(self, store: Store, place: Callable[[Job], Place], priority: Callable[[Job], float] = lambda job: 0.0) -> None:
+        self.paused = False  # whether nothing is handed out for now
+        self._store = store
+        self.place = place
+        self._priority = priority
+        self._lock = threading.RLock()
+        self._order = itertools.count()
+        self._students: list[tuple[float, int, Job]] = []  # a heap
+        self._studies: dict[str, tuple[Study, Judge]] = {}
+        self._trials: dict[str, _AtWork] = {}
+        self._at_work: dict[str, Job] = {}
+        self._ended: deque[Ended] = deque()
+        self._finished: deque[Job] = deque()  # searches whose trials have all ended
+        self._changed = threading.Event()
+        self.open = 0  # jobs that were submitted and are not among those that :meth:`ended` gave
+
+    def submit(self, job: Job) -> None:
+        """A student or a search whose ancestors are done."""
+        with self._lock:
+            self.open += 1
+            if job.kind == "search":
+                self._open(job)
+            else:
+                heapq.heappush(self._students, (-self._priority(job), next(self._order), job))
+
+    def take(self) -> Job | None:
+        """The next job to run, a student or a trial; None where there is none now."""
+        with self._lock:
+            job = None if self.paused else self._trial() or self._student()
+            if job:
+                self._at_work[job.key] = job
+            return job
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is at work."""
+        return not self._at_work
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to hand out, as far as can be told without asking."""
+        with self._lock:
+            if self.paused:
+                return False
+            return bool(self._students) or any(self._hungry(study) for study, _ in self._studies.values())
+
+    def report(self, key: str, progress: dict[str, Any]) -> bool:
+        """An epoch of a job has ended; whether the job ends here."""
+        with self._lock:
+            found = self._trials.get(key)
+            if found is None or "accuracy" not in progress:
+                return False
+            epoch, accuracy = progress["epoch"], progress["accuracy"]
+            found.accuracies[epoch] = accuracy
+            found.seconds += progress.get("seconds", 0.0)
+            found.stopped = found.judge.stops(found.trial.number, epoch, accuracy)
+            return found.stopped
+
+    def end(self, key: str, failure: str | None = None) -> None:
+        """A job that was handed out has come to its end."""
+        with self._lock:
+            job = self._at_work.pop(key)
+            if found := self._trials.pop(key, None):
+                self._tell(found, failure)
+                self._close_where_finished(found.study)
+            else:
+                self._ended.append(Ended(job, failure))
+            self._changed.set()
+
+    def ended(self, timeout: float = 0) -> list[Ended]:
+        """The submitted jobs that have ended since the last call; waits for one, ``timeout`` seconds at most."""
+        if timeout > 0:
+            self._changed.wait(timeout)
+        with self._lock:
+            self._changed.clear()
+            found, finished = list(self._ended), list(self._finished)
+            self._ended.clear()
+            self._finished.clear()
+            self.open -= len(found) + len(finished)
+        return found + [self._closed(search) for search in finished]
+
+    def _open(self, job: Job) -> None:
+        study = Study(job, self._store)
+        judge = judge_of(study.how, study.epochs)
+        for trial in study.trials:
+            for epoch, accuracy in enumerate(trial.accuracies if trial.told else (), start=1):
+                judge.stops(trial.number, epoch, accuracy)
+        self._studies[job.key] = study, judge
+        self._close_where_finished(study)
+
+    def _student(self) -> Job | None:
+        return heapq.heappop(self._students)[2] if self._students else None
+
+    def _trial(self) -> Job | None:
+        by_need = sorted(self._studies.values(), key=lambda pair: (pair[0].running, -self._priority(pair[0].job)))
+        for study, judge in by_need:
+            if self._students and -self._students[0][0] > self._priority(study.job):
+                return None
+            trial = study.ask()
+            if trial is None:
+                self._close_where_finished(study)
+                continue
+            job = study.job_of(trial)
+            if job.key in self._at_work:  # another study tries the same values: its result will be there
+                study.put_back(trial)
+                continue
+            self._trials[job.key] = self._begun(study, judge, trial, job)
+            return job
+        return None
+
+    def _begun(self, study: Study, judge: Judge, trial: Trial, job: Job) -> _AtWork:
+        """A trial that begins, or goes on from its checkpoint."""
+        found = _AtWork(study, judge, trial, job)
+        checkpoint = Checkpoints(self._store.work(job)).newest()
+        for record in checkpoint.history if checkpoint else ():
+            found.accuracies[record.epoch] = record.metrics[VALIDATION]
+            found.seconds += record.seconds
+            judge.stops(trial.number, record.epoch, record.metrics[VALIDATION])
+        return found
+
+    def _hungry(self, study: Study) -> bool:
+        return not study.finished and (study.how.parallel is None or study.running < study.how.parallel)
+
+    def _tell(self, found: _AtWork, failure: str | None) -> None:
+        """Write down how a trial ended: what is in the store counts more than what was reported."""
+        try:
+            entry = self._store.find("trial", found.job.key)
+        except CorruptEntry as error:
+            entry, failure = None, failure or str(error)
+        if entry:
+            rows = [row for row in read_table(entry.file(HISTORY)).to_pylist() if row["name"] == VALIDATION]
+            accuracies = [row["value"] for row in sorted(rows, key=lambda row: row["epoch"])]
+            found.study.tell(found.trial.number, DONE, accuracies, entry.manifest["seconds"])
+            return
+        accuracies = [accuracy for _, accuracy in sorted(found.accuracies.items())]
+        state = STOPPED if found.stopped and not failure else FAILED
+        reason = "" if state == STOPPED else failure or "it ended without a result"
+        found.study.tell(found.trial.number, state, accuracies, found.seconds, reason)
+        self._store.abandon(found.job)
+
+    def _close_where_finished(self, study: Study) -> None:
+        if study.finished and study.job.key in self._studies:
+            del self._studies[study.job.key]
+            self._finished.append(study.job)
+            self._changed.set()
+
+    def _closed(self, search: Job) -> Ended:
+        try:
+            run_job(search, self.place(search))
+        except JobFailed as failure:
+            return Ended(search, str(failure))
+        return Ended(search)

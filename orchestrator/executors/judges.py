@@ -1,0 +1,75 @@
+"""Which trials are ended early: Ray Tune's schedulers, one for each search, asked outside of any Tuner.
+
+They decide by the numbers alone, so the inline executor asks the same ones, and a search that goes on after a kill tells them
+first what its ended trials reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orchestrator.search.config import ASHA, MEDIAN, SearchConfig
+
+EPOCH, ACCURACY = "epoch", "accuracy"
+
+
+class Judge(Protocol):
+    """Decides on the trials of one search."""
+
+    def stops(self, number: int, epoch: int, accuracy: float) -> bool:
+        """Whether the trial ends here, after an epoch (from 1) with that validation accuracy."""
+
+
+class Lenient:
+    """Ends none."""
+
+    def stops(self, number: int, epoch: int, accuracy: float) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """All that Tune's schedulers read of a trial."""
+
+    trial_id: str
+
+
+class _Controller:
+    """All that they read of what runs the trials."""
+
+    def get_live_trials(self) -> list[Any]:
+        return []
+
+
+class ByTune:
+    """Asks one of Tune's schedulers. The last epoch is not judged: a trial that came so far is whole."""
+
+    def __init__(self, scheduler: Any, epochs: int) -> None:
+        self._scheduler = scheduler
+        self._epochs = epochs
+        self._controller = _Controller()
+        self._known: dict[int, _Trial] = {}
+
+    def stops(self, number: int, epoch: int, accuracy: float) -> bool:
+        from ray.tune.schedulers import TrialScheduler
+
+        if number not in self._known:
+            self._known[number] = _Trial(str(number))
+            self._scheduler.on_trial_add(self._controller, self._known[number])
+        result = {EPOCH: epoch, ACCURACY: accuracy}
+        decision = self._scheduler.on_trial_result(self._controller, self._known[number], result)
+        return epoch < self._epochs and decision == TrialScheduler.STOP
+
+
+def judge_of(how: SearchConfig, epochs: int) -> Judge:
+    """The judge of a search whose trials have so many epochs."""
+    if how.scheduler not in (ASHA, MEDIAN):
+        return Lenient()
+    from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
+
+    grace = min(how.grace_of(epochs), epochs)
+    common: dict[str, Any] = {"time_attr": EPOCH, "metric": ACCURACY, "mode": "max", "grace_period": grace}
+    if how.scheduler == MEDIAN:
+        return ByTune(MedianStoppingRule(**common), epochs)
+    return ByTune(AsyncHyperBandScheduler(**common, max_t=epochs + 1, reduction_factor=how.reduction), epochs)

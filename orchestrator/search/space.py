@@ -1,0 +1,126 @@
+"""The space of a search: distributions over knobs by dotted name.
+
+alpha        a knob of the method
+knobs.beta   a knob of the base, of a method over another
+recipe.lr    a knob of the recipe
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform, Uniform
+from kd_core.training.recipe import Recipe
+from orchestrator import canonical
+
+RECIPE = "recipe"
+Space = Mapping[str, Distribution]
+Values = dict[str, Any]  # a plain value for every name of a space
+
+KINDS: dict[str, type[Distribution]] = {"uniform": Uniform, "loguniform": LogUniform, "int": IntUniform, "choice": Choice}
+
+
+def own_space(config: Knobs) -> dict[str, Distribution]:
+    """What ``search: auto`` searches: the spaces that the config's class, and those of the configs in it, declare.
+
+    An interval that the value in force lies above, as presets of wrapped methods may, reaches up to twice that value.
+    """
+    found: dict[str, Distribution] = {
+        name: _reaching(distribution, getattr(config, name)) for name, distribution in config.space().items()
+    }
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Knobs):
+            found |= {f"{field.name}.{name}": distribution for name, distribution in own_space(value).items()}
+    return found
+
+
+def _reaching(distribution: Distribution, value: Any) -> Distribution:
+    if isinstance(distribution, Choice) or value is None or value <= distribution.high:
+        return distribution
+    return replace(distribution, high=2 * value)
+
+
+def plain(distribution: Distribution) -> dict[str, Any]:
+    """``{"loguniform": [0.1, 10]}``"""
+    [kind] = [name for name, cls in KINDS.items() if type(distribution) is cls]
+    if isinstance(distribution, Choice):
+        return {kind: canonical.plain(distribution.values)}
+    return {kind: canonical.plain([distribution.low, distribution.high])}
+
+
+def read(stated: Mapping[str, Any]) -> Distribution:
+    """The distribution whose :func:`plain` form is ``stated``."""
+    [(kind, values)] = stated.items()
+    return Choice(tuple(values)) if kind == "choice" else KINDS[kind](*values)
+
+
+def read_space(stated: Mapping[str, Mapping[str, Any]]) -> dict[str, Distribution]:
+    """The space whose distributions are stated in their :func:`plain` form."""
+    return {name: read(distribution) for name, distribution in stated.items()}
+
+
+def corners(distribution: Distribution) -> tuple[Any, ...]:
+    """The ends of an interval, or every choice."""
+    return distribution.values if isinstance(distribution, Choice) else (distribution.low, distribution.high)
+
+
+def points(space: Space) -> Iterator[Values]:
+    """Every point of a space of choices and integers; the last name varies fastest."""
+    axes = [
+        distribution.values if isinstance(distribution, Choice) else range(distribution.low, distribution.high + 1)
+        for distribution in space.values()
+        if not isinstance(distribution, Uniform)
+    ]
+    assert len(axes) == len(space), "a continuous knob has no points"
+    return (dict(zip(space, values, strict=True)) for values in itertools.product(*axes))
+
+
+def changed(config: Knobs, recipe: Recipe, values: Mapping[str, Any]) -> tuple[Knobs, Recipe]:
+    """A method's config and a recipe with other values.
+
+    Raises:
+        ValueError: where a knob does not allow its value, or values do not go together.
+    """
+    own: Values = {}
+    inner: Values = {}
+    training: Values = {}
+    for name, value in values.items():
+        group, _, rest = name.rpartition(".")
+        {"": own, "knobs": inner, RECIPE: training}[group][rest] = value
+    if inner:
+        own["knobs"] = {**canonical.plain(config.knobs), **inner}  # type: ignore[attr-defined]
+    return _with(config, own), _with(recipe, training)
+
+
+def _with(config: Any, values: Values) -> Any:
+    return replace(config, **values) if values else config
+
+
+def held(config: Knobs, recipe: Recipe, name: str) -> Any:
+    """The value of a knob by its dotted name."""
+    group, _, rest = name.rpartition(".")
+    return getattr({"": config, "knobs": getattr(config, "knobs", None), RECIPE: recipe}[group], rest)
+
+
+def defaults(space: Space, config: Knobs, recipe: Recipe) -> Values | None:
+    """The point of the space at which a config and a recipe stand; None where they stand outside it."""
+    here = {name: held(config, recipe, name) for name in space}
+    return here if all(distribution.holds(here[name]) for name, distribution in space.items()) else None
+
+
+def applied(student: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain config of a student (``recipe``, ``method.knobs``, …) with other values."""
+    method, recipe = {**student["method"], "knobs": dict(student["method"]["knobs"])}, dict(student["recipe"])
+    for name, value in canonical.plain(values).items():
+        group, _, rest = name.rpartition(".")
+        if group == RECIPE:
+            recipe[rest] = value
+        elif group:
+            method["knobs"][group] = {**method["knobs"][group], rest: value}
+        else:
+            method["knobs"][rest] = value
+    return {**student, "method": method, "recipe": recipe}

@@ -1,0 +1,192 @@
+"""A search at work: its journal in the store, what to try next, and what was best.
+
+The journal is a document for each trial in the search's work folder, written when the trial is handed out and again when it
+has ended. It is all the state there is: a study that is opened on it goes on where the last one was killed, runs again what
+was at work then, from its checkpoint and under its own number, and counts nothing twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from orchestrator import canonical
+from orchestrator.canonical import revive
+from orchestrator.job import Job
+from orchestrator.search import population
+from orchestrator.search.config import GRID, PBT, SearchConfig
+from orchestrator.search.space import applied, points, read_space
+from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_of
+from orchestrator.stages.table import STAGES
+from orchestrator.store import PROGRESS, Store
+from orchestrator.tables import read_table
+
+JOURNAL = "trials"  # a folder of the work folder
+
+
+class Study:
+    """Args: ``job`` is the search's. One process at a time may open it (the pipeline holds the experiment's lock)."""
+
+    def __init__(self, job: Job, store: Store) -> None:
+        self.job = job
+        self.store = store
+        self.how = revive(SearchConfig, job.config["how"])
+        self.space = read_space(job.config["space"])
+        self.student = job.config["student"]
+        self.trials = self._journal() or self._adopted()
+        self._at_work: set[int] = set()  # handed out by this object
+        self._exhausted = False
+        self._attempt, self._began = uuid.uuid4().hex[:12], time.time()
+        self._say()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of a whole trial."""
+        return self.student["recipe"]["epochs"]
+
+    @property
+    def planned(self) -> int:
+        """Trials in all, unless the space has fewer points."""
+        if self.how.searcher == GRID:
+            return sum(1 for _ in points(self.space))
+        if self.how.scheduler == PBT:
+            return self.how.trials * population.generations(self.how, self.epochs)
+        return self.how.trials
+
+    @property
+    def finished(self) -> bool:
+        """Whether every trial has ended."""
+        return all(trial.told for trial in self.trials) and (self._exhausted or len(self.trials) >= self.planned)
+
+    @property
+    def running(self) -> int:
+        """Trials that were handed out and have not ended."""
+        return len(self._at_work)
+
+    def ask(self) -> Trial | None:
+        """The next trial to run; None where there is none now."""
+        if self.how.parallel is not None and self.running >= self.how.parallel:
+            return None
+        again = next((trial for trial in self.trials if not trial.told and trial.number not in self._at_work), None)
+        trial = again or self._new()
+        if trial is None:
+            return None
+        self._at_work.add(trial.number)
+        if again is None:
+            self.trials.append(trial)
+        self._write(trial)
+        return trial
+
+    def put_back(self, trial: Trial) -> None:
+        """The trial cannot run now; it will be asked for again."""
+        self._at_work.discard(trial.number)
+
+    def job_of(self, trial: Trial) -> Job:
+        """What a trial has to do."""
+        config = applied(self.student, trial.values)
+        parents = dict(self.job.parents)
+        if self.how.scheduler == PBT:
+            config["generation"] = population.span(self.how, self.epochs, trial.generation)
+            if trial.parent is not None:
+                parents["continues"] = [self.trials[trial.parent].key]
+        title = f"trial {trial.number} of {self.job.title}"
+        return Job("trial", STAGES["trial"].version, config, parents, title, self.job.labels)
+
+    def tell(self, number: int, state: str, accuracies: Sequence[float], seconds: float, reason: str = "") -> None:
+        """A trial has ended: ``state`` is done, stopped or failed."""
+        trial = self.trials[number]
+        assert not trial.told, f"trial {number} was told twice"
+        assert state in (DONE, STOPPED, FAILED), state
+        ended: dict[str, Any] = {"state": state, "accuracies": tuple(accuracies), "seconds": seconds, "reason": reason}
+        self.trials[number] = dataclasses.replace(trial, finished=time.time(), **ended)
+        self._at_work.discard(number)
+        self._write(self.trials[number])
+
+    @property
+    def best(self) -> Trial | None:
+        """The first of the whole trials with the best accuracy; of a population, in its last generation alone."""
+        whole = [trial for trial in self.trials if trial.state == DONE]
+        begin = 0
+        if self.how.scheduler == PBT:
+            last = population.generations(self.how, self.epochs) - 1
+            whole = [trial for trial in whole if trial.generation == last]
+            begin, _ = population.span(self.how, self.epochs, last)  # what came before, other values may have reached
+        return max(whole, key=lambda trial: (max(trial.accuracies[begin:]), -trial.number), default=None)
+
+    def _new(self) -> Trial | None:
+        number = len(self.trials)
+        if self._exhausted or number >= self.planned:
+            return None
+        if self.how.scheduler == PBT and number >= self.how.trials:
+            return self._offspring(number)
+        values = self.job.config["defaults"] if number == 0 else None  # the search never does worse than these on validation
+        if values is None:
+            from orchestrator.search.suggest import suggest
+
+            values = suggest(self.space, self.how, number, self.trials)
+        if values is None:
+            self._exhausted = True
+            return None
+        return self._named(Trial(number, values, key="", started=time.time()))
+
+    def _offspring(self, number: int) -> Trial | None:
+        generation, index = divmod(number, self.how.trials)
+        last = self.trials[(generation - 1) * self.how.trials : generation * self.how.trials]
+        if not all(trial.told for trial in last):
+            return None
+        member = population.offspring(self.space, self.how, last, index)
+        if member is None:
+            self._exhausted = True
+            return None
+        return self._named(Trial(number, member.values, "", started=time.time(), generation=generation, parent=member.parent))
+
+    def _named(self, trial: Trial) -> Trial:
+        return dataclasses.replace(trial, key=self.job_of(trial).key)
+
+    def _journal(self) -> list[Trial]:
+        found: list[Trial] = []
+        for name in self.store.list_work(self.job, JOURNAL):
+            document = self.store.read_work(self.job, name)
+            if document.get("number") != len(found):  # what comes behind a lost one is suggested again
+                break
+            found.append(Trial.read(document))
+        return found
+
+    def _adopted(self) -> list[Trial]:
+        """The trials of a finished search that differs in their number alone: asking for more goes on from there."""
+        same = canonical.text(_but_trials(self.job.config))
+        if self.how.scheduler == PBT:
+            return []
+        found: list[Trial] = []
+        for entry in self.store.entries("search"):
+            config, parents = entry.manifest["config"], entry.manifest["parents"]
+            if parents == self.job.parents and canonical.text(_but_trials(config)) == same:
+                had = trials_of(read_table(entry.file(TRIALS)))
+                found = max(found, had[: self.planned], key=len)
+        for trial in found:
+            self._document(trial)
+        return found
+
+    def _write(self, trial: Trial) -> None:
+        self._document(trial)
+        self._say()
+
+    def _document(self, trial: Trial) -> None:
+        self.store.write_work(self.job, f"{JOURNAL}/{trial.number:05d}.json", trial.plain())
+
+    def _say(self) -> None:
+        """What the live view shows."""
+        told, best = [trial for trial in self.trials if trial.told], self.best
+        progress: dict[str, Any] = {"trials": self.planned, "told": len(told), "at_work": self.running}
+        if best:
+            progress["accuracy"] = best.accuracy
+        own = {"attempt": self._attempt, "pid": os.getpid(), "started": self._began, "updated": time.time()}
+        self.store.write_work(self.job, PROGRESS, own | progress)
+
+
+def _but_trials(config: dict[str, Any]) -> dict[str, Any]:
+    return {**config, "how": {name: value for name, value in config["how"].items() if name != "trials"}}

@@ -1,0 +1,81 @@
+"""What is known of one trial of a search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from orchestrator import canonical
+from orchestrator.search.space import Values
+
+TRIALS = "trials.arrow"
+
+RUNNING, DONE, STOPPED, FAILED = STATES = ("running", "done", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """``accuracies`` are those on the validation split after each epoch. Times are Unix seconds."""
+
+    number: int  # from 0
+    values: Values
+    key: str  # of its job
+    state: str = RUNNING  # of STATES; stopped: ended early
+    accuracies: tuple[float, ...] = ()
+    seconds: float = 0.0  # of training
+    started: float = 0.0
+    finished: float = 0.0
+    reason: str = ""  # why it failed
+    generation: int = 0  # of a population
+    parent: int | None = None  # the number of the trial whose weights it goes on with
+
+    @property
+    def accuracy(self) -> float | None:
+        """The best of its epochs, which is what a student of these values would be tested at."""
+        return max(self.accuracies, default=None)
+
+    @property
+    def told(self) -> bool:
+        """Whether it has ended."""
+        return self.state != RUNNING
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, stated: Mapping[str, Any]) -> Trial:
+        """The trial whose :meth:`plain` form is ``stated``."""
+        return cls(**{**stated, "accuracies": tuple(stated["accuracies"])})
+
+
+def trials_table(trials: Sequence[Trial]) -> pa.Table:
+    """A row for each trial; ``values`` is JSON."""
+    rows = [{**trial.plain(), "values": canonical.text(trial.values), "accuracy": trial.accuracy} for trial in trials]
+    schema = pa.schema(
+        [
+            ("number", pa.int32()),
+            ("values", pa.string()),
+            ("key", pa.string()),
+            ("state", pa.string()),
+            ("accuracy", pa.float64()),
+            ("accuracies", pa.list_(pa.float64())),
+            ("seconds", pa.float64()),
+            ("started", pa.float64()),
+            ("finished", pa.float64()),
+            ("reason", pa.string()),
+            ("generation", pa.int32()),
+            ("parent", pa.int32()),
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def trials_of(table: pa.Table) -> list[Trial]:
+    """The trials of a :func:`trials_table`, by number."""
+    rows = table.drop_columns(["accuracy"]).to_pylist()
+    return [Trial.read({**row, "values": json.loads(row["values"])}) for row in sorted(rows, key=lambda row: row["number"])]
