@@ -63,8 +63,9 @@ class Place:
 
 
 def place_of(spec: Spec, store: Store) -> Place:
-    """The spec's tracking URI, or an SQLite file next to the store."""
-    return Place(spec.tracking.uri or f"sqlite:///{store.root / 'mlflow.db'}", store.root / "mlartifacts")
+    """The spec's tracking URI, or MLflow's own MLFLOW_TRACKING_URI, or an SQLite file next to the store."""
+    uri = spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.root / 'mlflow.db'}"
+    return Place(uri, store.root / "mlartifacts")
 
 
 def identity(store: Store) -> str:
