@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kd_core.data.table import DataConfig
+from orchestrator.files.files import StoreFailed
 from orchestrator.spec.spec import Spec
 from orchestrator.store import Store, StoreError
 
@@ -110,8 +111,14 @@ def torchvision() -> Check:
 
 def writable(store: Store) -> Check:
     """Whether the store can be written, and how much room it has. A store that is not there yet is not made."""
-    place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     remedy = "choose another place: `store:` in the file, or --store DIR"
+    if store.root is None:
+        try:
+            store.prepare()
+        except (StoreError, StoreFailed) as error:
+            return Check("store", False, str(error), remedy)
+        return Check("store", True, f"{store.place} answers and can be written")
+    place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     try:
         if place == store.root:
             store.prepare()

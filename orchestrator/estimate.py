@@ -6,28 +6,70 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from kd_core.data.table import DataConfig
-from orchestrator.canonical import revive
 from orchestrator.job import Job
 from orchestrator.plan import Plan
-from orchestrator.schedule import Machine, finish
-from orchestrator.spec.spec import Resources, Share
+from orchestrator.schedule import Machine, critical_path, demand, finish, workers
+from orchestrator.spec.spec import Resources
 from orchestrator.stages.table import STAGES
 from orchestrator.store import Entry, Store
+from orchestrator.work import data_of, work
 
 Config = Mapping[str, Any]
+Parents = Mapping[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of each job that can be told, how many jobs cannot, and the seconds until those that can are done."""
+    """What is left: the seconds of each job, those among them that are guessed from their arithmetic since nothing like
+    them has been measured, the seconds until all are done, and the longest chain of jobs, which no machine shortens.
+
+    Where nothing at all has been measured, there are no seconds, and the chain is that of most arithmetic.
+    """
 
     seconds: dict[str, float]
-    unknown: int
-    total: float
+    guessed: frozenset[str] = frozenset()
+    total: float = 0.0
+    path: list[Job] = field(default_factory=list)
+
+    @property
+    def told(self) -> bool:
+        """Whether there are seconds at all."""
+        return bool(self.seconds)
+
+    @property
+    def unknown(self) -> int:
+        """How many jobs there are no seconds of."""
+        return len(self.guessed - self.seconds.keys())
+
+    @property
+    def path_seconds(self) -> float:
+        """How long the longest chain takes."""
+        return sum(self.seconds.get(job.key, 0.0) for job in self.path)
+
+
+class Numbers:
+    """Numbers and their median, which is found once however often it is asked for."""
+
+    def __init__(self) -> None:
+        self._all: list[float] = []
+        self._median: float | None = None
+
+    def add(self, number: float) -> None:
+        self._all.append(number)
+        self._median = None
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    @property
+    def median(self) -> float:
+        """Of one number at least."""
+        if self._median is None:
+            self._median = statistics.median(self._all)
+        return self._median
 
 
 class Estimator:
@@ -36,12 +78,17 @@ class Estimator:
     Measurements are kept apart by kind, model, data set, image size, device and method; where a method has not been measured,
     the others of the same model stand in for it. The model of a probe, an analysis and a bank is their teacher's, that of an
     evaluation its student's. What comes besides the epochs (reading data and teachers, the test) is kept apart by kind alone.
+    Several workers are taken to share the epochs evenly.
+
+    What has not been measured is guessed: its arithmetic, at the median speed of what was measured of its kind, or else of all.
     """
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
-        self._rates: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
-        self._besides: defaultdict[str, list[float]] = defaultdict(list)
+        self._rates: defaultdict[tuple[str, ...], Numbers] = defaultdict(Numbers)
+        self._besides: defaultdict[str, Numbers] = defaultdict(Numbers)
+        self._speeds: defaultdict[str, Numbers] = defaultdict(Numbers)  # seconds per multiplication, by kind
+        self._speed = Numbers()  # of all kinds
         self._trained: dict[str, Config] = {}
 
     def learn_all(self, store: Store) -> None:
@@ -53,42 +100,74 @@ class Estimator:
     def learn(self, entry: Entry) -> None:
         """Learn from an entry; that of a network must come before those of what is about it."""
         manifest = entry.manifest
-        if manifest["kind"] in ("teacher", "student"):
+        kind, parents = manifest["kind"], manifest["parents"]
+        if kind in ("teacher", "student"):
             self._trained[manifest["key"]] = manifest["config"]
-        if config := _measured(manifest["config"], manifest["parents"], self._trained):
+        if config := _measured(manifest["config"], parents, self._trained):
             device = entry.results.get("device", "") if "recipe" in config else ""  # kept apart from what does not train
-            for likeness in _likenesses(manifest["kind"], config, device):
-                self._rates[likeness].append(manifest["seconds"] / _amount(config))
+            seconds = manifest["seconds"] * entry.results.get("workers", 1)
+            for likeness in _likenesses(kind, config, device):
+                self._rates[likeness].add(seconds / _amount(config))
+            speed = seconds / work(kind, config, _live(parents, self._trained))
+            self._speeds[kind].add(speed)
+            self._speed.add(speed)
             besides = (
                 manifest["finished"] - manifest["started"] - manifest["seconds"]
             )  # below 0 where an earlier attempt trained
-            self._besides[manifest["kind"]].append(max(0.0, besides))
+            self._besides[kind].add(max(0.0, besides))
 
     def seconds(self, plan: Plan, job: Job, epochs_done: int = 0) -> float | None:
         """Seconds that are left of a job, or None where nothing like it has been measured."""
-        config = _measured(job.config, job.parents, {key: plan.jobs[key].config for key in job.ancestors})
+        config = self._config(plan, job)
         device = ("cuda" if self.share(job).gpus else "cpu") if job.epochs else ""
         for likeness in _likenesses(job.kind, config, device):
             if rates := self._rates.get(likeness):
-                left = 1 - epochs_done / job.epochs if job.epochs else 1
-                return statistics.median(rates) * _amount(config) * left + statistics.median(self._besides[job.kind])
+                left = _left(job, epochs_done) / workers(job, self.resources)
+                return rates.median * _amount(config) * left + self._besides[job.kind].median
         return None
 
-    def share(self, job: Job) -> Share:
-        """What the job may use."""
-        return self.resources.of(job.kind)
+    def guess(self, plan: Plan, job: Job, epochs_done: int = 0) -> float:
+        """Seconds that its arithmetic may take, at the speed of what was measured; where nothing was, a second for each
+        million million multiplications, so that guesses can be compared with each other and with nothing else."""
+        speeds = self._speeds.get(job.kind) or self._speed
+        speed = speeds.median if speeds else 1e-12
+        if not (config := self._config(plan, job)):
+            return 0.0
+        amount = work(job.kind, config, _live(job.parents, self._above(plan, job)))
+        return amount * speed * _left(job, epochs_done) / workers(job, self.resources)
+
+    def lengths(self, plan: Plan, jobs: Iterable[Job]) -> dict[str, float]:
+        """How long each job takes, measured or else guessed: for putting them into order."""
+        return {job.key: found if (found := self.seconds(plan, job)) is not None else self.guess(plan, job) for job in jobs}
+
+    def share(self, job: Job) -> Machine:
+        """What the job may use, all its workers together."""
+        return demand(job, self.resources)
 
     def estimate(self, plan: Plan, missing: Iterable[Job], progress: Mapping[str, Config], machine: Machine) -> Estimate:
         """What is left to do. ``progress``: what half-done jobs last said of themselves, by key."""
         jobs = list(missing)
         told: dict[str, float] = {}
+        guesses: dict[str, float] = {}
         for job in jobs:
             said = progress.get(job.key, {})
             if (left := epochs_left(job, said)) is not None:
                 told[job.key] = left
             elif (seconds := self.seconds(plan, job, said.get("epoch", 0))) is not None:
                 told[job.key] = seconds
-        return Estimate(told, len(jobs) - len(told), finish(jobs, told, self.share, machine))
+            else:
+                guesses[job.key] = self.guess(plan, job, said.get("epoch", 0))
+        path = critical_path(jobs, told | guesses)
+        if not self._speed:  # the guesses are no seconds
+            return Estimate(told, frozenset(guesses), finish(jobs, told, self.share, machine), path)
+        told |= guesses
+        return Estimate(told, frozenset(guesses), finish(jobs, told, self.share, machine), path)
+
+    def _config(self, plan: Plan, job: Job) -> Config:
+        return _measured(job.config, job.parents, self._above(plan, job))
+
+    def _above(self, plan: Plan, job: Job) -> dict[str, Config]:
+        return {key: plan.jobs[key].config for key in job.ancestors}
 
 
 def epochs_left(job: Job, said: Config) -> float | None:
@@ -99,11 +178,17 @@ def epochs_left(job: Job, said: Config) -> float | None:
     return epochs * said["seconds"] - min(max(0.0, since), said["seconds"] if epochs else 0.0)
 
 
-def _measured(config: Config, parents: Mapping[str, list[str]], trained: Mapping[str, Config]) -> Config:
+def _left(job: Job, epochs_done: int) -> float:
+    return 1 - epochs_done / job.epochs if job.epochs else 1.0
+
+
+def _measured(config: Config, parents: Parents, trained: Mapping[str, Config]) -> Config:
     """The config that says how large a job is: its own, with that of the network that it is about but for the recipe; empty
     where that is unknown."""
     if "model" in config:
         return config
+    if "student" in config:  # a search: a trial of it
+        return config["student"]
     keys = [key for keys in parents.values() for key in keys]
     if len(keys) != 1:
         return {}
@@ -114,15 +199,22 @@ def _measured(config: Config, parents: Mapping[str, list[str]], trained: Mapping
 
 def _amount(config: Config) -> float:
     """Images × epochs; images alone for what does not train."""
-    return revive(DataConfig, config["data"]).images * config.get("recipe", {}).get("epochs", 1)
+    return data_of(config).images * config.get("recipe", {}).get("epochs", 1)
 
 
 def _likenesses(kind: str, config: Config, device: str) -> list[tuple[str, ...]]:
     """Names under which a duration is kept, the closest likeness first."""
     if not config:
         return []
-    data = revive(DataConfig, config["data"])
+    data = data_of(config)
     base = (kind, config["model"], data.name, str(data.info.size), device)
     if "evaluation" in config:
         return [(*base, config["evaluation"])]
     return [(*base, config["method"]["name"]), base] if "method" in config else [base]
+
+
+def _live(parents: Parents, configs: Mapping[str, Config]) -> list[str]:
+    """The models of the teachers that answer every batch; none where banks hold what they say."""
+    if any(role.startswith("banks:") for role in parents):
+        return []
+    return [configs[key]["model"] for key in parents.get("teachers", []) if key in configs]

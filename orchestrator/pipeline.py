@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.estimate import Estimator
 from orchestrator.executors.executor import CannotRun, Ended, Executor
 from orchestrator.job import Job
 from orchestrator.plan import Plan, make
+from orchestrator.schedule import priorities
 from orchestrator.snapshot import Snapshot, State, Watch
 from orchestrator.spec.load import load
 from orchestrator.spec.spec import Spec, other_data
@@ -86,7 +88,8 @@ def run(
     place.prepare()
     with place.lock(f"run-{spec.name}") as held:
         if not held:
-            raise StoreError(f"another `kd run` of {spec.name} is at work on {place.root}; `kd status` shows it")
+            who = place.holder(f"run-{spec.name}") or "another process"
+            raise StoreError(f"another `kd run` of {spec.name} is at work on {place.place} ({who}); `kd status` shows it")
         done, notes = survey(plan, place)
         work = _Run(spec, plan, place, done, notes, watch)
         with work.tracked():
@@ -112,12 +115,8 @@ def survey(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
             where = store.quarantine(job.kind, job.key)
             notes.append(f"corrupt entry of {job.title} ({error}): moved to {where}, computed again")
 
-    for job in plan:
-        if job.kind != "bank":
-            look(job)
-    for job in plan.needed(done):
-        if job.kind == "bank":
-            look(job)
+    list(store.each(look, [job for job in plan if job.kind != "bank"]))
+    list(store.each(look, [job for job in plan.needed(done) if job.kind == "bank"]))
     return done, notes
 
 
@@ -147,13 +146,18 @@ class _Run:
     def __post_init__(self) -> None:
         self.missing = self.plan.needed(self.done)
         self._wanted = {job.key for job in self.missing}
-        self._before = {job.key: self.store.progress(job).get("attempt") for job in self.missing}
+        said = self.store.each(self.store.progress, self.missing)
+        self._before = {job.key: found.get("attempt") for job, found in zip(self.missing, said, strict=True)}
         self._last_look = 0.0
         self._progress: dict[str, dict[str, Any]] = {}
+        self._priority: dict[str, float] = {}
         self._writer: Any = None
 
     def go(self, executor: str, address: str | None) -> None:
-        """Run all that is missing and not blocked."""
+        """Run all that is missing and not blocked, the jobs on which most time hangs first."""
+        estimator = Estimator(self.spec.resources)
+        estimator.learn_all(self.store)
+        self._priority = priorities(self.missing, estimator.lengths(self.plan, self.missing))
         runner = self._executor(executor, address)
         try:
             while self._submit(runner) or self._in_flight:
@@ -177,8 +181,8 @@ class _Run:
     def snapshot(self) -> Snapshot:
         """The states of all jobs now; a job runs once its attempt has left a sign of its own."""
         progress = {}
-        for key in self._in_flight:
-            found = self.store.progress(self.plan.jobs[key])
+        begun = list(self._in_flight)
+        for key, found in zip(begun, self.store.each(self.store.progress, [self.plan.jobs[key] for key in begun]), strict=True):
             if found and found.get("attempt") != self._before.get(key):
                 progress[key] = found
         return Snapshot(self.plan, {job.key: self._state(job, progress) for job in self.plan}, progress, tuple(self.notes))
@@ -215,7 +219,7 @@ class _Run:
             for job in self.missing
             if job.key not in self.submitted and all(ancestor in self.done for ancestor in job.ancestors)
         ]
-        for job in ready:
+        for job in sorted(ready, key=lambda job: -self._priority[job.key]):
             self.submitted.add(job.key)
             self.store.forgive(job)
             runner.submit(job)
@@ -246,14 +250,18 @@ class _Run:
         return State.WAITING if job.key in self._wanted else State.IDLE
 
     def _executor(self, name: str, address: str | None) -> Executor:
+
+        def rank(job: Job) -> float:
+            return self._priority[job.key]
+
         if name == "inline":
             from orchestrator.executors.inline import Inline
 
-            return Inline(self.store, self._place, lambda: self.show(changed=False))
+            return Inline(self.store, self._place, rank, lambda: self.show(changed=False))
         from orchestrator.executors.ray_executor import RayExecutor
 
-        scratch = self.store.root / "tune" / self.spec.name
-        return RayExecutor(self.missing, self.store, self._place, self.spec.resources, address, scratch)
+        scratch = self.store.scratch(f"tune/{self.spec.name}")
+        return RayExecutor(self.missing, self.store, self._place, rank, self.spec.resources, address, scratch)
 
     def _weights(self, job: Job) -> Path | None:
         """Where the file lies whose content the job's config names."""
@@ -264,7 +272,7 @@ class _Run:
     def _place(self, job: Job) -> Place:
         share = self.spec.resources.of(job.kind)
         return Place(
-            store=self.store.root,
+            store=self.store.place,
             data_root=Path(self.spec.data_root).absolute(),
             download=False,
             data_memory_gib=self.spec.data_memory_gib,

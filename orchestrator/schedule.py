@@ -1,23 +1,25 @@
-"""When jobs that share a machine end. Nothing is run."""
+"""In which order jobs are best begun, and when those that share a machine end. Nothing is run."""
 
 from __future__ import annotations
 
 import heapq
 import os
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from itertools import count
 from pathlib import Path
 
 from orchestrator.job import Job
-from orchestrator.spec.spec import Share
+from orchestrator.spec.spec import Resources
 
 TINY = 1e-9  # thirds of a GPU add up to one
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What jobs share."""
+    """What jobs share, or what one of them asks for."""
 
     cpus: float
     gpus: float = 0
@@ -37,30 +39,81 @@ def this_machine() -> Machine:
     return Machine(len(os.sched_getaffinity(0)), gpus)
 
 
-def finish(jobs: Iterable[Job], seconds: Mapping[str, float], share: Callable[[Job], Share], machine: Machine) -> float:
+def workers(job: Job, resources: Resources) -> int:
+    """How many processes share a job: ``resources.teacher.workers`` the training of a teacher, one any other."""
+    return resources.teacher.workers if job.kind == "teacher" and job.epochs else 1
+
+
+def demand(job: Job, resources: Resources) -> Machine:
+    """What a job may use, all its workers together."""
+    share, times = resources.of(job.kind), workers(job, resources)
+    return Machine(share.cpus * times, share.gpus * times)
+
+
+def priorities(jobs: Iterable[Job], seconds: Mapping[str, float]) -> dict[str, float]:
+    """By key, the seconds of the longest chain of jobs that begins with each: what is higher is better begun earlier.
+
+    A long job comes before a short one, and a short one on which a long chain hangs before both. ``seconds`` by key; a job
+    without counts as none, and an ancestor that is not among ``jobs`` is done.
+    """
+    found = {job.key: job for job in jobs}
+    below: defaultdict[str, float] = defaultdict(float)
+    lengths = {}
+    for key in reversed(_in_order(found)):
+        lengths[key] = seconds.get(key, 0.0) + below[key]
+        for above in found[key].ancestors:
+            below[above] = max(below[above], lengths[key])
+    return lengths
+
+
+def critical_path(jobs: Iterable[Job], seconds: Mapping[str, float]) -> list[Job]:
+    """The chain that takes longest, ancestors first: no machine is done sooner than it."""
+    found = {job.key: job for job in jobs}
+    lengths = priorities(found.values(), seconds)
+    waiting = [key for key, job in found.items() if not any(above in found for above in job.ancestors)]
+    follow = _descendants(found)
+    path = []
+    while waiting:
+        key = max(waiting, key=lengths.__getitem__)
+        path.append(found[key])
+        waiting = follow[key]
+    return path
+
+
+def finish(
+    jobs: Iterable[Job],
+    seconds: Mapping[str, float],
+    share: Callable[[Job], Machine],
+    machine: Machine,
+    priority: Mapping[str, float] | None = None,
+) -> float:
     """Seconds until the last job ends, each started as soon as its ancestors are done and its share is free.
 
+    Of those that could start, the one of the highest ``priority`` does (:func:`priorities` where it is not given).
     ``seconds`` by key; a job without counts as none. A share that is larger than the machine counts as all of it.
     """
     todo = {job.key: job for job in jobs}
-    waits = {key: len(set(job.ancestors) & todo.keys()) for key, job in todo.items()}
-    follow: defaultdict[str, list[str]] = defaultdict(list)
-    for key, job in todo.items():
-        for above in set(job.ancestors):
-            follow[above].append(key)
+    rank = priorities(todo.values(), seconds) if priority is None else priority
+    waits = {key: sum(above in todo for above in set(job.ancestors)) for key, job in todo.items()}
+    follow = _descendants(todo)
     asked = {key: (min(share(job).cpus, machine.cpus), min(share(job).gpus, machine.gpus)) for key, job in todo.items()}
-    queues: defaultdict[tuple[float, float], deque[str]] = defaultdict(deque)
+    queues: defaultdict[tuple[float, float], list[tuple[float, int, str]]] = defaultdict(list)
+    turn = count()  # among equals, the first comes first
+
+    def ready(key: str) -> None:
+        heapq.heappush(queues[asked[key]], (-rank[key], next(turn), key))
+
     for key in todo:
         if not waits[key]:
-            queues[asked[key]].append(key)
+            ready(key)
     cpus, gpus, now = machine.cpus, machine.gpus, 0.0
     running: list[tuple[float, str]] = []
     while True:
-        for (some_cpus, some_gpus), queue in queues.items():
-            while queue and some_cpus <= cpus + TINY and some_gpus <= gpus + TINY:
-                cpus, gpus = cpus - some_cpus, gpus - some_gpus
-                key = queue.popleft()
-                heapq.heappush(running, (now + seconds.get(key, 0.0), key))
+        while fitting := [some for some, queue in queues.items() if queue and _fits(some, cpus, gpus)]:
+            some = min(fitting, key=lambda each: queues[each][0])
+            _, _, key = heapq.heappop(queues[some])
+            cpus, gpus = cpus - some[0], gpus - some[1]
+            heapq.heappush(running, (now + seconds.get(key, 0.0), key))
         if not running:
             return now
         now, key = heapq.heappop(running)
@@ -68,4 +121,22 @@ def finish(jobs: Iterable[Job], seconds: Mapping[str, float], share: Callable[[J
         for below in follow[key]:
             waits[below] -= 1
             if not waits[below]:
-                queues[asked[below]].append(below)
+                ready(below)
+
+
+def _fits(share: tuple[float, float], cpus: float, gpus: float) -> bool:
+    return share[0] <= cpus + TINY and share[1] <= gpus + TINY
+
+
+def _descendants(jobs: Mapping[str, Job]) -> defaultdict[str, list[str]]:
+    """By key, the jobs that wait for it."""
+    follow: defaultdict[str, list[str]] = defaultdict(list)
+    for key, job in jobs.items():
+        for above in set(job.ancestors):
+            follow[above].append(key)
+    return follow
+
+
+def _in_order(jobs: Mapping[str, Job]) -> list[str]:
+    """The keys, ancestors before descendants."""
+    return list(TopologicalSorter({key: [a for a in job.ancestors if a in jobs] for key, job in jobs.items()}).static_order())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from kd_core.training.keeper import Keeper, epoch_of, newest_first
+from orchestrator.files.files import Holder
 from orchestrator.job import Job
 from orchestrator.neighbours import Neighbours
 from orchestrator.plan import Plan
@@ -22,6 +23,11 @@ class Status:
     progress: dict[str, Any] = field(default_factory=dict)
 
 
+def driver(plan: Plan, store: Store) -> Holder | None:
+    """The living `kd run` of this experiment; None where none lives."""
+    return store.holder(f"run-{plan.name}")
+
+
 def driver_since(plan: Plan, store: Store) -> float | None:
     """When the living `kd run` of this experiment began, Unix time; None where none lives."""
     return store.locked_since(f"run-{plan.name}")
@@ -34,14 +40,17 @@ def statuses(plan: Plan, store: Store) -> dict[str, Status]:
     """
     done: set[str] = set()
     corrupt: dict[str, str] = {}
-    for job in plan:
+
+    def look(job: Job) -> None:
         try:
             if store.find(job.kind, job.key):
                 done.add(job.key)
         except CorruptEntry as error:
             corrupt[job.key] = str(error).partition(": ")[2]
+
+    list(store.each(look, plan))
     needed = {job.key for job in plan.needed(done)}
-    missing = _Missing(plan, store)
+    missing = _Missing(plan, store, [job for job in plan if job.key in needed - corrupt.keys()])
     found: dict[str, Status] = {}
     for job in plan:
         if job.key in done:
@@ -58,15 +67,16 @@ def statuses(plan: Plan, store: Store) -> dict[str, Status]:
 class _Missing:
     """Why a job has no entry."""
 
-    def __init__(self, plan: Plan, store: Store) -> None:
+    def __init__(self, plan: Plan, store: Store, jobs: list[Job]) -> None:
         self.plan = plan
-        self.store = store
+        said = store.each(lambda job: (store.progress(job), store.failure(job), checkpointed(store.work(job))), jobs)
+        self.said = dict(zip((job.key for job in jobs), said, strict=True))
         self.since = driver_since(plan, store)
         self.neighbours = Neighbours(plan, store)
 
     def status(self, job: Job, found: dict[str, Status]) -> Status:
         """``found`` holds the statuses of the job's ancestors."""
-        progress, failure = self.store.progress(job), self.store.failure(job)
+        progress, failure, epoch = self.said[job.key]
         if self.since is not None and progress.get("updated", 0) >= max(self.since, failure.get("time", 0)):
             return Status(State.RUNNING, progress=progress)
         if failure and (self.since is None or failure["time"] >= self.since):
@@ -74,7 +84,7 @@ class _Missing:
         ancestors = [self.plan.jobs[key] for key in job.ancestors]
         if lost := [above for above in ancestors if found[above.key].state in (State.FAILED, State.BLOCKED)]:
             return Status(State.BLOCKED, f"needs {titles(lost)}, which failed")
-        if epoch := checkpointed(self.store.work(job)):
+        if epoch:
             return Status(State.WAITING, f"goes on after epoch {epoch} of {job.epochs}", {**progress, "epoch": epoch})
         if failure:
             return Status(State.WAITING, f"tried again; failed last time: {failure['reason']}")
@@ -85,10 +95,9 @@ class _Missing:
         return Status(State.WAITING, "never run")
 
 
-def checkpointed(work: Path) -> int:
+def checkpointed(work: Keeper) -> int:
     """Epochs that a job's newest checkpoint holds, by its name; 0 where there is none."""
-    names = (path.name for path in work.glob("epoch-*.safetensors"))
-    return max((int(name.removeprefix("epoch-").split(".")[0]) for name in names), default=0)
+    return next(map(epoch_of, newest_first(work)), 0)
 
 
 def titles(jobs: list[Job], shown: int = 3) -> str:

@@ -1,52 +1,55 @@
 """The store: what is done, named by its key. The only truth of the project.
 
-    <store>/<kind>/<key>/manifest.json        written last, by os.replace: what has no manifest does not exist
+    <store>/<kind>/<key>/manifest.json        written last, in one step: what has no manifest does not exist
     <store>/<kind>/<key>/<attempt>/…          the files that the manifest names, with their SHA-256
     <store>/work/<kind>/<key>/…               checkpoints and progress of what is not done
     <store>/failed/<kind>/<key>.json          why a job failed, until it succeeds
     <store>/quarantine/…                      entries that were found corrupt
 
 Every attempt writes into a folder of its own, so that a worker that was thought dead cannot mix its files with another's.
-Only JSON, safetensors and Arrow are written or read; nothing is unpickled.
+Only JSON, safetensors and Arrow are written or read; nothing is unpickled. All of this holds in a folder and in an object
+store alike; what they differ in is in :mod:`orchestrator.files`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
-import os
-import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
 from orchestrator import canonical
 from orchestrator.environment import environment
+from orchestrator.files.files import CorruptEntry as CorruptEntry
+from orchestrator.files.files import Files, Holder, StoreFailed
+from orchestrator.files.files import StoreError as StoreError
+from orchestrator.files.local import Local, json_bytes, json_object, sha256
+from orchestrator.files.local import read_json as read_json
+from orchestrator.files.local import write_bytes as write_bytes
+from orchestrator.files.local import write_json as write_json
+from orchestrator.files.place import files_at
 from orchestrator.job import Job, key_of
 
 FORMAT = 1
 PROGRESS = "progress.json"  # in a job's work folder
-LOCK_TRIES, LOCK_PAUSE_S = 3, 0.05  # one that only looks, as `kd status` does, holds a lock for an instant
+IDENTITY_TRIES = 5
 
-
-class StoreError(ValueError):
-    """The store's place cannot be used."""
-
-
-class CorruptEntry(RuntimeError):
-    """An entry does not hold what its manifest says."""
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class Entry:
     """A committed result."""
 
-    path: Path
+    files: Files
+    folder: str
     manifest: dict[str, Any]
 
     @property
@@ -55,40 +58,47 @@ class Entry:
         return self.manifest["results"]
 
     def file(self, name: str) -> Path:
-        """Path of one of the entry's files."""
-        return self.path / self.manifest["attempt"] / name
+        """A local path of one of the entry's files; from an object store it is fetched, once on each machine.
+
+        Raises:
+            CorruptEntry: where what was fetched is not what the manifest says.
+        """
+        return self.files.fetch(f"{self._attempt}/{name}", self.manifest["files"][name]["sha256"])
 
     def problem(self, *, deep: bool) -> str | None:
         """What is wrong with the entry's files, or None. ``deep`` reads them and compares SHA-256."""
+        sizes = self.files.sizes(self._attempt) if self.manifest["files"] else {}
         for name, listed in self.manifest["files"].items():
-            path = self.file(name)
-            if not path.is_file():
+            if name not in sizes:
                 return f"{name} is missing"
-            if path.stat().st_size != listed["bytes"]:
-                return f"{name} has {path.stat().st_size} bytes, not {listed['bytes']}"
-            if deep and sha256(path) != listed["sha256"]:
+            if sizes[name] != listed["bytes"]:
+                return f"{name} has {sizes[name]} bytes, not {listed['bytes']}"
+            if deep and self.files.sha256(f"{self._attempt}/{name}") != listed["sha256"]:
                 return f"{name} does not have its SHA-256"
         return None
 
+    @property
+    def _attempt(self) -> str:
+        return f"{self.folder}/{self.manifest['attempt']}"
+
 
 class Attempt:
-    """One try at a job: a folder to write files into, then :meth:`commit`."""
+    """One try at a job: a local folder to write files into, then :meth:`commit`."""
 
     def __init__(self, store: Store, job: Job) -> None:
+        self.store = store
         self.job = job
         self.id = uuid.uuid4().hex[:12]
-        self.entry = store.root / job.kind / job.key
-        self.path = self.entry / self.id
+        self.folder = f"{job.kind}/{job.key}/{self.id}"
         self.started = time.time()
-        self.path.mkdir(parents=True)
+        self.path = store.files.begin(self.folder)
 
-    def commit(self, results: dict[str, Any], seconds: float) -> None:
-        """Make the result exist: files to disk, then the manifest in one step."""
-        files = {}
-        for path in sorted(self.path.iterdir()):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-            files[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size}
+    def commit(self, results: dict[str, Any], seconds: float, resources: Mapping[str, Any] | None = None) -> None:
+        """Make the result exist: first the files, durably, then the manifest in one step. ``resources``: the share it took."""
+        written = sorted(self.path.iterdir())
+        sums = {path.name: sha256(path) for path in written}
+        files = {path.name: {"sha256": sums[path.name], "bytes": path.stat().st_size} for path in written}
+        self.store.files.keep(self.path, self.folder, sums)
         body = {
             "format": FORMAT,
             "kind": self.job.kind,
@@ -104,37 +114,90 @@ class Attempt:
             "started": self.started,
             "finished": time.time(),
             "seconds": seconds,
+            "resources": dict(resources or {}),
         }
-        write_json(self.entry / "manifest.json", {**body, "digest": canonical.digest(body)})
+        manifest = json_bytes({**body, "digest": canonical.digest(body)})
+        self.store.files.write(manifest_of(self.job.kind, self.job.key), manifest)
 
     def discard(self) -> None:
-        """Forget what was written; nothing is left behind."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Forget what was written; nothing is left behind. A result whose manifest is there, whatever was reported, stays."""
         with contextlib.suppress(OSError):
-            self.entry.rmdir()
+            if self.store.read_json(manifest_of(self.job.kind, self.job.key)).get("attempt") == self.id:
+                return
+        self.store.files.drop(self.path, self.folder)
+
+
+class Work:
+    """The folder of a job's work: a keeper of its checkpoints (:class:`kd_core.training.keeper.Keeper`)."""
+
+    def __init__(self, files: Files, folder: str) -> None:
+        self.files = files
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        return list(self.files.sizes(self.folder))
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        return self.files.read(f"{self.folder}/{name}", size)
+
+    def write(self, name: str, content: bytes) -> None:
+        """In one step; a checkpoint that a power cut tore is known by its name, so none waits for the disk."""
+        self.files.write(f"{self.folder}/{name}", content, durable=False)
+
+    def remove(self, name: str) -> None:
+        self.files.remove(f"{self.folder}/{name}")
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A folder of the store for what others keep there by themselves, as Ray Tune does; all nodes reach it."""
+
+    files: Files
+    folder: str
+
+    @property
+    def path(self) -> str:
+        """As :attr:`filesystem` takes it."""
+        return self.files.outside(self.folder)[0]
+
+    @property
+    def filesystem(self) -> Any:
+        """Of pyarrow; None where the path is one of this machine. Pickled, it holds no credentials."""
+        return self.files.outside(self.folder)[1]
+
+    def clear(self) -> None:
+        """Remove it; a store that fails is let be, since nothing in it is needed."""
+        with contextlib.suppress(OSError):
+            self.files.remove_tree(self.folder)
 
 
 class Store:
-    """Entries by kind and key under a folder that every worker can reach."""
+    """Entries by kind and key, at a place that every worker can reach: a path, or a URI such as ``s3://bucket/prefix``.
 
-    def __init__(self, root: Path | str) -> None:
-        if "://" in str(root):
-            raise StoreError(f"the store must be a local or shared folder, but got {root}")
-        self.root = Path(root).expanduser().absolute()
+    Raises:
+        StoreError: where no store can be at that place.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        self.files = files_at(place)
+
+    @property
+    def place(self) -> str:
+        """An absolute path or a URI, without any secret."""
+        return self.files.place
+
+    @property
+    def root(self) -> Path | None:
+        """The folder, where the store is one."""
+        return self.files.root if isinstance(self.files, Local) else None
 
     def prepare(self) -> None:
-        """Make the folder.
+        """Make the place ready.
 
         Raises:
             StoreError: where it cannot be made or written.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".write-{uuid.uuid4().hex[:8]}"
-            probe.write_bytes(b"")
-            probe.unlink()
-        except OSError as error:
-            raise StoreError(f"the store {self.root} cannot be written: {error.strerror}") from error
+        self.files.prepare()
 
     def entry(self, kind: str, key: str) -> Entry:
         """A committed entry whose manifest and file sizes are in order.
@@ -143,10 +206,9 @@ class Store:
             KeyError: where there is none.
             CorruptEntry: where it is not what its manifest says.
         """
-        path = self.root / kind / key
         try:
-            raw = (path / "manifest.json").read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            raw = self.files.read(manifest_of(kind, key))
+        except FileNotFoundError:
             raise KeyError(f"{kind}/{key}") from None
         try:
             manifest = json.loads(raw)
@@ -157,7 +219,7 @@ class Store:
             raise CorruptEntry(f"{kind}/{key}: the manifest cannot be read ({error})") from None
         if not (sound and named):
             raise CorruptEntry(f"{kind}/{key}: the manifest was changed after it was written")
-        entry = Entry(path, manifest)
+        entry = Entry(self.files, f"{kind}/{key}", manifest)
         if problem := entry.problem(deep=False):
             raise CorruptEntry(f"{kind}/{key}: {problem}")
         return entry
@@ -178,34 +240,44 @@ class Store:
 
     def entries(self, kind: str) -> Iterator[Entry]:
         """All sound entries of a kind, in the order of their keys."""
-        folder = self.root / kind
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+
+        def sound(key: str) -> Entry | None:
             with contextlib.suppress(KeyError, CorruptEntry):
-                yield self.entry(kind, path.name)
+                return self.entry(kind, key)
+            return None
 
-    def quarantine(self, kind: str, key: str) -> Path:
-        """Move a corrupt entry out of the way; its place is where it can be looked at."""
-        target = self.root / "quarantine" / f"{kind}-{key}-{uuid.uuid4().hex[:8]}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.root / kind / key, target)
-        return target
+        yield from filter(None, self.each(sound, self.files.folders(kind)))
 
-    def work(self, job: Job) -> Path:
+    def each(self, look: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """What ``look`` finds of each item, in their order; many at once where the store is far away."""
+        if self.files.many == 1:
+            yield from map(look, items)
+            return
+        with ThreadPoolExecutor(self.files.many, "kd-store") as pool:
+            yield from pool.map(look, items)
+
+    def quarantine(self, kind: str, key: str) -> str:
+        """Move a corrupt entry out of the way; the place where it can be looked at."""
+        target = f"quarantine/{kind}-{key}-{uuid.uuid4().hex[:8]}"
+        self.files.move(f"{kind}/{key}", target)
+        return f"{self.place.partition('?')[0]}/{target}"
+
+    def work(self, job: Job) -> Work:
         """The folder of a job's checkpoints and progress; it may not exist."""
-        return self.root / "work" / job.kind / job.key
+        return Work(self.files, f"work/{job.kind}/{job.key}")
 
     def write_work(self, job: Job, name: str, value: dict[str, Any]) -> None:
         """Keep a small JSON object in the job's work folder, in one step; ``name`` may have folders: ``trials/00012.json``."""
-        write_json(self.work(job) / name, value)
+        self.files.write(f"{self.work(job).folder}/{name}", json_bytes(value))
 
     def read_work(self, job: Job, name: str) -> dict[str, Any]:
         """What :meth:`write_work` kept under that name; empty where there is nothing."""
-        return read_json(self.work(job) / name)
+        return self.read_json(f"{self.work(job).folder}/{name}")
 
     def list_work(self, job: Job, folder: str) -> list[str]:
         """Sorted names, ``folder`` included, of what :meth:`write_work` kept in a folder of the job's work."""
-        where = self.work(job) / folder
-        return sorted(f"{folder}/{path.name}" for path in where.glob("*.json")) if where.is_dir() else []
+        names = self.files.sizes(f"{self.work(job).folder}/{folder}")
+        return sorted(f"{folder}/{name}" for name in names if name.endswith(".json"))
 
     def progress(self, job: Job) -> dict[str, Any]:
         """What the job last said of itself; empty where it has not begun (see :mod:`orchestrator.stages.runner`)."""
@@ -213,95 +285,75 @@ class Store:
 
     def failure(self, job: Job) -> dict[str, Any]:
         """Why the job failed the last time; empty where it did not."""
-        return read_json(self.root / "failed" / job.kind / f"{job.key}.json")
+        return self.read_json(_failed(job))
 
     def fail(self, job: Job, failure: dict[str, Any]) -> None:
         """Remember why a job failed."""
-        write_json(self.root / "failed" / job.kind / f"{job.key}.json", {"time": time.time(), **failure})
+        self.files.write(_failed(job), json_bytes({"time": time.time(), **failure}))
 
     def forgive(self, job: Job) -> None:
         """Forget why a job failed."""
-        (self.root / "failed" / job.kind / f"{job.key}.json").unlink(missing_ok=True)
+        self.files.remove(_failed(job))
 
     def abandon(self, job: Job) -> None:
         """Forget checkpoints and progress of a job that nobody goes on with."""
-        shutil.rmtree(self.work(job), ignore_errors=True)
+        self.files.remove_tree(self.work(job).folder)
 
     def clear(self, job: Job) -> None:
         """Forget checkpoints, progress and failure of a job that is done, and files of attempts that came to nothing."""
-        shutil.rmtree(self.work(job), ignore_errors=True)
+        self.abandon(job)
         self.forgive(job)
         entry = self.entry(job.kind, job.key)
-        for path in entry.path.iterdir():
-            if path.is_dir() and path.name != entry.manifest["attempt"]:
-                shutil.rmtree(path, ignore_errors=True)
+        for attempt in self.files.folders(entry.folder):
+            if attempt != entry.manifest["attempt"]:
+                self.files.remove_tree(f"{entry.folder}/{attempt}")
 
-    @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[bool]:
-        """Hold an exclusive lock of that name until the block ends or the process dies; False where another holds it."""
-        path = self.root / "locks" / f"{name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            held = any(_try_lock(file) for _ in range(LOCK_TRIES))
-            if held:
-                os.utime(path)
-            yield held
+    def scratch(self, folder: str) -> Scratch:
+        """A folder that is not looked into."""
+        return Scratch(self.files, folder)
+
+    def identity(self) -> str:
+        """Names the store, wherever it is moved or copied to; made at the first call, under the lock of who asks first."""
+        for _ in range(IDENTITY_TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                return self.files.read("identity").decode()
+            with self.lock("identity") as held:
+                if held and "identity" not in self.files.sizes(""):
+                    self.files.write("identity", uuid.uuid4().hex[:12].encode())
+        raise StoreFailed(f"the store {self.place} does not get its identity: another process holds the lock")
+
+    def lock(self, name: str) -> AbstractContextManager[bool]:
+        """Hold an exclusive lock of that name until the block ends or the process dies; False where another holds it.
+
+        In an object store it is a lease, with a small race: see :mod:`orchestrator.files.lease`.
+        """
+        return self.files.lock(name)
+
+    def holder(self, name: str) -> Holder | None:
+        """The living process that holds the lock of that name."""
+        return self.files.holder(name)
 
     def locked(self, name: str) -> bool:
         """Whether a living process holds the lock of that name."""
-        return self.locked_since(name) is not None
+        return self.holder(name) is not None
 
     def locked_since(self, name: str) -> float | None:
         """When the living process that holds the lock of that name took it, Unix time; None where none does."""
-        path = self.root / "locks" / f"{name}.lock"
+        holder = self.holder(name)
+        return holder.since if holder else None
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A small JSON object; empty where there is none, or it is not whole."""
         try:
-            with path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return json_object(self.files.read(name))
         except FileNotFoundError:
-            return None
-        except BlockingIOError:
-            return path.stat().st_mtime
-        return None
+            return {}
 
 
-def _try_lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(LOCK_PAUSE_S)
-        return False
-    return True
+def manifest_of(kind: str, key: str) -> str:
+    """The name of an entry's manifest."""
+    return f"{kind}/{key}/manifest.json"
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file so that no reader ever sees half of it, and a full disk leaves the old one."""
-    write_bytes(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside, to disk, then replace."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A small JSON object; empty where the file is absent or not whole."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def _failed(job: Job) -> str:
+    return f"failed/{job.kind}/{job.key}.json"

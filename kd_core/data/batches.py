@@ -10,35 +10,45 @@ from torch import Tensor
 
 from kd_core.data.split import Splits
 from kd_core.data.views import IDENTITY, normalise
+from kd_core.group import ALONE, Group
 from kd_core.knowledge import Batch
 from kd_core.random import generator
 
 Part = Literal["train", "validation", "test"]
 
 
-def epoch_batches(splits: Splits, batch_size: int, seed: int, epoch: int, device: torch.device | str) -> Iterator[Batch]:
-    """The training split once, in the epoch's order and views. Order and views do not depend on the device.
+def epoch_batches(
+    splits: Splits, batch_size: int, seed: int, epoch: int, device: torch.device | str, group: Group = ALONE
+) -> Iterator[Batch]:
+    """The training split once, in the epoch's order and views; of each batch, this worker's part of the group.
 
-    Splits that already lie on the device are not copied.
+    Order and views depend neither on the device nor on the group. Splits that already lie on the device are not copied.
     """
     count = len(splits.train)
     indices_N = torch.randperm(count, generator=generator(seed, "order", epoch))
     views_N = splits.augmentation.draw(seed, epoch, count)[indices_N]
-    return _batches(splits, "train", indices_N, views_N, batch_size, epoch, device)
+    chunks = [group.part(span) for span in spans(count, batch_size)]
+    return _batches(splits, "train", indices_N, views_N, chunks, epoch, device)
 
 
 def view_batches(
-    splits: Splits, view: int, batch_size: int, device: torch.device | str, part: Part = "train"
+    splits: Splits, view: int, batch_size: int, device: torch.device | str, part: Part = "train", group: Group = ALONE
 ) -> Iterator[Batch]:
-    """A split once, in its own order, every image under the same view. The batches' epoch is 0."""
+    """A split once, in its own order, every image under the same view; each batch falls to one worker of the group.
+
+    The batches' epoch is 0.
+    """
     count = len(getattr(splits, part))
     views_N = torch.full((count,), view)
-    return _batches(splits, part, torch.arange(count), views_N, batch_size, 0, device)
+    chunks = spans(count, batch_size)[group.rank :: group.size]
+    return _batches(splits, part, torch.arange(count), views_N, chunks, 0, device)
 
 
-def plain_batches(splits: Splits, part: Part, device: torch.device | str, batch_size: int = 512) -> Iterator[Batch]:
-    """A split once, in its own order and without augmentation: for evaluation."""
-    return view_batches(splits, IDENTITY, batch_size, device, part)
+def plain_batches(
+    splits: Splits, part: Part, device: torch.device | str, batch_size: int = 512, group: Group = ALONE
+) -> Iterator[Batch]:
+    """A split once, in its own order and without augmentation: for evaluation. Each batch falls to one worker of the group."""
+    return view_batches(splits, IDENTITY, batch_size, device, part, group)
 
 
 def spans(count: int, batch_size: int) -> list[slice]:
@@ -57,7 +67,7 @@ def _batches(
     part: Part,
     indices_N: Tensor,
     views_N: Tensor,
-    batch_size: int,
+    chunks: list[slice],
     epoch: int,
     device: torch.device | str,
 ) -> Iterator[Batch]:
@@ -65,7 +75,6 @@ def _batches(
     split = getattr(splits, part).to(device)
     indices_N, views_N = indices_N.to(device), views_N.to(device)
     mean_C, std_C = torch.tensor(splits.mean, device=device), torch.tensor(splits.std, device=device)
-    chunks = spans(len(split), batch_size)
     for span, chosen in zip(chunks, split.stream(indices_N[span] for span in chunks), strict=True):
         views_B = views_N[span]
         images_BCHW = normalise(splits.augmentation.render(chosen.images_NCHW, views_B), mean_C, std_C)

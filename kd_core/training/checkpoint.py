@@ -1,21 +1,20 @@
 """Checkpoints: the state at an epoch's end, in files whose names hold their own hash.
 
 A checkpoint is one safetensors file ``epoch-00012.<16 hex digits of its SHA-256>.safetensors``, its history in the metadata. A
-half-written or damaged file is recognised by its name, and the one before it is used.
+half-written or damaged file is recognised by its name, and the one before it is used. See :mod:`kd_core.training.keeper`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import safetensors.torch
-from safetensors import safe_open
 from torch import Tensor
+
+from kd_core.training.keeper import PREFIX, SUFFIX, Folder, Keeper, newest_first, records
 
 KEPT = 2  # the newest and one to fall back on
 
@@ -44,46 +43,34 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one job in a folder of its own, which is made when the first is saved."""
+    """The checkpoints of one job, in a folder of its own or wherever else ``keeper`` keeps them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, keeper: Keeper | Path) -> None:
+        self.keeper = Folder(keeper) if isinstance(keeper, Path) else keeper
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint in one step and drop those older than the last two.
 
         Raises:
-            OSError: where the disk does not take it; earlier checkpoints stay as they were.
+            OSError: where it cannot be written; earlier checkpoints stay as they were.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         content = checkpoint.content()
-        epoch = len(checkpoint.history)
-        path = self.folder / f"epoch-{epoch:05d}.{_hash(content)}.safetensors"
-        beside = self.folder / f".{path.name}.{os.getpid()}"
-        try:
-            beside.write_bytes(content)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-        for old in list(self._newest_first())[KEPT:]:
-            old.unlink(missing_ok=True)
+        self.keeper.write(f"{PREFIX}{len(checkpoint.history):05d}.{_hash(content)}{SUFFIX}", content)
+        for old in newest_first(self.keeper)[KEPT:]:
+            self.keeper.remove(old)
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None."""
-        for path in self._newest_first():
-            content = path.read_bytes()
-            if _hash(content) == path.name.split(".")[1]:
-                return Checkpoint(safetensors.torch.load(content), read_history(path))
+        for name in newest_first(self.keeper):
+            content = self.keeper.read(name)
+            if _hash(content) == name.split(".")[1]:
+                return Checkpoint(safetensors.torch.load(content), read_history(self.keeper, name))
         return None
 
-    def _newest_first(self) -> Iterator[Path]:
-        return iter(sorted(self.folder.glob("epoch-*.safetensors"), reverse=True))
 
-
-def read_history(path: Path) -> tuple[Record, ...]:
-    """The epochs that a checkpoint file tells of; its tensors are not read."""
-    with safe_open(path, framework="np") as file:
-        return tuple(Record(**record) for record in json.loads(file.metadata()["history"]))
+def read_history(keeper: Keeper, name: str) -> tuple[Record, ...]:
+    """The epochs that a checkpoint tells of; its tensors are not read."""
+    return tuple(Record(**record) for record in records(keeper, name))
 
 
 def _hash(content: bytes) -> str:

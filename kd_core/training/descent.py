@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from kd_core.group import ALONE, Group
 from kd_core.training.recipe import Recipe
 
 
@@ -22,11 +23,12 @@ class Diverged(RuntimeError):
 
 
 class Descent:
-    """SGD on parameters that lie where they will stay."""
+    """SGD on parameters that lie where they will stay. The loss of a group is the sum of its workers' losses."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> None:
         self.parameters = list(parameters)
         self.recipe = recipe
+        self.group = group
         self.optimizer = torch.optim.SGD(
             self.parameters,
             lr=recipe.lr,
@@ -47,6 +49,7 @@ class Descent:
             group["lr"] = self.recipe.lr_at(epoch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.group.sum([each.grad for each in self.parameters if each.grad is not None])
         self.optimizer.step()
 
     def state(self) -> dict[str, Tensor]:
@@ -68,20 +71,24 @@ class Means:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._count = 0.0
 
-    def add(self, told: Mapping[str, Tensor], samples: int) -> None:
+    def add(self, told: Mapping[str, Tensor], samples: float) -> None:
         self._count += samples
         for name, value in told.items():
             value = value.double() * samples
             self._sums[name] = self._sums[name] + value if name in self._sums else value
 
-    def metrics(self, epoch: int) -> dict[str, float]:
-        """The means, and as ``loss`` the sum of those that are named ``loss/…``.
+    def metrics(self, epoch: int, group: Group = ALONE) -> dict[str, float]:
+        """The means over all workers, and as ``loss`` the sum of those that are named ``loss/…``.
 
         Raises:
             Diverged: where one of these is not finite. ``epoch`` counts from 1.
         """
+        if group.size > 1:
+            count = torch.full_like(next(iter(self._sums.values())), self._count)
+            group.sum([count, *self._sums.values()])
+            self._count = count.item()
         means = {name: (value / self._count).item() for name, value in self._sums.items()}
         terms = {name.removeprefix("loss/"): value for name, value in means.items() if name.startswith("loss/")}
         if not all(map(math.isfinite, terms.values())):

@@ -1,4 +1,4 @@
-"""The one training loop: teachers (no teachers of their own) and students, any method, one device.
+"""The one training loop: teachers (no teachers of their own) and students, any method, one device for each worker.
 
 Every random choice is a pure function of (seed, purpose, epoch, index), so a run that was killed and goes on from the
 checkpoint of its last whole epoch ends with the same bits as one that was not.
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from kd_core.bank import Source
-from kd_core.data.batches import epoch_batches, plain_batches, spans
+from kd_core.data.batches import Part, epoch_batches, plain_batches, spans
 from kd_core.data.split import Splits
+from kd_core.group import ALONE, Group, Parted
 from kd_core.knowledge import Batch, Knowledge
 from kd_core.methods.method import Method
 from kd_core.models.network import Network
@@ -25,6 +26,7 @@ from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.descent import Descent, Diverged, Means
 from kd_core.training.evaluate import evaluate
 from kd_core.training.recipe import Recipe
+from kd_core.training.shared import share_statistics
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Training:
         seed: decides order and augmentation (initialisation is the caller's).
         compile: whether the student's forward pass goes through ``torch.compile``.
         watch_test: whether the accuracy on the test split is recorded at every epoch; nothing here depends on it.
+        group: the workers that train together, all with the same arguments. The method's loss must be a mean over samples,
+            as the plain one is: then the result is that of one worker, up to the order of sums, and up to the masks where the
+            network has dropout. The first worker alone writes checkpoints. Nothing is compiled.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class Training:
         device: str = "cpu",
         compile: bool = False,
         watch_test: bool = False,
+        group: Group = ALONE,
     ) -> None:
         self.network = network.to(device)
         self.method = method
@@ -70,8 +76,10 @@ class Training:
         self.seed = seed
         self.device = torch.device(device)
         self.watch_test = watch_test
-        self.descent = Descent([*network.parameters(), *method.trainable()], recipe)
-        self._observe = torch.compile(network.observe) if compile else network.observe
+        self.group = group
+        share_statistics(self.network, group)
+        self.descent = Descent([*network.parameters(), *method.trainable()], recipe, group)
+        self._observe = torch.compile(network.observe) if compile and group.size == 1 else network.observe
         self.history: tuple[Record, ...] = ()
         self.chosen: dict[str, Tensor] = {}
         self.chosen_epoch = 0
@@ -86,16 +94,18 @@ class Training:
 
         Raises:
             Diverged: at the end of an epoch in which a loss term was not finite.
+            Parted: where another worker of the group is gone.
         """
         if checkpoints and (found := checkpoints.newest()):
             self.restore(found)
+        self._begin_together()
         while len(self.history) < (until or self.recipe.epochs):
             epoch, began = len(self.history), time.monotonic()
             metrics = self._epoch(epoch)
             record = Record(epoch + 1, time.time_ns() // 1_000_000, time.monotonic() - began, metrics)
             self.history = (*self.history, record)
             self._choose(record)
-            if checkpoints:
+            if checkpoints and self.group.leads:
                 checkpoints.save(self.checkpoint())
             on_epoch(record)
         return Trained(self.history, self.chosen_epoch, part(self.chosen, "network."), part(self.chosen, "own."))
@@ -108,37 +118,56 @@ class Training:
     def _epoch(self, epoch: int) -> dict[str, float]:
         self.network.train()
         self.method.own.train()
-        torch.manual_seed(derive(self.seed, "dropout", epoch))
-        recipe = self.recipe
-        steps = len(spans(len(self.splits.train), recipe.batch_size))
+        group, rank = self.group, self.group.rank
+        torch.manual_seed(derive(self.seed, "dropout", epoch, *([rank] if rank else [])))
+        whole = spans(len(self.splits.train), self.recipe.batch_size)
         means = Means()
-        batches = epoch_batches(self.splits, recipe.batch_size, self.seed, epoch, self.device)
-        for step, batch in enumerate(batches):
-            means.add(self._step(batch, epoch, step / steps), len(batch.labels_B))
-        metrics = means.metrics(epoch + 1)
+        batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device, group)
+        for step, (span, batch) in enumerate(zip(whole, batches, strict=True)):
+            weight = group.begin(span)
+            told = self._step(batch, epoch, step / len(whole), weight)
+            means.add(told, weight * (span.stop - span.start))
+        metrics = means.metrics(epoch + 1, group)
         self.network.eval()
         self.method.own.eval()
-        accuracy, loss = evaluate(self.predict, plain_batches(self.splits, "validation", self.device))
+        accuracy, loss = self._evaluate("validation")
         if not math.isfinite(loss):
             raise Diverged(epoch + 1, {"validation": loss})
         metrics |= {"lr": self.descent.lr, "validation/accuracy": accuracy, "validation/loss": loss}
         if self.watch_test:
-            metrics["test/accuracy"], _ = evaluate(self.predict, plain_batches(self.splits, "test", self.device))
+            metrics["test/accuracy"], _ = self._evaluate("test")
         return metrics
 
-    def _step(self, batch: Batch, epoch: int, progress: float) -> dict[str, Tensor]:
-        """One optimiser step, ``progress`` into the epoch; the batch's loss terms, curves and training accuracy."""
+    def _evaluate(self, part: Part) -> tuple[float, float]:
+        return evaluate(self.predict, plain_batches(self.splits, part, self.device, group=self.group), self.group)
+
+    def _step(self, batch: Batch, epoch: int, progress: float, weight: float) -> dict[str, Tensor]:
+        """One optimiser step, ``progress`` into the epoch, on a batch of which this worker has a part of that weight; the
+        part's loss terms, curves and training accuracy."""
         with self._autocast():
             student = self._observe(batch.images_BCHW)
             teachers = tuple(teacher(batch) for teacher in self.teachers)
         student = _float(student)
         loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)
-        self.descent.step(torch.stack(tuple(loss.terms.values())).sum(), epoch + progress)
+        self.descent.step(torch.stack(tuple(loss.terms.values())).sum() * weight, epoch + progress)
         seen = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}
         seen |= {name: value.detach() for name, value in loss.curves.items()}
         with torch.no_grad():
             seen["train/accuracy"] = (self.method.predict(student).argmax(1) == batch.labels_B).float().mean()
         return seen
+
+    def _begin_together(self) -> None:
+        """Make sure that all workers stand where the first one does.
+
+        Raises:
+            Parted: where a worker found another checkpoint, as one may whose predecessor was still writing.
+        """
+        group = self.group
+        epochs = torch.tensor([float(len(self.history))], device=group.device)
+        group.copy([epochs])
+        if epochs.item() != len(self.history):
+            raise Parted(f"this worker found a checkpoint of {len(self.history)} epochs, the first one of {epochs.item():g}")
+        group.copy(self._state().values())
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")

@@ -30,10 +30,10 @@ def status(file: File, store: StoreOption = None, sets: Set = None) -> None:
     """
     from orchestrator.cli.console import show
     from orchestrator.cli.status_view import view
-    from orchestrator.status import driver_since, statuses
+    from orchestrator.status import driver, statuses
 
     _, plan, place = planned(file, sets, store)
-    show(*view(plan, statuses(plan, place), driver_since(plan, place)))
+    show(*view(plan, statuses(plan, place), driver(plan, place)))
 
 
 def probes(

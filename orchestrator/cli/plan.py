@@ -13,28 +13,33 @@ def plan(
     file: File,
     store: StoreOption = None,
     sets: Set = None,
+    cpus: Annotated[float | None, typer.Option(min=1, help="Estimate for so many CPU cores, not this machine's.")] = None,
+    gpus: Annotated[float | None, typer.Option(min=0, help="Estimate for so many GPUs, not this machine's.")] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what a run would do, and why.
 
-    Every setting, every job, what is done, what is missing and why, and how long it will take. A job's key is the
-    SHA-256 of all that decides its result; its first 16 digits are shown. Nothing is run or written.
+    Every setting, every job, what is done, what is missing and why, how long it will take, and the critical path: the
+    chain of jobs that no larger machine makes shorter. A job's key is the SHA-256 of all that decides its result; its first
+    16 digits are shown. Nothing is run or written.
 
     \b
     Examples:
       kd plan experiments/digits.yaml
       kd plan experiments/digits.yaml --set students.recipe.lr=0.1
+      kd plan experiments/cifar100_gpac.yaml --cpus 64 --gpus 8
       kd plan experiments/digits.yaml --json | jq '.jobs[] | select(.state == "missing") | .title'
     """
     from orchestrator.cli.console import show
     from orchestrator.cli.plan_view import as_json, view
     from orchestrator.estimate import Estimator
-    from orchestrator.schedule import this_machine
+    from orchestrator.schedule import Machine, this_machine
     from orchestrator.snapshot import State
     from orchestrator.status import statuses
 
     spec, made, place = planned(file, sets, store)
-    found, machine = statuses(made, place), this_machine()
+    found, here = statuses(made, place), this_machine()
+    machine = Machine(here.cpus if cpus is None else cpus, here.gpus if gpus is None else gpus)
     estimator = Estimator(spec.resources)
     estimator.learn_all(place)
     missing = [job for job in made if found[job.key].state not in (State.DONE, State.IDLE)]

@@ -18,7 +18,7 @@ from orchestrator.cli.console import STYLES, clock, counted, table
 from orchestrator.estimate import Estimate
 from orchestrator.job import SHOWN, Job
 from orchestrator.plan import Plan, written
-from orchestrator.schedule import Machine
+from orchestrator.schedule import Machine, demand, workers
 from orchestrator.snapshot import State
 from orchestrator.spec.spec import Spec, Weights
 from orchestrator.stages.table import STAGES
@@ -41,7 +41,7 @@ def word(state: State) -> str:
 
 
 def as_json(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> dict[str, Any]:
-    """The plan for programs; durations in seconds, null where nothing was measured."""
+    """The plan for programs; durations in seconds, null where nothing was measured by which to tell them."""
     jobs = [
         {
             "key": job.key,
@@ -50,6 +50,7 @@ def as_json(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estim
             "state": word(found[job.key].state),
             "reason": found[job.key].reason,
             "seconds_left": estimate.seconds.get(job.key),
+            "guessed": job.key in estimate.guessed,
             "labels": job.labels,
             "config": job.config,
             "parents": job.parents,
@@ -61,7 +62,16 @@ def as_json(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estim
         "settings": canonical.plain(spec),
         "jobs": jobs,
         "counts": Counter(word(found[job.key].state) for job in plan),
-        "estimate": {"seconds": estimate.total, "unknown_jobs": estimate.unknown, "cpus": machine.cpus, "gpus": machine.gpus},
+        "estimate": {
+            "seconds": estimate.total if estimate.told else None,
+            "guessed_jobs": len(estimate.guessed),
+            "cpus": machine.cpus,
+            "gpus": machine.gpus,
+            "critical_path": {
+                "seconds": estimate.path_seconds if estimate.told else None,
+                "jobs": [{"key": job.key, "title": job.title} for job in estimate.path],
+            },
+        },
     }
 
 
@@ -76,7 +86,10 @@ def view(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate
             yield jobs_table(jobs, found, estimate)
     yield Text()
     yield Text(f"{counted(len(plan), 'job')}: {counts(list(plan), found)}")
-    yield Text(time_left(plan, found, estimate, machine))
+    for line in time_left(plan, found, estimate, machine):
+        yield Text(line)
+    for problem in too_large(plan, found, spec, machine):
+        yield Text(problem, style="red")
 
 
 def counts(jobs: list[Job], found: Mapping[str, Status]) -> str:
@@ -90,21 +103,38 @@ def jobs_table(jobs: list[Job], found: Mapping[str, Status], estimate: Estimate)
     made = table("key", "state", "job", "left", "why", right=["left"], whole=["key", "state"])
     for job in jobs:
         status, seconds = found[job.key], estimate.seconds.get(job.key)
-        left = "" if seconds is None else clock(seconds)
+        left = "" if seconds is None else ("~" if job.key in estimate.guessed else "") + clock(seconds)
         made.add_row(job.short, Text(word(status.state), style=STYLES[status.state]), job.title, left, _why(job, status))
     made.columns = [column for column in made.columns if any(map(str, column.cells))]
     return made
 
 
-def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> str:
-    """What an estimate says, or why it says nothing."""
+def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> Iterator[str]:
+    """The critical path, and what an estimate says or why it says nothing."""
     missing = sum(found[job.key].state not in (State.DONE, State.IDLE) for job in plan)
     if not missing:
-        return "Nothing is left to do."
-    if not estimate.seconds:
-        return "No estimate of the time yet: nothing like these jobs has been measured in this store."
-    least = f", and {counted(estimate.unknown, 'job')} of which nothing like it has been measured" if estimate.unknown else ""
-    return f"Estimated time on {machine}: {clock(estimate.total)}{least}."
+        yield "Nothing is left to do."
+        return
+    chain = " → ".join(job.title for job in estimate.path)
+    if not estimate.told:
+        yield f"Critical path, by arithmetic: {chain}."
+        yield "No estimate of the time yet: nothing has been measured in this store."
+        return
+    yield f"Critical path: {chain}: {clock(estimate.path_seconds)} on any machine."
+    guessed = f"; ~ is guessed, by arithmetic, for {counted(len(estimate.guessed), 'job')}" if estimate.guessed else ""
+    yield f"Estimated time on {machine}: {clock(estimate.total)}{guessed}."
+
+
+def too_large(plan: Plan, found: Mapping[str, Status], spec: Spec, machine: Machine) -> Iterator[str]:
+    """The sections of ``resources`` by which something that is missing asks for more than there is."""
+    shares = {
+        "student" if spec.resources.of(job.kind) is spec.resources.student else "teacher": demand(job, spec.resources)
+        for job in sorted(plan, key=lambda job: workers(job, spec.resources))  # the largest of each section is kept
+        if found[job.key].state not in (State.DONE, State.IDLE)
+    }
+    for name, share in shares.items():
+        if share.cpus > machine.cpus or share.gpus > machine.gpus:
+            yield f"resources.{name} asks for {share}: more than {machine}; `kd run` needs a larger cluster."
 
 
 def settings(spec: Spec) -> Table:

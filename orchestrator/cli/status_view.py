@@ -11,6 +11,7 @@ from rich.text import Text
 
 from orchestrator.cli.console import STYLES, clock, table
 from orchestrator.cli.run_view import cells
+from orchestrator.files.files import Holder
 from orchestrator.plan import Plan
 from orchestrator.snapshot import State
 from orchestrator.stages.table import STAGES
@@ -20,12 +21,12 @@ COLUMNS = (State.DONE, State.RUNNING, State.WAITING, State.FAILED, State.BLOCKED
 TROUBLE = (State.FAILED, State.BLOCKED)
 
 
-def view(plan: Plan, found: Mapping[str, Status], since: float | None) -> Iterator[RenderableType]:
+def view(plan: Plan, found: Mapping[str, Status], holder: Holder | None) -> Iterator[RenderableType]:
     """Who is at work; a row for each stage; what runs; what failed and why."""
-    if since is None:
+    if holder is None:
         yield Text(f"{plan.name}: no run is at work on it")
     else:
-        yield Text(f"{plan.name}: a run is at work on it, for {clock(time.time() - since)} now")
+        yield Text(f"{plan.name}: a run is at work on it, for {clock(time.time() - holder.since)} now ({holder})")
     yield Text()
     yield _stages(plan, found)
     running = [job for job in plan if found[job.key].state == State.RUNNING]

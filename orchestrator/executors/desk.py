@@ -11,12 +11,13 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kd_core.training.checkpoint import Checkpoints
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.judges import Judge, judge_of
+from orchestrator.executors.shares import larger
 from orchestrator.job import Job
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
@@ -54,7 +55,8 @@ class Desk:
         self._students: list[tuple[float, int, Job]] = []  # a heap
         self._studies: dict[str, tuple[Study, Judge]] = {}
         self._trials: dict[str, _AtWork] = {}
-        self._at_work: dict[str, Job] = {}
+        self._at_work: dict[str, tuple[Job, Place]] = {}
+        self._again: deque[tuple[Job, Place]] = deque()  # with a larger share
         self._ended: deque[Ended] = deque()
         self._finished: deque[Job] = deque()  # searches whose trials have all ended
         self._changed = threading.Event()
@@ -69,13 +71,19 @@ class Desk:
             else:
                 heapq.heappush(self._students, (-self._priority(job), next(self._order), job))
 
-    def take(self) -> Job | None:
-        """The next job to run, a student or a trial; None where there is none now."""
+    def take(self) -> tuple[Job, Place] | None:
+        """The next job to run, a student or a trial, and where; None where there is none now."""
         with self._lock:
-            job = None if self.paused else self._trial() or self._student()
-            if job:
-                self._at_work[job.key] = job
-            return job
+            if self.paused:
+                return None
+            if self._again:
+                job, place = self._again.popleft()
+            elif found := self._trial() or self._student():
+                job, place = found, self.place(found)
+            else:
+                return None
+            self._at_work[job.key] = job, place
+            return job, place
 
     @property
     def idle(self) -> bool:
@@ -88,7 +96,7 @@ class Desk:
         with self._lock:
             if self.paused:
                 return False
-            return bool(self._students) or any(self._hungry(study) for study, _ in self._studies.values())
+            return bool(self._again or self._students) or any(self._hungry(study) for study, _ in self._studies.values())
 
     def report(self, key: str, progress: dict[str, Any]) -> bool:
         """An epoch of a job has ended; whether the job ends here."""
@@ -102,10 +110,13 @@ class Desk:
             found.stopped = found.judge.stops(found.trial.number, epoch, accuracy)
             return found.stopped
 
-    def end(self, key: str, failure: str | None = None) -> None:
-        """A job that was handed out has come to its end."""
+    def end(self, key: str, failure: str | None = None, *, out_of_memory: bool = False) -> None:
+        """A job that was handed out has come to its end, for want of GPU memory where it did not get its last chance yet."""
         with self._lock:
-            job = self._at_work.pop(key)
+            job, place = self._at_work.pop(key)
+            if out_of_memory and (wider := larger(place)):
+                self._again.append((job, wider))
+                return
             if found := self._trials.pop(key, None):
                 self._tell(found, failure)
                 self._close_where_finished(found.study)
@@ -147,7 +158,7 @@ class Desk:
                 self._close_where_finished(study)
                 continue
             job = study.job_of(trial)
-            if job.key in self._at_work:  # another study tries the same values: its result will be there
+            if job.key in self._trials:  # another study tries the same values: its result will be there
                 study.put_back(trial)
                 continue
             self._trials[job.key] = self._begun(study, judge, trial, job)
@@ -192,7 +203,7 @@ class Desk:
 
     def _closed(self, search: Job) -> Ended:
         try:
-            run_job(search, self.place(search))
+            run_job(search, replace(self.place(search), gpus=0))  # here, where nothing is computed
         except JobFailed as failure:
             return Ended(search, str(failure))
         return Ended(search)

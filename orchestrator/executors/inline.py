@@ -14,13 +14,20 @@ from orchestrator.store import Store
 
 
 class Inline:
-    """Args: ``place`` gives where a job runs, ``on_progress`` is called after every epoch of it."""
+    """Args: ``place`` gives where a job runs, ``priority`` which goes first (higher); ``on_progress`` is called after every
+    epoch."""
 
-    def __init__(self, store: Store, place: Callable[[Job], Place], on_progress: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        place: Callable[[Job], Place],
+        priority: Callable[[Job], float],
+        on_progress: Callable[[], None] = lambda: None,
+    ) -> None:
         self._place = place
         self._on_progress = on_progress
         self._queue: deque[Job] = deque()
-        self._desk = Desk(store, place)
+        self._desk = Desk(store, place, priority)
 
     def submit(self, job: Job) -> None:
         if job.kind in ("student", "search"):
@@ -33,7 +40,8 @@ class Inline:
             job = self._queue.popleft()
             return [Ended(job, self._run(job))]
         if taken := self._desk.take():
-            self._desk.end(taken.key, self._run(taken))
+            job, _ = taken
+            self._desk.end(job.key, self._run(job))
         return self._desk.ended()
 
     def close(self) -> None:

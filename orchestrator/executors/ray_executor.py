@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from orchestrator.executors.cluster import connect, require
 from orchestrator.executors.desk import Desk
@@ -12,14 +11,14 @@ from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
 from orchestrator.spec.spec import Resources
 from orchestrator.stages.runner import Place
-from orchestrator.store import Store
+from orchestrator.store import Scratch, Store
 
 TRIALS = ("student", "search")  # kinds that Tune runs
 
 
 class RayExecutor:
     """Args: ``jobs`` are those that will be submitted, ``address`` an existing cluster's or None for a private one;
-    ``scratch`` is a folder that all nodes reach.
+    ``scratch`` is for Tune.
 
     Raises:
         CannotRun: where the cluster is not there or has too little for one job.
@@ -30,9 +29,10 @@ class RayExecutor:
         jobs: list[Job],
         store: Store,
         place: Callable[[Job], Place],
+        priority: Callable[[Job], float],
         resources: Resources,
         address: str | None,
-        scratch: Path,
+        scratch: Scratch,
     ) -> None:
         connect(address)
         try:
@@ -44,7 +44,7 @@ class RayExecutor:
             if students:
                 require("student", resources.student)
             self._actors = Actors(place, resources.teacher, slots, resources.max_failures)
-            self._trials = Trials(Desk(store, place), resources.max_failures, scratch)
+            self._trials = Trials(Desk(store, place, priority), resources.max_failures, scratch)
         except BaseException:
             _shutdown()
             raise

@@ -6,23 +6,23 @@ rerun builds a new Tuner from what is missing: a restored Tuner lost results and
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import shutil
 import threading
 import uuid
-from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from orchestrator import canonical
 from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
-from orchestrator.stages.runner import JobFailed, Place, run_job
+from orchestrator.stages.runner import JobFailed, OutOfMemory, run_job
+from orchestrator.store import Scratch
+
+# Tune passes the driver's AWS keys on to its workers, in their arguments, where everybody on a machine sees them.
+class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
 
 REPORTED = ("epoch", "accuracy", "loss", "seconds")
 
@@ -39,7 +39,7 @@ _LINES: dict[str, _Line] = {}
 
 
 def _trial(config: dict[str, Any]) -> None:
-    job, place = _unpacked(config)
+    job, place = config["job"], config["place"]
 
     def listen(progress: dict[str, Any]) -> None:
         if "accuracy" in progress:
@@ -47,6 +47,9 @@ def _trial(config: dict[str, Any]) -> None:
 
     try:
         run_job(job, place, listen)
+    except OutOfMemory as failure:
+        tune.report({"failure": str(failure), "out_of_memory": True})
+        return
     except JobFailed as failure:  # trying again would fail again: not Tune's max_failures
         tune.report({"failure": str(failure)})
         return
@@ -54,30 +57,7 @@ def _trial(config: dict[str, Any]) -> None:
 
 
 def _share(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    return tune.PlacementGroupFactory([{"CPU": config["cpu"], "GPU": config["gpu"]}])
-
-
-def _packed(job: Job, place: Place) -> dict[str, Any]:
-    """A job as the config of a trial, which Tune also writes down as JSON."""
-    return {
-        "key": job.key,
-        "job": canonical.text(job),
-        "place": json.dumps({name: value if value is None else _plain(value) for name, value in vars(place).items()}),
-        "cpu": place.cpus,
-        "gpu": place.gpus,
-    }
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
-
-
-def _unpacked(config: dict[str, Any]) -> tuple[Job, Place]:
-    place = json.loads(config["place"])
-    for field in dataclasses.fields(Place):
-        if "Path" in str(field.type) and place[field.name] is not None:
-            place[field.name] = Path(place[field.name])
-    return Job(**json.loads(config["job"])), Place(**place)
+    return tune.PlacementGroupFactory([{"CPU": config["place"].cpus, "GPU": config["place"].gpus}])
 
 
 class _Feed(Searcher):
@@ -91,8 +71,8 @@ class _Feed(Searcher):
         line = _LINES[self._name]
         if line.closed:
             return Searcher.FINISHED
-        job = line.desk.take()
-        return job and _packed(job, line.desk.place(job))
+        taken = line.desk.take()
+        return taken and {"key": taken[0].key, "job": taken[0], "place": taken[1]}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         pass
@@ -123,7 +103,8 @@ class _Announce(tune.Callback):
         self._name = name
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        _LINES[self._name].desk.end(trial.config["key"], trial.last_result.get("failure"))
+        result = trial.last_result
+        _LINES[self._name].desk.end(trial.config["key"], result.get("failure"), out_of_memory="out_of_memory" in result)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         _LINES[self._name].desk.end(trial.config["key"], f"its worker died {trial.num_failures} times")
@@ -147,11 +128,11 @@ class Trials:
     workers, and with them resources that the jobs before the next students may be waiting for.
     """
 
-    def __init__(self, desk: Desk, max_failures: int, folder: Path) -> None:
+    def __init__(self, desk: Desk, max_failures: int, folder: Scratch) -> None:
         self._desk = desk
         self._folder = folder
         self._max_failures = max_failures
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.clear()
         self._trainable = tune.with_resources(_trial, _share)
         self._name = ""
         self._thread: threading.Thread | None = None
@@ -192,7 +173,7 @@ class Trials:
         if self._desk.idle:
             self._join()
         _LINES.pop(self._name, None)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.clear()
 
     def _start(self) -> None:
         """Begin a Tuner, unless the last one still takes trials."""
@@ -208,7 +189,8 @@ class Trials:
                 search_alg=_Feed(self._name), scheduler=_Judged(self._name), num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                storage_path=str(self._folder),
+                storage_path=self._folder.path,
+                storage_filesystem=self._folder.filesystem,
                 name=self._name,
                 verbose=0,
                 progress_reporter=_Silent(),

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 
 from pydantic import ValidationError
 
-from orchestrator.masking import masked
+from orchestrator.files.place import hidden
 from orchestrator.spec import errors, overrides
 from orchestrator.spec.expand import expand
 from orchestrator.spec.names import Context
@@ -46,5 +46,5 @@ def read_changed(file: str, assignments: Sequence[str] = (), store: str | None =
     for assignment in assignments:
         overrides.apply(document, assignment)
     if store is not None:
-        overrides.put(document, ["store"], store, Place(f"--store {masked(store)}"))
+        overrides.put(document, ["store"], store, Place(f"--store {hidden(store)}"))
     return document

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.masking import masked
+from orchestrator.files.place import hidden
 from orchestrator.spec.problems import Misfit, Path, Place, Problem, SpecError, dotted, shown
 from orchestrator.spec.yaml_lines import Document, read
 
@@ -17,7 +17,7 @@ def apply(document: Document, assignment: str) -> None:
 
     Sections on the way are made where they are missing. Mistakes go to ``document.problems``.
     """
-    place = Place(f"--set {masked(assignment)}")
+    place = Place(f"--set {hidden(assignment)}")
     name, sign, text = assignment.partition("=")
     parts = re.sub(r"\[(\d+)\]", r".\1", name.strip()).split(".")
     try:

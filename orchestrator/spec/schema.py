@@ -13,12 +13,13 @@ from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
+from orchestrator.files.place import uri_problem
 from orchestrator.search.config import SearchConfig
 from orchestrator.spec.claims import ClaimSection
 from orchestrator.spec.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
 from orchestrator.spec.evaluations import Asked, FromQuestions, asked_model
 from orchestrator.spec.methods import FromEntry, Variant
-from orchestrator.spec.names import Context, ModelName, Name, Seed, Text, check_data, without_keys, without_password
+from orchestrator.spec.names import Context, ModelName, Name, Seed, Text, check_data, without_password
 from orchestrator.spec.problems import Misfit
 from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking, Weights
 from orchestrator.spec.weights import FromPlace
@@ -51,6 +52,12 @@ class StudentGroup(Section):
     recipe: Annotated[tuple[Recipe, ...], FromKnobs()] = Field(
         default_factory=lambda: (Recipe(),), description="how they are trained; a list for a knob multiplies out"
     )
+
+
+def check_store(place: str) -> str:
+    if problem := uri_problem(place):
+        raise Misfit(problem)
+    return place
 
 
 def check_split(found: tuple[DataConfig, Places], info: ValidationInfo) -> tuple[DataConfig, Places]:
@@ -101,7 +108,7 @@ class Experiment(Section):
     # Sections are validated in this order: later ones see the Context of earlier ones.
 
     name: Name = Field(description="the experiment's name, in tables, MLflow and file names")
-    store: Annotated[Text, AfterValidator(without_keys)] = Field(
+    store: Annotated[Text, AfterValidator(check_store)] = Field(
         default="kd-store", description="where all results are kept: a path, or a URI such as s3://bucket/store"
     )
     data: Annotated[tuple[DataConfig, Places], FromKnobs(), AfterValidator(check_split)] = Field(description="what is learnt")

@@ -45,10 +45,17 @@ class Share(Knobs):
 
 
 @dataclass(frozen=True)
+class TeacherShare(Share):
+    """What each teacher may use."""
+
+    workers: int = knob(1, "processes that share the training of one teacher, each with so many cpus and gpus", low=1)
+
+
+@dataclass(frozen=True)
 class Resources(Knobs):
     """How jobs are run. None of it is in a job's key."""
 
-    teacher: Share = knob(Share(), "of each teacher's training, and of its probes, analysis and banks")
+    teacher: TeacherShare = knob(TeacherShare(), "of each teacher's training, and of its probes, analysis and banks")
     student: Share = knob(Share(), "of each student's training")
     max_failures: int = knob(2, "how often a job whose worker died is tried again", low=0)
     compile: bool = knob(False, "torch.compile the networks")

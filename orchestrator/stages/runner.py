@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.job import Job
 from orchestrator.stages.table import STAGES
-from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store
+from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store, Work
 
 
 class Stopped(BaseException):
@@ -24,17 +24,22 @@ class JobFailed(RuntimeError):
     """The job failed in a way that trying again at once would repeat; the reason is in the store."""
 
 
+class OutOfMemory(JobFailed):
+    """The job's share of a GPU was too small for it: trying again with a larger one may help."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a job runs. Nothing here is part of its key."""
 
-    store: Path
+    store: str  # an absolute path or a URI
     data_root: Path
     download: bool = False
     data_memory_gib: float = 4.0
     weights: Path | None = None  # of a teacher whose weights are given
     cpus: float = 1
     gpus: float = 0
+    too_small: tuple[float, ...] = ()  # shares of a GPU whose memory it ran out of before
     compile: bool = False
     deterministic: bool = True
 
@@ -42,6 +47,11 @@ class Place:
     def device(self) -> str:
         """The device to compute on; Ray shows each worker the share of the GPUs that is its own."""
         return "cuda" if self.gpus else "cpu"
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """What a manifest remembers of the share."""
+        return {"cpus": self.cpus, "gpus": self.gpus, "out_of_memory": len(self.too_small)}
 
 
 Progress = dict[str, Any]
@@ -57,8 +67,8 @@ class Context:
         self._listen = listen
 
     @property
-    def work(self) -> Path:
-        """The folder of this job's checkpoints."""
+    def work(self) -> Work:
+        """What keeps this job's checkpoints."""
         return self.store.work(self.attempt.job)
 
     def say(self, **progress: Any) -> None:
@@ -74,6 +84,7 @@ def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda 
 
     Raises:
         JobFailed: where the stage raised; the store says why.
+        OutOfMemory: where it did so for want of GPU memory.
     """
     store = Store(place.store)
     try:
@@ -88,24 +99,49 @@ def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda 
         with _process_as(place):
             context.say(epochs=job.epochs)
             results = STAGES[job.kind].function()(job, context)
-            attempt.commit(results, results.pop("seconds", time.time() - attempt.started))
+            attempt.commit(results, results.pop("seconds", time.time() - attempt.started), place.resources)
     except Exception as error:
         attempt.discard()
         if store.find(job.kind, job.key):  # another attempt was faster
             return
+        told = describe(error, place)
         with contextlib.suppress(OSError):  # a full disk must not hide what happened
-            store.fail(job, describe(error))
-        raise JobFailed(describe(error)["reason"]) from error
+            store.fail(job, told)
+        if not ran_out(error):
+            raise JobFailed(told["reason"]) from error
+        give_back_memory(error)
+        raise OutOfMemory(told["reason"]) from error
     except BaseException:  # stopped from outside, or in Tune, whose sessions end by SystemExit
         attempt.discard()
         raise
     store.clear(job)
 
 
-def describe(error: Exception) -> dict[str, Any]:
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that a GPU's memory is full: torch's allocator, or what bypasses it, in words."""
+    import torch
+
+    words = ("cuda out of memory", "cuda error: out of memory", "cublas_status_alloc_failed")
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(each in str(error).lower() for each in words)
+    )
+
+
+def give_back_memory(error: BaseException) -> None:
+    """Let go of what the failed job's frames hold, and of torch's cache, so that its neighbours on the GPU can have it."""
+    import torch
+
+    traceback.clear_frames(error.__traceback__)
+    torch.cuda.empty_cache()
+
+
+def describe(error: Exception, place: Place) -> dict[str, Any]:
     """A failure in plain words, with the trace for those who look."""
     known = {name: getattr(error, name) for name in ("epoch", "terms") if hasattr(error, name)}
-    if isinstance(error, OSError) and error.strerror:
+    if ran_out(error):
+        shares = ", then ".join(f"{gpus:g}" for gpus in (*place.too_small, place.gpus))
+        reason = f"out of GPU memory with {shares} GPU ({str(error).partition('. ')[0]}); a smaller batch_size takes less"
+    elif isinstance(error, OSError) and error.strerror:
         reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:
         reason = str(error) or type(error).__name__

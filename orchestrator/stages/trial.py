@@ -7,6 +7,7 @@ from typing import Any
 import safetensors.torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, read_history
+from kd_core.training.keeper import Folder
 from orchestrator.job import Job
 from orchestrator.stages.fit import HISTORY, history_table, teller
 from orchestrator.stages.runner import Context
@@ -45,4 +46,4 @@ def _state(context: Context, key: str) -> Checkpoint:
     path = entry.file(STATE)
     if sha256(path) != entry.manifest["files"][STATE]["sha256"]:
         raise CorruptEntry(f"trial/{key}: {STATE} does not have its SHA-256")
-    return Checkpoint(safetensors.torch.load_file(path), read_history(path))
+    return Checkpoint(safetensors.torch.load_file(path), read_history(Folder(path.parent), path.name))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import SafetensorError, safe_open
-
+from kd_core.training.keeper import Keeper, newest_first, records
 from orchestrator.tables import read_table
 
 
@@ -38,13 +36,13 @@ def finished(path: Path, limit: int | None = None) -> tuple[Epoch, ...]:
     return tuple(_epoch(*when, metrics.items()) for when, metrics in rows.items())
 
 
-def unfinished(work: Path) -> tuple[Epoch, ...]:
+def unfinished(work: Keeper) -> tuple[Epoch, ...]:
     """The epochs that the newest readable checkpoint tells of; its tensors are not read."""
-    for path in sorted(work.glob("epoch-*.safetensors"), reverse=True):
-        with contextlib.suppress(OSError, SafetensorError), safe_open(path, framework="np") as file:
-            records = json.loads(file.metadata()["history"])
+    for name in newest_first(work):
+        with contextlib.suppress(OSError, ValueError):
             return tuple(
-                _epoch(record["epoch"], record["time_ms"], record["seconds"], record["metrics"].items()) for record in records
+                _epoch(record["epoch"], record["time_ms"], record["seconds"], record["metrics"].items())
+                for record in records(work, name)
             )
     return ()
 

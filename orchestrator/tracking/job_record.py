@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.csv
 
+from kd_core.training.keeper import Keeper
 from orchestrator import canonical
 from orchestrator.job import Job
 from orchestrator.store import CorruptEntry, Entry, Store
@@ -30,7 +31,7 @@ class JobRecord:
     began: float
     ended: float
     evidence: Any  # what of the store says so
-    work: Path
+    work: Keeper
     entry: Entry | None = None
     reason: str = ""
     reported: int = 0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from orchestrator import canonical
+from orchestrator.files.cache import cache
 from orchestrator.spec.spec import Spec
-from orchestrator.store import Store, write_bytes
+from orchestrator.store import Store
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
@@ -63,18 +63,8 @@ class Place:
 
 
 def place_of(spec: Spec, store: Store) -> Place:
-    """The spec's tracking URI, or MLflow's own MLFLOW_TRACKING_URI, or an SQLite file next to the store."""
-    uri = spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.root / 'mlflow.db'}"
-    return Place(uri, store.root / "mlartifacts")
-
-
-def identity(store: Store) -> str:
-    """Names the store on a server that others use too: their runs of the same jobs are theirs. Moves and is copied with it."""
-    file = store.root / "identity"
-    if not file.exists():
-        beside = file.with_name(f".identity.{uuid.uuid4().hex[:8]}")
-        write_bytes(beside, uuid.uuid4().hex[:12].encode())
-        with contextlib.suppress(FileExistsError):
-            os.link(beside, file)
-        beside.unlink()
-    return file.read_text()
+    """The spec's tracking URI, or MLflow's own MLFLOW_TRACKING_URI, or an SQLite file next to the store; of a store that is no
+    folder, in this machine's cache: what is lost there, or made on another machine, `kd track` writes anew."""
+    folder = store.root or cache() / "mlflow" / canonical.digest(store.place)[:16]
+    uri = spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+    return Place(uri, folder / "mlartifacts")

@@ -23,7 +23,7 @@ from orchestrator.tracking.experiment_record import Artifacts, ExperimentRecord
 from orchestrator.tracking.failure import Busy, TrackingError, sentence
 from orchestrator.tracking.history import Epoch, count, mark
 from orchestrator.tracking.job_record import JobRecord, record_of
-from orchestrator.tracking.place import identity, place_of
+from orchestrator.tracking.place import place_of
 from orchestrator.tracking.record import Record, Status
 from orchestrator.tracking.server import Run, Server, failures, settings
 
@@ -99,7 +99,7 @@ class Projection:
         self._runs: dict[str, Run] = {}
         self._written: set[str] = set()
         self._removed = 0
-        self._whose = {"kd.experiment": spec.name, "kd.store": identity(store)}
+        self._whose = {"kd.experiment": spec.name, "kd.store": store.identity()}
         for run in sorted(server.runs(self._whose), key=_worth, reverse=True):
             if self._runs.setdefault(run.tags[KEY], run) is not run:
                 self._remove(run)

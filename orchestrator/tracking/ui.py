@@ -44,7 +44,7 @@ def ui(spec: Spec, port: int, host: str = HOST, *, insecure: bool = False) -> In
     place = place_of(spec, store)
     if not place.database:
         return Interface(place.shown)
-    guard = {} if insecure or loopback(host) else guarded(host, store)
+    guard = {} if insecure or loopback(host) else guarded(host, place.artifacts.parent)
     url = f"http://{HOST if host in EVERYWHERE else host}:{port}"
     if place.file:
         with settings():
@@ -60,8 +60,8 @@ def ui(spec: Spec, port: int, host: str = HOST, *, insecure: bool = False) -> In
     return Interface(url, command + (("--app-name", "basic-auth") if guard else ()), environment | guard)
 
 
-def guarded(host: str, store: Store) -> dict[str, str]:
-    """The environment of MLflow's basic auth; who may come in is kept in a database of its own beside the store.
+def guarded(host: str, folder: Path) -> dict[str, str]:
+    """The environment of MLflow's basic auth; who may come in is kept in a database of its own in the folder.
 
     Raises:
         Unguarded: where a secret of it is missing.
@@ -72,9 +72,8 @@ def guarded(host: str, store: Store) -> dict[str, str]:
             f"refused to listen on {host} without a password: set {' and '.join(missing)} "
             "(or the same name with _FILE to a file that holds it), or say --insecure"
         )
-    store.prepare()
-    config = store.root / "mlflow-auth.ini"
-    users = f"sqlite:///{store.root / 'mlflow-auth.db'}".replace("%", "%%")  # which means something in such a file
+    config = folder / "mlflow-auth.ini"
+    users = f"sqlite:///{folder / 'mlflow-auth.db'}".replace("%", "%%")  # which means something in such a file
     write_bytes(config, f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {users}\nadmin_username = admin\n".encode())
     return found | {"MLFLOW_AUTH_CONFIG_PATH": os.environ.get("MLFLOW_AUTH_CONFIG_PATH", str(config))}
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.orchestrator.object_store import ObjectStore
 
 SMALL = """\
 name: small
@@ -35,3 +40,29 @@ def small(tmp_path) -> Path:
 def wide(monkeypatch):
     """Tables and sentences do not depend on the terminal that the tests run in."""
     monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[ObjectStore]:
+    from tests.orchestrator.object_store import ObjectStore
+
+    found = ObjectStore.start()
+    yield found
+    found.server.stop()
+
+
+@pytest.fixture
+def s3(served, tmp_path, monkeypatch) -> ObjectStore:
+    """An object store, with credentials for it in the environment and a cache of this test's own."""
+    from tests.orchestrator.object_store import ENVIRONMENT
+
+    for name, value in {**ENVIRONMENT, "KD_CACHE": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("orchestrator.files.lease.SETTLE_S", 0.05)
+    return served
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request, tmp_path) -> str:
+    """Where a store can be: a folder, and a place in an object store."""
+    return str(tmp_path / "store") if request.param == "folder" else request.getfixturevalue("s3").uri()

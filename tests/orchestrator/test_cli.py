@@ -80,7 +80,7 @@ def commands(capsys, *above):
 
 def test_the_help_of_every_command_shows_how_it_is_used(capsys):
     every = [(name,) for name in commands(capsys) if name != "list"] + [("list", name) for name in commands(capsys, "list")]
-    assert len(every) == 13
+    assert len(every) == 14
     for name in every:
         assert f"    kd {' '.join(name)}" in said(capsys, *name, "-h").out
 
@@ -115,11 +115,38 @@ def test_plan_as_json(file, capsys):
     states = {job["title"]: job["state"] for job in told["jobs"]}
     assert states["resnet8-s0"] == "done"
     assert states["resnet8-s1"] == "missing"
-    [seconds] = [job["seconds_left"] for job in told["jobs"] if job["title"] == "resnet8-s1"]
-    assert seconds == pytest.approx(30)
+    [job] = [job for job in told["jobs"] if job["title"] == "resnet8-s1"]
+    assert (job["seconds_left"], job["guessed"]) == (pytest.approx(30), False)
     assert len(told["jobs"][0]["key"]) == 64
     assert told["settings"]["data"]["train_size"] == 100
     assert told["counts"] == {"done": 1, "missing": len(told["jobs"]) - 1}
+
+
+def test_plan_shows_the_critical_path_and_the_time_on_the_machine_that_is_asked_about(file, capsys):
+    """With a core for every job it takes as long as the longest chain, and with one core longer."""
+    assert "Critical path, by arithmetic: resnet14-s0 → resnet8 · kd · s0." in said(capsys, "plan", file).out
+    plan, store = opened(file)
+    finish_job(store, the(plan, "resnet8-s0"), seconds=30)
+    sets = ("--set", "teachers.seeds=[1,2]")
+    shown = said(capsys, "plan", file, *sets).out
+    assert "Critical path: resnet14-s1 → resnet8 · kd · s0: " in shown
+    assert "~ is guessed, by arithmetic, for" in shown
+    assert "Estimated time on" in shown
+    told = {cpus: json.loads(said(capsys, "plan", file, "--json", "--cpus", cpus, *sets).out)["estimate"] for cpus in (1, 8)}
+    path = told[8]["critical_path"]
+    assert path["jobs"][0]["title"] == "resnet14-s1"
+    assert told[8]["seconds"] == pytest.approx(path["seconds"])
+    assert path == told[1]["critical_path"]
+    assert told[1]["seconds"] > 60
+    assert (told[8]["cpus"], told[8]["gpus"]) == (8, 0)
+
+
+def test_plan_says_where_the_machine_is_too_small(file, capsys):
+    sets = ("--set", "resources.teacher={cpus: 2, gpus: 0.5, workers: 3}")
+    shown = said(capsys, "plan", file, "--cpus", 4, "--gpus", 1, *sets).out
+    assert "resources.teacher asks for 6 CPU cores and 1.5 GPU: more than 4 CPU cores and 1 GPU;" in shown
+    assert "resources.student asks" not in shown
+    assert "asks for" not in said(capsys, "plan", file, "--cpus", 6, "--gpus", 2, *sets).out
 
 
 def test_plan_is_quick_and_imports_nothing_heavy_and_writes_nothing(file, tmp_path):
@@ -215,7 +242,8 @@ def test_a_wrong_path_suggests_files_near_by(file, capsys):
 
 
 def test_a_store_that_cannot_be_used_is_the_users_mistake(file, capsys):
-    assert "must be a local or shared folder" in said(capsys, "plan", file, "--store", "ftp://there", code=2).err
+    told = said(capsys, "plan", file, "--store", "ftp://there/store", code=2).err
+    assert told.startswith("--store ftp://there/store: store: has the scheme ftp://, but a store is a path, ")
 
 
 def test_what_nobody_expected_is_one_line_and_a_trace_on_request(file, capsys, monkeypatch):

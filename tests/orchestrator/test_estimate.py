@@ -13,11 +13,11 @@ from orchestrator.estimate import Estimator, epochs_left
 from orchestrator.job import Job
 from orchestrator.plan import make
 from orchestrator.schedule import Machine, finish, this_machine
-from orchestrator.spec.spec import Resources, Share
+from orchestrator.spec.spec import Bank, Resources, Share, TeacherShare
 from orchestrator.store import Store
 from tests.orchestrator.world import a_plan, a_spec, finish_job, the
 
-ONE = Share()
+ONE = Machine(1)
 
 
 @pytest.fixture
@@ -123,15 +123,15 @@ def test_independent_jobs_share_the_machine():
     assert finish(jobs, seconds, lambda job: ONE, Machine(1)) == 14
     assert finish(jobs, seconds, lambda job: ONE, Machine(2)) == 7  # 5, then 2 at 5; beside them 3, then 4 at 3
     assert finish(jobs, seconds, lambda job: ONE, Machine(8)) == 5
-    assert finish(jobs, seconds, lambda job: Share(2), Machine(2)) == 14
-    assert finish(jobs, seconds, lambda job: Share(64), Machine(2)) == 14, "a share larger than the machine is all of it"
+    assert finish(jobs, seconds, lambda job: Machine(2), Machine(2)) == 14
+    assert finish(jobs, seconds, lambda job: Machine(64), Machine(2)) == 14, "a share larger than the machine is all of it"
 
 
 def test_fractions_of_a_gpu_add_up():
     jobs = [Job("student", 1, {"seed": seed}) for seed in range(3)]
     seconds = {job.key: 1.0 for job in jobs}
-    assert finish(jobs, seconds, lambda job: Share(1, 1 / 3), Machine(8, 1)) == 1
-    assert finish(jobs, seconds, lambda job: Share(1, 0.5), Machine(8, 1)) == 2
+    assert finish(jobs, seconds, lambda job: Machine(1, 1 / 3), Machine(8, 1)) == 1
+    assert finish(jobs, seconds, lambda job: Machine(1, 0.5), Machine(8, 1)) == 2
 
 
 def test_a_chain_is_walked_one_by_one_and_what_is_done_is_not_waited_for():
@@ -147,3 +147,52 @@ def test_the_devices_that_are_visible_count(monkeypatch):
     assert this_machine().gpus == 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert this_machine().gpus == 0
+
+
+def test_what_was_not_measured_is_guessed_from_its_arithmetic(store):
+    """resnet8 was measured: 10 s for 3 · 12.5 M multiplications an image. resnet20 has 40.8 M: 32.64 s, and twice that where
+    the epochs are doubled; a student of a live teacher computes that one's forward passes as well."""
+    plan = a_plan(epochs=10)
+    finish_job(store, the(plan, "resnet8-s0"), seconds=10)
+    estimator, longer = taught(store), a_plan(epochs=20)
+    assert estimator.guess(plan, the(plan, "resnet20-s0")) == pytest.approx(10 * 40.8 / 12.5)
+    assert estimator.guess(longer, the(longer, "resnet20-s0")) == pytest.approx(20 * 40.8 / 12.5)
+    assert estimator.guess(longer, the(longer, "resnet20-s0"), 15) == pytest.approx(5 * 40.8 / 12.5)
+    assert estimator.guess(plan, the(plan, "resnet8-none · s0")) == pytest.approx(10)
+    assert estimator.guess(plan, the(plan, "resnet8-kd · s0")) == pytest.approx(10 * (3 * 12.5 + 12.5 + 40.8) / (3 * 12.5))
+    banked = a_plan(bank=Bank("on"))
+    assert estimator.guess(banked, the(banked, "resnet8-kd · s0")) == pytest.approx(10)
+
+
+def test_an_estimate_says_what_is_guessed_and_the_critical_path(store):
+    plan = a_plan(epochs=10, seeds=(0,))
+    finish_job(store, the(plan, "resnet8-s0"), seconds=10)
+    finish_job(store, the(plan, "resnet8-none · s0"), seconds=12)
+    rest = [job for job in plan if job.title in ("resnet20-s0", "probes of resnet20-s0", "resnet8-kd · s0")]
+    estimate = taught(store).estimate(plan, rest, {}, Machine(2))
+    assert estimate.guessed == {the(plan, "resnet20-s0").key, the(plan, "probes of resnet20-s0").key}
+    assert [job.title for job in estimate.path] == ["resnet20-s0", "resnet8-kd · s0"]
+    assert estimate.total == pytest.approx(estimate.path_seconds)
+    assert estimate.path_seconds == pytest.approx(10 * 40.8 / 12.5 + 12)  # the method none stands in for kd
+    assert (estimate.told, estimate.unknown) == (True, 0)
+
+
+def test_where_nothing_was_measured_there_is_an_order_but_no_time(store):
+    plan = a_plan(epochs=10, seeds=(0,))
+    estimator = taught(store)
+    estimate = estimator.estimate(plan, list(plan), {}, Machine(2))
+    assert (estimate.told, estimate.unknown, estimate.total) == (False, len(plan), 0)
+    assert [job.title for job in estimate.path] == ["resnet20-s0", "resnet8-kd · s0"]
+    lengths = estimator.lengths(plan, plan)
+    assert lengths[the(plan, "resnet20-s0").key] == pytest.approx(lengths[the(plan, "resnet8-s0").key] * 40.8 / 12.5)
+
+
+def test_workers_share_the_epochs_of_a_teacher(store):
+    plan = a_plan(epochs=10)
+    finish_job(store, the(plan, "resnet20-s0"), seconds=30)
+    for workers, seconds in ((1, 30), (3, 10)):
+        estimator = taught(store, Resources(teacher=TeacherShare(workers=workers)))
+        assert estimator.seconds(plan, the(plan, "resnet20-s0")) == pytest.approx(seconds)
+    other = Store(store.root.parent / "other")  # measured by two workers, it takes one twice as long
+    finish_job(other, the(plan, "resnet20-s0"), seconds=30, workers=2)
+    assert taught(other).seconds(plan, the(plan, "resnet20-s0")) == pytest.approx(60)

@@ -21,7 +21,7 @@ from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
 from orchestrator.spec.load import load
 from orchestrator.spec.methods import MethodSection
-from orchestrator.spec.spec import Share, Spec
+from orchestrator.spec.spec import Share, Spec, TeacherShare
 from orchestrator.spec.yaml_lines import read_file
 
 FULL = """\
@@ -70,7 +70,7 @@ def test_every_section(tmp_path: Path) -> None:
     assert (spec.data.train_size, spec.data.padding) == (400, 1)
     assert spec.probes == ProbeConfig(C=2.0)
     assert (spec.bank.mode, spec.bank.limit_gib) == ("off", 0.5)
-    assert (spec.resources.teacher, spec.resources.student) == (Share(cpus=2), Share(gpus=0.25))
+    assert (spec.resources.teacher, spec.resources.student) == (TeacherShare(cpus=2), Share(gpus=0.25))
     assert (spec.tracking.uri, spec.tracking.experiment, spec.tracking.enabled) == (None, "digits", True)
 
 

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
 
+import pyarrow.fs
 import pytest
+import torch
 
+from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
+from kd_core.training.keeper import epoch_of, newest_first
 from orchestrator import store as store_module
 from orchestrator.job import Job
 from orchestrator.store import Attempt, CorruptEntry, Store, StoreError, read_json, write_bytes, write_json
+from tests.orchestrator.object_store import SECRET
 
 JOB = Job("teacher", 1, {"model": "resnet8", "seed": 0}, title="resnet8-s0")
 
 
+MANIFEST = f"teacher/{JOB.key}/manifest.json"
+MODEL = "model.safetensors"
+
+
 @pytest.fixture
-def store(tmp_path):
-    found = Store(tmp_path / "store")
+def store(place):
+    found = Store(place)
     found.prepare()
     return found
 
 
 def commit(store, job=JOB, content=b"weights", results=None):
     attempt = Attempt(store, job)
-    (attempt.path / "model.safetensors").write_bytes(content)
+    (attempt.path / MODEL).write_bytes(content)
     attempt.commit(results or {"test_accuracy": 0.5}, seconds=2.0)
     return attempt
+
+
+def test_a_store_that_is_prepared_is_empty(store):
+    assert store.files.sizes("") == {}
+    assert store.find("teacher", JOB.key) is None
+    assert list(store.entries("teacher")) == []
 
 
 def test_an_entry_comes_back_as_it_was_committed(store):
@@ -35,51 +54,102 @@ def test_an_entry_comes_back_as_it_was_committed(store):
     assert entry.results == {"test_accuracy": 0.5}
     assert entry.manifest["seconds"] == 2.0
     assert entry.manifest["title"] == "resnet8-s0"
-    assert entry.file("model.safetensors").read_bytes() == b"weights"
+    assert entry.file(MODEL).read_bytes() == b"weights"
+    assert entry.file(MODEL).name == MODEL
     assert [found.manifest["key"] for found in store.entries("teacher")] == [JOB.key]
+
+
+def test_entries_come_in_the_order_of_their_keys(store):
+    jobs = [Job("teacher", 1, {"model": "resnet8", "seed": seed}) for seed in range(5)]
+    for job in jobs:
+        commit(store, job)
+    assert [entry.manifest["key"] for entry in store.entries("teacher")] == sorted(job.key for job in jobs)
+    assert list(store.each(lambda job: store.find("teacher", job.key).manifest["key"], jobs)) == [job.key for job in jobs]
+
+
+def test_an_entry_without_files(store):
+    Attempt(store, JOB).commit({"ece": 0.1}, 1.0)
+    assert store.find("teacher", JOB.key, deep=True).results == {"ece": 0.1}
 
 
 def test_without_a_manifest_there_is_nothing(store):
     attempt = Attempt(store, JOB)
-    (attempt.path / "model.safetensors").write_bytes(b"weights")
+    (attempt.path / MODEL).write_bytes(b"weights")
     assert store.find("teacher", JOB.key) is None
+    assert list(store.entries("teacher")) == []
     attempt.discard()
-    assert not attempt.entry.exists()
+    assert not attempt.path.exists()
+    assert everything(store) == []
 
 
-def change_content(entry):
-    entry.file("model.safetensors").write_bytes(b"Weights")
+def test_killed_between_the_files_and_the_manifest_there_is_nothing(store, monkeypatch):
+    attempt = Attempt(store, JOB)
+    (attempt.path / MODEL).write_bytes(b"weights")
+
+    def killed(*args, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.files, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            attempt.commit({}, 1.0)
+    assert any(name.endswith(MODEL) for name in everything(store))
+    assert store.find("teacher", JOB.key) is None
+    assert list(store.entries("teacher")) == []
+    commit(store, content=b"again")
+    store.clear(JOB)
+    assert len(everything(store)) == 2
+    assert store.find("teacher", JOB.key, deep=True).file(MODEL).read_bytes() == b"again"
 
 
-def change_size(entry):
-    entry.file("model.safetensors").write_bytes(b"weight")
+def test_a_commit_that_was_made_although_it_was_reported_to_have_failed_stays(store):
+    attempt = commit(store)
+    attempt.discard()
+    assert store.find("teacher", JOB.key, deep=True)
 
 
-def remove_file(entry):
-    entry.file("model.safetensors").unlink()
+def everything(store, folder=""):
+    """The names of all files of a store."""
+    names = [f"{folder}/{name}".lstrip("/") for name in store.files.sizes(folder)]
+    return names + [
+        name for inner in store.files.folders(folder) for name in everything(store, f"{folder}/{inner}".lstrip("/"))
+    ]
 
 
-def truncate_manifest(entry):
-    path = entry.path / "manifest.json"
-    path.write_bytes(path.read_bytes()[:100])
+def model_of(store):
+    return f"teacher/{JOB.key}/{store.find('teacher', JOB.key).manifest['attempt']}/{MODEL}"
 
 
-def change_result(entry):
-    path = entry.path / "manifest.json"
-    path.write_text(path.read_text().replace("0.5", "0.9"))
+def change_content(store):
+    store.files.write(model_of(store), b"Weights")
 
 
-def change_config_and_digest(entry):
+def change_size(store):
+    store.files.write(model_of(store), b"weight")
+
+
+def remove_file(store):
+    store.files.remove(model_of(store))
+
+
+def truncate_manifest(store):
+    store.files.write(MANIFEST, store.files.read(MANIFEST, 100))
+
+
+def change_result(store):
+    store.files.write(MANIFEST, store.files.read(MANIFEST).replace(b"0.5", b"0.9"))
+
+
+def change_config_and_digest(store):
     """A forged manifest that is sound in itself, but is not what its key says."""
-    path = entry.path / "manifest.json"
-    body = json.loads(path.read_text())
+    body = json.loads(store.files.read(MANIFEST))
     body.pop("digest")
     body["config"]["seed"] = 1
-    path.write_text(json.dumps({**body, "digest": store_module.canonical.digest(body)}))
+    store.files.write(MANIFEST, json.dumps({**body, "digest": store_module.canonical.digest(body)}).encode())
 
 
-def list_instead_of_object(entry):
-    (entry.path / "manifest.json").write_text("[]")
+def list_instead_of_object(store):
+    store.files.write(MANIFEST, b"[]")
 
 
 @pytest.mark.parametrize(
@@ -96,12 +166,16 @@ def list_instead_of_object(entry):
 )
 def test_every_damage_is_found_and_quarantined(store, damage):
     commit(store)
-    damage(store.find("teacher", JOB.key))
+    damage(store)
     with pytest.raises(CorruptEntry, match=JOB.key[:8]):
         store.find("teacher", JOB.key, deep=True)
+    before = len(everything(store))
     where = store.quarantine("teacher", JOB.key)
-    assert where.is_dir()
+    assert where.startswith(store.place.partition("?")[0])
     assert store.find("teacher", JOB.key) is None
+    names = everything(store)
+    assert len(names) == before
+    assert all(name.startswith(f"quarantine/teacher-{JOB.key}-") for name in names)
     commit(store)
     assert store.find("teacher", JOB.key, deep=True)
 
@@ -109,22 +183,98 @@ def test_every_damage_is_found_and_quarantined(store, damage):
 def test_a_second_attempt_does_not_touch_the_first(store):
     """A worker that was thought dead goes on writing beside the one that replaced it."""
     slow = Attempt(store, JOB)
-    (slow.path / "model.safetensors").write_bytes(b"slow")
+    (slow.path / MODEL).write_bytes(b"slow")
     commit(store, content=b"fast")
-    (slow.path / "model.safetensors").write_bytes(b"half")
-    assert store.find("teacher", JOB.key, deep=True).file("model.safetensors").read_bytes() == b"fast"
+    (slow.path / MODEL).write_bytes(b"half")
+    assert store.find("teacher", JOB.key, deep=True).file(MODEL).read_bytes() == b"fast"
+
+
+def test_of_two_that_commit_the_last_manifest_counts_and_both_are_whole(store):
+    first, second = Attempt(store, JOB), Attempt(store, JOB)
+    for attempt, content in ((first, b"first"), (second, b"second")):
+        (attempt.path / MODEL).write_bytes(content)
+    first.commit({"test_accuracy": 0.1}, 1.0)
+    earlier = store.find("teacher", JOB.key)
+    second.commit({"test_accuracy": 0.2}, 1.0)
+    entry = store.find("teacher", JOB.key, deep=True)
+    assert (entry.results, entry.file(MODEL).read_bytes()) == ({"test_accuracy": 0.2}, b"second")
+    assert earlier.problem(deep=True) is None, "who read the first manifest still finds its files"
+    assert earlier.file(MODEL).read_bytes() == b"first"
+    store.clear(JOB)
+    assert len(everything(store)) == 2
+    assert store.find("teacher", JOB.key, deep=True)
 
 
 def test_clear_leaves_only_the_entry(store):
-    Attempt(store, JOB)  # an attempt that came to nothing
-    write_json(store.work(JOB) / "progress.json", {"epoch": 1})
+    kept = commit(store)
+    store.files.write(f"teacher/{JOB.key}/0123456789ab/{MODEL}", b"of an attempt that came to nothing")
+    store.write_work(JOB, "progress.json", {"epoch": 1})
+    store.work(JOB).write("epoch-00001.0123456789abcdef.safetensors", b"checkpoint")
     store.fail(JOB, {"reason": "no luck"})
     assert store.failure(JOB)["reason"] == "no luck"
-    kept = commit(store)
     store.clear(JOB)
     assert store.progress(JOB) == {}
+    assert store.work(JOB).names() == []
     assert store.failure(JOB) == {}
-    assert sorted(path.name for path in kept.entry.iterdir()) == sorted([kept.id, "manifest.json"])
+    assert sorted(everything(store)) == sorted([MANIFEST, f"teacher/{JOB.key}/{kept.id}/{MODEL}"])
+
+
+def test_checkpoints_are_kept_in_the_store_and_a_damaged_one_is_passed_over(store):
+    checkpoints = Checkpoints(store.work(JOB))
+    assert checkpoints.newest() is None
+    for epochs in (9, 10, 11):
+        history = tuple(Record(epoch, 1000 * epoch, 0.5, {"loss": 1 / epoch}) for epoch in range(1, epochs + 1))
+        checkpoints.save(Checkpoint({"w": torch.full((3,), float(epochs))}, history))
+    elsewhere = Checkpoints(Store(store.place).work(JOB))  # as another node finds them
+    assert torch.equal(elsewhere.newest().tensors["w"], torch.full((3,), 11.0))
+    assert elsewhere.newest().history == history
+    newest, before = newest_first(store.work(JOB))
+    assert (epoch_of(newest), epoch_of(before)) == (11, 10)
+    for damaged in (b"", store.work(JOB).read(newest)[:-1], b"x" * 500):
+        store.work(JOB).write(newest, damaged)
+        assert len(elsewhere.newest().history) == 10
+    store.work(JOB).write(before, b"")
+    assert elsewhere.newest() is None
+
+
+def test_the_first_bytes_of_a_file(store):
+    store.files.write("a/b", b"0123456789")
+    assert store.files.read("a/b", 4) == b"0123"
+    assert store.files.read("a/b", 40) == b"0123456789"
+    for size in (None, 4):
+        with pytest.raises(FileNotFoundError):
+            store.files.read("a/none", size)
+
+
+def test_what_is_not_there_can_be_removed(store):
+    store.files.remove("a/none")
+    store.files.remove_tree("a")
+    store.forgive(JOB)
+    assert store.files.sizes("a") == {}
+    assert store.files.folders("a") == []
+
+
+def test_half_a_document_reads_as_nothing(store):
+    store.files.write("failed/x.json", b'{"epoch": ')
+    assert store.read_json("failed/x.json") == {}
+    assert store.read_json("failed/none.json") == {}
+
+
+def test_a_store_has_one_identity(store):
+    name = store.identity()
+    assert len(name) == 12
+    assert Store(store.place).identity() == name
+
+
+def test_a_scratch_folder_is_reached_by_its_path_and_file_system(store):
+    scratch = store.scratch("tune/toy")
+    store.files.write("tune/toy/a", b"1")
+    files = scratch.filesystem or pyarrow.fs.LocalFileSystem()
+    assert files.open_input_stream(f"{scratch.path}/a").read() == b"1"
+    assert SECRET.encode() not in pickle.dumps(scratch.filesystem)
+    scratch.clear()
+    assert everything(store) == []
+    scratch.clear()
 
 
 def test_documents_of_work_come_back_and_are_listed_until_the_job_is_done(store):
@@ -168,29 +318,46 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path):
         Store(tmp_path / "file" / "store").prepare()
 
 
-def test_a_uri_is_refused():
-    with pytest.raises(StoreError, match="s3://bucket"):
-        Store("s3://bucket/kd")
+HOLD = """
+import sys
+from orchestrator.store import Store
+with Store(sys.argv[1]).lock("run-x") as held:
+    print(held, flush=True)
+    sys.stdin.read()
+"""
 
 
-def _hold(root, ready, release):
-    with Store(root).lock("run-x") as held:
-        ready.put(held)
-        release.get()
+def hold(store):
+    """A process that holds a lock until it is killed or its input ends, and whether it got it."""
+    command = [sys.executable, "-c", HOLD, store.place]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return holder, holder.stdout.readline() == "True\n"
 
 
 def test_a_lock_is_exclusive_and_dies_with_its_process(store):
-    context = multiprocessing.get_context("fork")
-    ready, release = context.Queue(), context.Queue()
-    holder = context.Process(target=_hold, args=(store.root, ready, release))
-    holder.start()
-    assert ready.get(timeout=30)
+    began = time.time()
+    holder, held = hold(store)
+    assert held
     with store.lock("run-x") as held:
         assert not held
     assert store.locked("run-x")
     assert not store.locked("run-y")
+    who = store.holder("run-x")
+    assert (who.pid, who.host) == (holder.pid, socket.gethostname())
+    assert began <= who.since <= time.time()
     holder.kill()
-    holder.join()
+    holder.communicate()
     assert not store.locked("run-x")
     with store.lock("run-x") as held:
         assert held
+        with store.lock("run-x") as again:
+            assert not again
+    assert not store.locked("run-x")
+
+
+def test_a_lock_ends_with_its_block(store):
+    holder, held = hold(store)
+    assert held
+    holder.communicate("", timeout=30)
+    assert holder.returncode == 0
+    assert store.holder("run-x") is None

@@ -17,11 +17,12 @@ import safetensors.numpy
 from kd_core.data.table import DataConfig
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
+from kd_core.training.keeper import newest_first
 from kd_core.training.recipe import Recipe
 from orchestrator.job import Job
 from orchestrator.plan import Plan, make
 from orchestrator.spec.spec import Bank, MethodSpec, Spec, StudentSpec, TeacherSpec, Tracking
-from orchestrator.store import Attempt, Store, write_json
+from orchestrator.store import PROGRESS, Attempt, Store
 from orchestrator.tables import write_table
 from orchestrator.tracking.place import place_of
 
@@ -80,15 +81,15 @@ class World:
     def begin(self, job: Job, epochs: int = 0, *, again: int = 0) -> None:
         """The job is at work and ``epochs`` are done. ``again``: the last of them for so many times, at another moment."""
         work = self.store.work(job)
-        work.mkdir(parents=True, exist_ok=True)
         if epochs:
             history = [record(job, epoch, again if epoch == epochs else 0) for epoch in range(1, epochs + 1)]
             content = safetensors.numpy.save({"w": np.zeros(1)}, {"history": json.dumps(history)})
-            for old in work.glob("epoch-*"):
-                old.unlink()
-            (work / f"epoch-{epochs:05d}.0123456789abcdef.safetensors").write_bytes(content)
+            for old in newest_first(work):
+                work.remove(old)
+            work.write(f"epoch-{epochs:05d}.0123456789abcdef.safetensors", content)
         now = (T0 + 1000 * epochs) / 1000
-        write_json(work / "progress.json", {"attempt": "a", "started": T0 / 1000, "updated": now, "epoch": epochs})
+        said = {"attempt": "a", "started": T0 / 1000, "updated": now, "epoch": epochs}
+        self.store.write_work(job, PROGRESS, said)
 
     def fail(self, job: Job, reason: str) -> None:
         self.begin(job, min(1, job.epochs))

@@ -16,7 +16,7 @@ from kd_core.training.recipe import Recipe
 from orchestrator.job import Job
 from orchestrator.plan import Plan, make
 from orchestrator.spec.spec import Bank, MethodSpec, Resources, Spec, StudentSpec, TeacherSpec
-from orchestrator.store import Attempt, Store, write_json
+from orchestrator.store import PROGRESS, Attempt, Store
 from orchestrator.tables import write_table
 
 RECIPE = Recipe(epochs=10)
@@ -116,11 +116,9 @@ def probe_table(job: Job) -> pa.Table:
 
 def begin(store: Store, job: Job, epoch: int, *, seconds: float = 2.0, ago: float = 0.0) -> None:
     """What a job leaves that is at work: a checkpoint's name and its progress, said ``ago`` seconds before now."""
-    work = store.work(job)
-    work.mkdir(parents=True, exist_ok=True)
-    (work / f"epoch-{epoch:05d}.0123456789abcdef.safetensors").write_bytes(b"")
+    store.work(job).write(f"epoch-{epoch:05d}.0123456789abcdef.safetensors", b"")
     said = {"epoch": epoch, "epochs": job.epochs, "seconds": seconds, "accuracy": 0.8, "loss": 1.0}
-    write_json(work / "progress.json", {"attempt": "a", "started": 0.0, "updated": time.time() - ago, **said})
+    store.write_work(job, PROGRESS, {"attempt": "a", "started": 0.0, "updated": time.time() - ago, **said})
 
 
 def tamper(store: Store, job: Job) -> None:

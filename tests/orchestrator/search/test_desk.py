@@ -21,7 +21,13 @@ def store(tmp_path):
 
 @pytest.fixture
 def desk(store):
-    return Desk(store, lambda job: Place(store.root, store.root))
+    return Desk(store, lambda job: Place(store.place, store.root))
+
+
+def taken(desk):
+    """The job that is handed out, or None."""
+    found = desk.take()
+    return found and found[0]
 
 
 def train(desk, store, job, accuracies):
@@ -39,7 +45,7 @@ def test_students_are_handed_out_in_their_order_and_end_as_they_are_told(desk):
     first, second = a_plan().of("student")[:2]
     desk.submit(first)
     desk.submit(second)
-    assert [desk.take(), desk.take(), desk.take()] == [first, second, None]
+    assert [taken(desk), taken(desk), taken(desk)] == [first, second, None]
     desk.end(second.key, "no luck")
     desk.end(first.key)
     assert [(ended.job, ended.failure) for ended in desk.ended()] == [(second, "no luck"), (first, None)]
@@ -50,35 +56,35 @@ def test_students_are_handed_out_in_their_order_and_end_as_they_are_told(desk):
 def test_higher_priority_goes_first(store):
     students = a_plan().of("student")
     wanted = {job.key: index for index, job in enumerate(students)}
-    desk = Desk(store, lambda job: Place(store.root, store.root), lambda job: wanted[job.key])
+    desk = Desk(store, lambda job: Place(store.place, store.root), lambda job: wanted[job.key])
     for job in students:
         desk.submit(job)
-    assert [desk.take() for _ in students] == students[::-1]
+    assert [taken(desk) for _ in students] == students[::-1]
 
 
 def test_nothing_is_handed_out_while_paused(desk):
     desk.submit(a_plan().of("student")[0])
     desk.submit(a_search())
     desk.paused = True
-    assert desk.take() is None
+    assert taken(desk) is None
     assert not desk.ready
     desk.paused = False
     assert desk.ready
-    assert desk.take()
+    assert taken(desk)
 
 
 def test_searches_share_what_there_is_and_close_one_by_one(desk, store):
     one, other = a_search(choices(3), searcher="grid", title="one"), a_search(trials=3, seed=1, scheduler="none", title="other")
     desk.submit(one)
     desk.submit(other)
-    at_work = [desk.take() for _ in range(4)]
+    at_work = [taken(desk) for _ in range(4)]
     owners = [job.title.rpartition(" of ")[2] for job in at_work]
     assert sorted(owners) == ["one", "one", "other", "other"]
     ended = []
     while at_work:
         train(desk, store, at_work.pop(0), [0.1] * EPOCHS)
         ended += desk.ended()
-        if job := desk.take():
+        if job := taken(desk):
             at_work.append(job)
     assert {found.job.key for found in ended} == {one.key, other.key}
     assert not any(found.failure for found in ended)
@@ -93,7 +99,7 @@ def test_successive_halving_by_hand(desk, store):
     """
     desk.submit(a_search(trials=3))
     lengths = [
-        train(desk, store, desk.take(), accuracies) for accuracies in ([0.5] * 9, [0.4] * 9, [0.6, 0.45, 0.45] + [0.9] * 6)
+        train(desk, store, taken(desk), accuracies) for accuracies in ([0.5] * 9, [0.4] * 9, [0.6, 0.45, 0.45] + [0.9] * 6)
     ]
     assert lengths == [9, 1, 3]
     [ended] = desk.ended()
@@ -106,40 +112,40 @@ def test_two_searches_are_judged_apart(desk, store):
     strong, weak = a_search(trials=2, title="strong"), a_search(trials=2, seed=1, title="weak")
     desk.submit(strong)
     for _ in range(2):
-        assert train(desk, store, desk.take(), [0.9] * EPOCHS) == EPOCHS
+        assert train(desk, store, taken(desk), [0.9] * EPOCHS) == EPOCHS
     desk.submit(weak)
     for _ in range(2):
-        assert train(desk, store, desk.take(), [0.1] * EPOCHS) == EPOCHS
+        assert train(desk, store, taken(desk), [0.1] * EPOCHS) == EPOCHS
 
 
 def test_a_search_that_goes_on_judges_by_what_was_before(desk, store):
     search = a_search(trials=2)
     desk.submit(search)
-    train(desk, store, desk.take(), [0.5] * EPOCHS)
-    after = Desk(store, lambda job: Place(store.root, store.root))
+    train(desk, store, taken(desk), [0.5] * EPOCHS)
+    after = Desk(store, lambda job: Place(store.place, store.root))
     after.submit(search)
-    assert train(after, store, after.take(), [0.4] * EPOCHS) == 1
+    assert train(after, store, taken(after), [0.4] * EPOCHS) == 1
 
 
 def test_the_last_epoch_is_not_judged(desk, store):
     """At the rung of epoch 9 a trial is whole, however bad it is."""
     desk.submit(a_search(trials=2))
-    assert train(desk, store, desk.take(), [0.5] * 9) == 9
-    assert train(desk, store, desk.take(), [0.5] * 8 + [0.1]) == 9
+    assert train(desk, store, taken(desk), [0.5] * 9) == 9
+    assert train(desk, store, taken(desk), [0.5] * 8 + [0.1]) == 9
 
 
 def test_median_ends_what_stays_below_the_others(desk, store):
     """Grace 2, three samples needed: the fourth trial's best, 0.3, is below the median 0.5 at epoch 2."""
     desk.submit(a_search(trials=4, scheduler="median", grace=2))
-    lengths = [train(desk, store, desk.take(), [accuracy] * EPOCHS) for accuracy in (0.4, 0.5, 0.6, 0.3)]
+    lengths = [train(desk, store, taken(desk), [accuracy] * EPOCHS) for accuracy in (0.4, 0.5, 0.6, 0.3)]
     assert lengths == [9, 9, 9, 2]
 
 
 def test_a_trial_that_fails_is_written_down_and_the_search_goes_on(desk, store):
     search = a_search(trials=2)
     desk.submit(search)
-    desk.end(desk.take().key, "loss is nan")
-    train(desk, store, desk.take(), [0.5] * EPOCHS)
+    desk.end(taken(desk).key, "loss is nan")
+    train(desk, store, taken(desk), [0.5] * EPOCHS)
     desk.ended()
     assert store.entry("search", search.key).results["failed"] == 1
 
@@ -150,10 +156,10 @@ def test_two_searches_that_try_the_same_values_run_them_once(desk, store):
     assert one.key != other.key
     desk.submit(one)
     desk.submit(other)
-    job = desk.take()
-    assert desk.take() is None
+    job = taken(desk)
+    assert taken(desk) is None
     train(desk, store, job, [0.5] * EPOCHS)
-    again = desk.take()
+    again = taken(desk)
     assert again.key == job.key
     desk.end(again.key)  # run_job finds it done
     assert {ended.job.key for ended in desk.ended()} == {one.key, other.key}
@@ -165,7 +171,7 @@ def test_what_ended_before_the_search_could_close_is_closed_when_it_is_opened(de
     job = study.job_of(study.ask())
     finish_trial(store, job, [0.5] * EPOCHS)
     desk.submit(search)
-    assert desk.take().key == job.key
+    assert taken(desk).key == job.key
     desk.end(job.key)
     assert [ended.job for ended in desk.ended()] == [search]
 
@@ -174,3 +180,30 @@ def test_what_ended_before_the_search_could_close_is_closed_when_it_is_opened(de
     told.tell(trial.number, "done", (0.5,), 1.0)
     desk.submit(told.job)
     assert [ended.job.key for ended in desk.ended()] == [told.job.key]
+
+
+def test_out_of_gpu_memory_a_job_gets_twice_the_share_twice_and_then_fails(store):
+    student = a_plan().of("student")[0]
+    desk = Desk(store, lambda job: Place(store.place, store.root, gpus=0.25))
+    desk.submit(student)
+    shares = []
+    for _ in range(3):
+        job, place = desk.take()
+        shares.append(place.gpus)
+        desk.end(job.key, "out of GPU memory", out_of_memory=True)
+    assert shares == [0.25, 0.5, 1.0]
+    assert desk.take() is None
+    assert [ended.failure for ended in desk.ended()] == ["out of GPU memory"]
+
+
+def test_a_trial_with_a_larger_share_is_the_same_trial(store):
+    desk = Desk(store, lambda job: Place(store.place, store.root, gpus=0.5))
+    search = a_search(trials=1)
+    desk.submit(search)
+    job, _ = desk.take()
+    desk.end(job.key, "out of GPU memory", out_of_memory=True)
+    again, place = desk.take()
+    assert (again.key, place.gpus, place.too_small) == (job.key, 1.0, (0.5,))
+    train(desk, store, again, [0.5] * EPOCHS)
+    assert [ended.failure for ended in desk.ended()] == [None]
+    assert store.entry("search", search.key).results["trials"] == 1

@@ -1,0 +1,82 @@
+"""Where checkpoints are kept, and what their names and headers tell. Imports no torch.
+
+A checkpoint is named ``epoch-00012.<16 hex digits of its SHA-256>.safetensors``; its header holds the history of the epochs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+PREFIX, SUFFIX = "epoch-", ".safetensors"
+HEADER_BYTES = 2**16  # read at once in the hope that a header is no longer
+
+
+class Keeper(Protocol):
+    """Keeps the files of one job under flat names. Raises OSError where it cannot."""
+
+    def names(self) -> list[str]:
+        """Of what is kept; empty where nothing is."""
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        """The content, or its first ``size`` bytes."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep in one step: nobody sees half of it, and a failure leaves what there was."""
+
+    def remove(self, name: str) -> None:
+        """Forget it, where it is there."""
+
+
+class Folder:
+    """A keeper: a local folder, which is made when something is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def names(self) -> list[str]:
+        return [path.name for path in self.path.iterdir()] if self.path.is_dir() else []
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        with (self.path / name).open("rb") as file:
+            return file.read(-1 if size is None else size)
+
+    def write(self, name: str, content: bytes) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        beside = self.path / f".{name}.{os.getpid()}"
+        try:
+            beside.write_bytes(content)
+            os.replace(beside, self.path / name)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+
+def newest_first(keeper: Keeper) -> list[str]:
+    """The names of the checkpoints."""
+    return sorted((name for name in keeper.names() if name.startswith(PREFIX) and name.endswith(SUFFIX)), reverse=True)
+
+
+def epoch_of(name: str) -> int:
+    """How many epochs a checkpoint holds, by its name."""
+    return int(name.removeprefix(PREFIX).split(".")[0])
+
+
+def records(keeper: Keeper, name: str) -> list[dict[str, Any]]:
+    """The history in a checkpoint's header, a dict of the fields of a Record for each epoch; its tensors are not read.
+
+    Raises:
+        ValueError: where it has none, or is cut short.
+    """
+    head = keeper.read(name, HEADER_BYTES)
+    end = 8 + int.from_bytes(head[:8], "little")  # safetensors: the header's length, the header as JSON, the tensors
+    if end > len(head) == HEADER_BYTES:
+        head = keeper.read(name, end)
+    try:
+        return json.loads(json.loads(head[8:end])["__metadata__"]["history"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{name} holds no history") from error

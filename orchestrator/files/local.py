@@ -1,0 +1,185 @@
+"""Files in a folder, local or shared."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from orchestrator.files.files import Holder, StoreError
+
+LOCK_TRIES, LOCK_PAUSE_S = 3, 0.05  # one that only looks, as `kd status` does, holds a lock for an instant
+
+
+class Local:
+    """See :class:`orchestrator.files.files.Files`. Locks are the kernel's: they end with their process."""
+
+    many = 1
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        self.place = str(self.root)
+
+    def prepare(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".write-{uuid.uuid4().hex[:8]}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise StoreError(f"the store {self.root} cannot be written: {error.strerror}") from error
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        try:
+            with (self.root / name).open("rb") as file:
+                return file.read(-1 if size is None else size)
+        except NotADirectoryError as error:
+            raise FileNotFoundError(*error.args) from None
+
+    def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
+        write_bytes(self.root / name, content, durable=durable)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        found = {}
+        for path in self._in(folder):
+            with contextlib.suppress(FileNotFoundError):  # removed just now
+                if path.is_file():
+                    found[path.name] = path.stat().st_size
+        return found
+
+    def folders(self, folder: str) -> list[str]:
+        return [path.name for path in self._in(folder) if path.is_dir()]
+
+    def sha256(self, name: str) -> str:
+        return sha256(self.root / name)
+
+    def fetch(self, name: str, sha256: str) -> Path:
+        return self.root / name
+
+    def begin(self, folder: str) -> Path:
+        path = self.root / folder
+        path.mkdir(parents=True)
+        return path
+
+    def keep(self, path: Path, folder: str, files: dict[str, str]) -> None:
+        for name in files:
+            with (path / name).open("rb") as file:
+                os.fsync(file.fileno())
+
+    def drop(self, path: Path, folder: str) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+
+    def remove(self, name: str) -> None:
+        (self.root / name).unlink(missing_ok=True)
+
+    def remove_tree(self, folder: str) -> None:
+        shutil.rmtree(self.root / folder, ignore_errors=True)
+
+    def move(self, folder: str, to: str) -> None:
+        (self.root / to).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self.root / folder, self.root / to)
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[bool]:
+        path = self._lock(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            held = any(_try_lock(file) for _ in range(LOCK_TRIES))
+            if held:
+                file.truncate(0)
+                json.dump({"since": time.time(), "host": socket.gethostname(), "pid": os.getpid()}, file)
+                file.flush()
+            yield held
+
+    def holder(self, name: str) -> Holder | None:
+        path = self._lock(name)
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            said = read_json(path)
+            return Holder(**said) if said else Holder(path.stat().st_mtime)
+        return None
+
+    def outside(self, folder: str) -> tuple[str, Any]:
+        return str(self.root / folder), None
+
+    def _in(self, folder: str) -> list[Path]:
+        """What is directly in a folder, sorted, without what is being written."""
+        try:
+            return sorted(path for path in (self.root / folder).iterdir() if not path.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _lock(self, name: str) -> Path:
+        return self.root / "locks" / f"{name}.lock"
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(LOCK_PAUSE_S)
+        return False
+    return True
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file so that no reader ever sees half of it, and a full disk leaves the old one."""
+    write_bytes(path, json_bytes(value))
+
+
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write beside, to disk where it is to be ``durable``, then replace."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A small JSON object; empty where the file is absent or not whole."""
+    try:
+        return json_object(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def json_bytes(value: Any) -> bytes:
+    """As the project writes JSON into files."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode()
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """A JSON object; empty where the content is none."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,182 @@
+"""Files in an object store, through pyarrow's file systems.
+
+An object is written in one step, and listings are consistent: both hold for S3, Google Cloud Storage and Azure. Moving is
+copying and deleting. pyarrow leaves empty objects where folders were; they are no files and do no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from hashlib import sha256 as new_sha256
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from orchestrator.files import cache
+from orchestrator.files.connect import FIRST, PATIENT, bucket_of, connect, endpoint_of
+from orchestrator.files.files import Holder, StoreError, StoreFailed
+from orchestrator.files.lease import holder, lease
+
+CHUNK = 8 * 2**20  # bytes
+
+
+class Remote:
+    """See :class:`orchestrator.files.files.Files`. The first request is impatient: what is wrong is said within seconds. Once
+    the place has answered, later requests are tried again for a minute or two."""
+
+    many = 16
+
+    def __init__(self, uri: str) -> None:
+        self.place = uri
+        self._connecting = threading.Lock()
+        self._connected: tuple[fs.FileSystem, str] | None = None
+
+    def prepare(self) -> None:
+        probe = ".write"
+        try:
+            self.write(probe, b"")
+            self.remove(probe)
+        except StoreFailed as error:
+            raise StoreError(f"{error}; it must be possible to write and delete there") from None
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        with self._at(name) as (files, path):
+            if size is None:
+                with files.open_input_stream(path) as source:
+                    return source.read()
+            with files.open_input_file(path) as source:
+                return source.read(size)
+
+    def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
+        with self._at(name) as (files, path), files.open_output_stream(path) as sink:
+            sink.write(content)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        return {info.base_name: info.size for info in self._list(folder) if info.is_file and info.base_name}
+
+    def folders(self, folder: str) -> list[str]:
+        return [info.base_name for info in self._list(folder) if info.type == fs.FileType.Directory]
+
+    def sha256(self, name: str) -> str:
+        digest = new_sha256()
+        with self._at(name) as (files, path), files.open_input_stream(path) as source:
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def fetch(self, name: str, sha256: str) -> Path:
+        def download(to: Path) -> None:
+            with self._at(name) as (files, path), files.open_input_stream(path) as source, to.open("wb") as sink:
+                shutil.copyfileobj(source, sink, CHUNK)
+
+        return cache.fetched(name.rpartition("/")[2], sha256, download)
+
+    def begin(self, folder: str) -> Path:
+        return cache.begin()
+
+    def keep(self, path: Path, folder: str, files: dict[str, str]) -> None:
+        bytes_here = {name: (path / name).stat().st_size for name in files}
+        for name in files:
+            with (
+                (path / name).open("rb") as source,
+                self._at(f"{folder}/{name}") as (there, to),
+                there.open_output_stream(to) as sink,
+            ):
+                shutil.copyfileobj(source, sink, CHUNK)
+        if files and self.sizes(folder) != bytes_here:  # somebody who took us for dead has cleared them
+            raise StoreFailed(f"the files of {folder} are not in {self.place} as they were written")
+        for name, sha256 in files.items():
+            cache.adopt(path / name, sha256)
+        cache.end(path)
+
+    def drop(self, path: Path, folder: str) -> None:
+        cache.end(path)
+        with contextlib.suppress(OSError):
+            self.remove_tree(folder)
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError), self._at(name) as (files, path):
+            files.delete_file(path)
+
+    def remove_tree(self, folder: str) -> None:
+        with contextlib.suppress(FileNotFoundError), self._at(folder) as (files, path):
+            files.delete_dir(path)
+
+    def move(self, folder: str, to: str) -> None:
+        """What is written into the folder meanwhile stays there; the manifest is deleted first, so nothing is half an entry."""
+        found = [info.path for info in self._list(folder, recursive=True) if info.is_file]
+        for path in found:
+            with self._at(to) as (files, target):
+                files.copy_file(path, path.replace(self._path(folder), target, 1))
+        for path in sorted(found, key=lambda path: path.count("/")):
+            with self._at(folder) as (files, _), contextlib.suppress(FileNotFoundError):
+                files.delete_file(path)
+
+    def lock(self, name: str) -> AbstractContextManager[bool]:
+        return lease(self, f"locks/{name}.json")
+
+    def holder(self, name: str) -> Holder | None:
+        return holder(self, f"locks/{name}.json")
+
+    def outside(self, folder: str) -> tuple[str, Any]:
+        with self._at(folder) as (files, path):
+            return path, files
+
+    def _list(self, folder: str, *, recursive: bool = False) -> list[fs.FileInfo]:
+        with self._at(folder) as (files, path):
+            selector = fs.FileSelector(path, allow_not_found=True, recursive=recursive)
+            return sorted(files.get_file_info(selector), key=lambda info: info.path)
+
+    def _path(self, name: str) -> str:
+        return f"{self._reached()[1]}/{name}"
+
+    @contextlib.contextmanager
+    def _at(self, name: str) -> Iterator[tuple[fs.FileSystem, str]]:
+        """The file system and the path in it; what goes wrong is told in a sentence."""
+        files, base = self._reached()
+        try:
+            yield files, f"{base}/{name}"
+        except (FileNotFoundError, StoreFailed):
+            raise
+        except OSError as error:
+            if error.errno is not None:  # of a file here
+                raise
+            raise StoreFailed(self._told(error)) from None
+
+    def _reached(self) -> tuple[fs.FileSystem, str]:
+        """Connect, where it was not done.
+
+        Raises:
+            StoreError: where the place does not answer as a store's does.
+        """
+        with self._connecting:
+            if self._connected is None:
+                try:
+                    files, base = connect(self.place, FIRST)
+                    found = files.get_file_info(bucket_of(base))
+                    if found.type == fs.FileType.NotFound:
+                        raise StoreError(f"the store {self.place}: there is no bucket {bucket_of(base)}")
+                    self._connected = connect(self.place, PATIENT)
+                except OSError as error:
+                    raise StoreError(self._told(error)) from None
+            return self._connected
+
+    def _told(self, error: OSError) -> str:
+        """pyarrow's own words are long, and name requests and not places."""
+        text = str(error)
+        code = next(iter(re.findall(r"AWS Error (\w+)", text)), "")
+        if code == "NETWORK_CONNECTION":
+            reason = f"{endpoint_of(self.place)} does not answer ({text.rpartition('Details: ')[2]})"
+        elif code == "NO_SUCH_BUCKET":
+            reason = "there is no such bucket"
+        elif code in ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_CLIENT_TOKEN_ID"):
+            reason = f"the credentials in the environment do not permit it ({code})"
+        else:
+            reason = re.sub(r" ?\(Request ID.*?\)", "", text.splitlines()[0] if text else type(error).__name__)
+        return f"the store {self.place}: {reason}"

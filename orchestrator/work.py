@@ -1,0 +1,42 @@
+"""How much arithmetic a job is: what tells long jobs from short ones where nothing like them has been measured."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kd_core.data.table import DataConfig
+from kd_core.models.cost import multiplications
+from orchestrator.canonical import revive
+
+Config = Mapping[str, Any]
+TRAINED = 3  # a step computes forwards, and about twice as much backwards
+
+
+def work(kind: str, config: Config, live: Iterable[str] = ()) -> float:
+    """Multiplications in networks, roughly; losses, evaluation and the fit of a probe are left out.
+
+    Args:
+        config: of the job, with model and data of the network that it is about.
+        live: the models of teachers that answer every batch.
+    """
+    data = data_of(config)
+    size = data.info.size
+    own = multiplications(config["model"], size)
+    epochs = config.get("recipe", {}).get("epochs", 1)
+    if kind == "bank":
+        return own * data.images * data.views
+    if kind == "analysis" or "recipe" not in config:  # the network is only asked
+        return own * data.images * epochs
+    return (TRAINED * own + sum(multiplications(model, size) for model in live)) * data.images * epochs
+
+
+def data_of(config: Config) -> DataConfig:
+    """The data set of a job's config. Thousands of jobs share one, so it is revived once."""
+    return _data(tuple(config["data"].items()))
+
+
+@functools.lru_cache
+def _data(items: tuple[tuple[str, Any], ...]) -> DataConfig:
+    return revive(DataConfig, dict(items))
