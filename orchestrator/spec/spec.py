@@ -76,7 +76,9 @@ class Resources(Knobs):
 class Tracking(Knobs):
     """The MLflow mirror of the store."""
 
-    uri: str | None = knob(None, "MLflow tracking URI; default: an SQLite file next to the store")
+    uri: str | None = knob(
+        None, "MLflow tracking URI, without password; default: MLFLOW_TRACKING_URI, or an SQLite file next to the store"
+    )
     experiment: str | None = knob(None, "MLflow experiment; default: the experiment's name")
     enabled: bool = knob(True, "whether to mirror at all")
 
