@@ -87,9 +87,9 @@ def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda 
             attempt.commit(results, results.pop("seconds", time.time() - attempt.started))
     except Exception as error:
         attempt.discard()
-        if store.find(job.kind, job.key):  # another attempt was faster
-            return
-        with contextlib.suppress(OSError):  # a full disk must not hide what happened
+        with contextlib.suppress(OSError):  # a full disk, or a store that is away, must not hide what happened
+            if store.find(job.kind, job.key):  # another attempt was faster
+                return
             store.fail(job, describe(error))
         raise JobFailed(describe(error)["reason"]) from error
     store.clear(job)
