@@ -91,7 +91,7 @@ class Follower(Context):
         self._job = job
 
     @property
-    def work(self) -> Path:
+    def work(self) -> Work:
         return self.store.work(self._job)
 
     def say(self, **progress: Any) -> None:
