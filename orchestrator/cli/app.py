@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from orchestrator.cli import about, look, plan, run
+from orchestrator.cli import about, look, plan, run, submit
 
 TRACEBACK = "KD_TRACEBACK"
 OURS = ("kd_core", "orchestrator")
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (run.run, plan.plan, look.status, look.probes, look.report, look.ui, look.track):
+for command in (run.run, submit.submit, plan.plan, look.status, look.probes, look.report, look.ui, look.track):
     app.command()(command)
 app.add_typer(about.tables, name="list")
 app.command()(about.schema)

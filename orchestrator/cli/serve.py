@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.tracking.ui import Interface
 
 
-def serve(interface: Interface, port: int) -> int:
+def serve(interface: Interface, port: int, host: str = "127.0.0.1") -> int:
     """The exit code of the server; Ctrl-C ends it well. A server that is there already is only named.
 
     Raises:
@@ -24,12 +24,12 @@ def serve(interface: Interface, port: int) -> int:
     if not interface.command:
         typer.echo(f"MLflow is at {interface.url}")
         return 0
-    with socket.socket() as trial:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind(("127.0.0.1", port))
+            trial.bind((host, port))
         except OSError as error:
-            raise typer.BadParameter(f"port {port} of 127.0.0.1: {error.strerror}; try --port {port + 1}") from None
+            raise typer.BadParameter(f"port {port} of {host}: {error.strerror}; try --port {port + 1}") from None
     typer.echo(f"MLflow starts, Ctrl-C ends it:  {interface.url}")
     terminate_like_ctrl_c()
     process = subprocess.Popen(interface.command, env=os.environ | interface.environment)

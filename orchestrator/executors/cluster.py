@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.executors.executor import CannotRun
+from orchestrator.executors.token import HOW, make_token, use_token
 from orchestrator.spec.spec import Share
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "disabled",  # of the private, loopback cluster; init() would otherwise leave a token file at home
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -23,18 +25,23 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_THRESHOLD_S": "10",
 }
+LOOPBACK = "127.0.0.1"
 KNOCK_S = 10
 OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
 
 
 def connect(address: str | None) -> None:
-    """Start a private cluster on loopback, or join the one at ``address``.
+    """Start a private cluster, on loopback and with a token of its own, or join the one at ``address``.
 
     Raises:
-        CannotRun: where there is no cluster at that address.
+        CannotRun: where there is no cluster at that address, or it does not accept our token.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if address:
+        use_token()
+    else:
+        make_token()
     ends = signal.getsignal(signal.SIGTERM)
     try:
         _connect(address)
@@ -58,26 +65,70 @@ def _knock(address: str) -> None:
         raise CannotRun(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
 
 
+def _show_token(address: str) -> None:
+    """Ray itself tries a token that is refused for 20 s, and warns each second.
+
+    Raises:
+        CannotRun: where the cluster at HOST:PORT says that it does not accept ours. Whatever else it says is left to Ray.
+    """
+    import grpc
+    from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
+
+    if not address.rpartition(":")[2].isdigit() or "://" in address:
+        return
+    ours = tuple(get_auth_headers_if_auth_enabled({}).items())
+    with grpc.insecure_channel(address) as channel:
+        try:
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")(b"", timeout=KNOCK_S, metadata=ours)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                asked = "does not accept our token" if ours else "asks for its token"
+                raise CannotRun(f"the cluster at {address} {asked}: {HOW}") from None
+
+
 def _connect(address: str | None) -> None:
     import ray
+    from ray.exceptions import AuthenticationError
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True, "namespace": "kd"}
     if address:
         _knock(address)
+        _show_token(address)
         try:
             ray.init(address=address, **common)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise CannotRun(f"no Ray cluster answers at {address}: {error}") from error
+        except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:
+            raise CannotRun(f"no Ray cluster lets us in at {address}: {error}") from error
         return
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        num_cpus=len(os.sched_getaffinity(0)),
-        object_store_memory=OBJECT_STORE_BYTES,
-        _node_ip_address="127.0.0.1",
-        **common,
-    )
+    with _on_loopback():
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            num_cpus=len(os.sched_getaffinity(0)),
+            object_store_memory=OBJECT_STORE_BYTES,
+            _node_ip_address=LOOPBACK,
+            **common,
+        )
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let Ray have the address that it is given. It takes a routable one for loopback's, and then listens on every interface.
+
+    Where a later Ray has no such function, there is still the token.
+    """
+    from ray._private import services
+
+    name = "resolve_ip_for_localhost"
+    theirs = getattr(services, name, None)
+    setattr(services, name, lambda host: host)
+    try:
+        yield
+    finally:
+        if theirs:
+            setattr(services, name, theirs)
+        else:
+            delattr(services, name)
 
 
 def slots(share: Share) -> int:

@@ -14,7 +14,7 @@ from orchestrator.spec.names import Context
 from orchestrator.spec.problems import Place, SpecError
 from orchestrator.spec.schema import Experiment
 from orchestrator.spec.spec import Spec
-from orchestrator.spec.yaml_lines import read_file
+from orchestrator.spec.yaml_lines import Document, read_file
 
 
 def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str | None = None) -> Spec:
@@ -24,11 +24,7 @@ def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str 
         SpecError: with every mistake in the file and in the assignments.
     """
     file = fspath(path)
-    document = read_file(file)
-    for assignment in assignments:
-        overrides.apply(document, assignment)
-    if store is not None:
-        overrides.put(document, ["store"], store, Place(f"--store {hidden(store)}"))
+    document = read_changed(file, assignments, store)
     try:
         experiment = Experiment.model_validate(document.data, context=Context.of(document.data))
     except ValidationError as error:
@@ -38,3 +34,17 @@ def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str 
     if document.problems:
         raise SpecError(document.problems)
     return expand(experiment, document, file)
+
+
+def read_changed(file: str, assignments: Sequence[str] = (), store: str | None = None) -> Document:
+    """The YAML with what ``--set`` and ``--store`` replace, not yet checked; it knows the place of every field.
+
+    Raises:
+        SpecError: where the file cannot be read.
+    """
+    document = read_file(file)
+    for assignment in assignments:
+        overrides.apply(document, assignment)
+    if store is not None:
+        overrides.put(document, ["store"], store, Place(f"--store {hidden(store)}"))
+    return document

@@ -12,7 +12,9 @@ from kd_core.data.table import DataConfig
 from kd_core.models.table import check_name, model_info, model_names
 from orchestrator.search.config import SearchConfig
 from orchestrator.spec.problems import Misfit, suggestion
+from orchestrator.spec.spec import Tracking
 
+PASSWORD = re.compile(r"://[^\s?#]*:[^\s?#]*@|[?&][^=&]*(pass|token|secret)[^=&]*=", re.IGNORECASE)  # in a URI
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ALL, EACH = "all", "each"
 
@@ -47,6 +49,16 @@ def check_data(data: DataConfig) -> None:
         raise Misfit(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
     if data.train_size is not None and data.train_size < classes:
         raise Misfit(f"must hold an image of each of the {classes} classes, but got {data.train_size}", at=("train_size",))
+
+
+def without_password(tracking: Tracking) -> Tracking:
+    if tracking.uri and PASSWORD.search(tracking.uri):
+        how = (
+            "a server's goes into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PostgreSQL's into PGPASSWORD or "
+            "~/.pgpass; or the whole URI into MLFLOW_TRACKING_URI"
+        )
+        raise Misfit(f"must not hold a password: {how}", at=("uri",))
+    return tracking
 
 
 def label(text: str) -> str:

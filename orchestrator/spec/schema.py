@@ -19,7 +19,7 @@ from orchestrator.spec.claims import ClaimSection
 from orchestrator.spec.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
 from orchestrator.spec.evaluations import Asked, FromQuestions, asked_model
 from orchestrator.spec.methods import FromEntry, Variant
-from orchestrator.spec.names import Context, ModelName, Name, Seed, Text, check_data
+from orchestrator.spec.names import Context, ModelName, Name, Seed, Text, check_data, without_password
 from orchestrator.spec.problems import Misfit
 from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking, Weights
 from orchestrator.spec.weights import FromPlace
@@ -136,7 +136,9 @@ class Experiment(Section):
     )
     bank: Annotated[Bank, FromKnobs()] = Field(default_factory=Bank, description="what teachers say, kept for all students")
     resources: Annotated[Resources, FromKnobs()] = Field(default_factory=Resources, description="how jobs are run")
-    tracking: Annotated[Tracking, FromKnobs()] = Field(default_factory=Tracking, description="the MLflow mirror")
+    tracking: Annotated[Tracking, FromKnobs(), AfterValidator(without_password)] = Field(
+        default_factory=Tracking, description="the MLflow mirror"
+    )
 
 
 class _Schema(GenerateJsonSchema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,8 @@ class Place:
 
 
 def place_of(spec: Spec, store: Store) -> Place:
-    """The spec's tracking URI, or an SQLite file next to the store; of a store that is no folder, in this machine's cache: what
-    is lost there, or made on another machine, `kd track` writes anew."""
+    """The spec's tracking URI, or MLflow's own MLFLOW_TRACKING_URI, or an SQLite file next to the store; of a store that is no
+    folder, in this machine's cache: what is lost there, or made on another machine, `kd track` writes anew."""
     folder = store.root or cache() / "mlflow" / canonical.digest(store.place)[:16]
-    return Place(spec.tracking.uri or f"sqlite:///{folder / 'mlflow.db'}", folder / "mlartifacts")
+    uri = spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+    return Place(uri, folder / "mlartifacts")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from orchestrator.spec.spec import Spec
-from orchestrator.store import Store
+from orchestrator.store import Store, write_bytes
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.server import Server, settings
 
 HOST = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::")
+SECRETS = ("MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_AUTH_ADMIN_PASSWORD")
 
 
 @dataclass(frozen=True)
@@ -22,26 +27,68 @@ class Interface:
     environment: dict[str, str] = field(default_factory=dict, repr=False)  # besides the process's own; may hold a password
 
 
-def ui(spec: Spec, port: int) -> Interface:
-    """The interface of an experiment's tracking place; its server listens on loopback alone.
+class Unguarded(ValueError):
+    """The interface would be open to everybody who reaches its address."""
+
+
+def ui(spec: Spec, port: int, host: str = HOST, *, insecure: bool = False) -> Interface:
+    """The interface of an experiment's tracking place. Where others reach its address, it asks for a password.
 
     One worker and no job runners: 7 s to start and 0.5 GB, and not 22 s and 2.7 GB. A database's URI goes by the environment
     and not by the command line, which everybody on the machine can read.
+
+    Raises:
+        Unguarded: where others reach it, and there is neither a password for MLflow's basic auth nor ``insecure``.
     """
     store = Store(spec.store)
     place = place_of(spec, store)
     if not place.database:
         return Interface(place.shown)
-    url = f"http://{HOST}:{port}"
+    guard = {} if insecure or loopback(host) else guarded(host, place.artifacts.parent)
+    url = f"http://{HOST if host in EVERYWHERE else host}:{port}"
     if place.file:
         with settings():
             experiment = Server(place, spec.tracking.experiment or spec.name).experiment
         url += f"/#/experiments/{experiment}/runs"  # not the overview of traces, which is empty
-    command = (sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1")
+    command = (sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": place.uri,
         "MLFLOW_ARTIFACTS_DESTINATION": place.artifacts.as_uri(),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    return Interface(url, command, environment)
+    return Interface(url, command + (("--app-name", "basic-auth") if guard else ()), environment | guard)
+
+
+def guarded(host: str, folder: Path) -> dict[str, str]:
+    """The environment of MLflow's basic auth; who may come in is kept in a database of its own in the folder.
+
+    Raises:
+        Unguarded: where a secret of it is missing.
+    """
+    found = {name: secret(name) for name in SECRETS}
+    if missing := [name for name, value in found.items() if not value]:
+        raise Unguarded(
+            f"refused to listen on {host} without a password: set {' and '.join(missing)} "
+            "(or the same name with _FILE to a file that holds it), or say --insecure"
+        )
+    config = folder / "mlflow-auth.ini"
+    users = f"sqlite:///{folder / 'mlflow-auth.db'}".replace("%", "%%")  # which means something in such a file
+    write_bytes(config, f"[mlflow]\ndefault_permission = READ\ndatabase_uri = {users}\nadmin_username = admin\n".encode())
+    return found | {"MLFLOW_AUTH_CONFIG_PATH": os.environ.get("MLFLOW_AUTH_CONFIG_PATH", str(config))}
+
+
+def secret(name: str) -> str:
+    """A secret from the environment, or from the file that ``NAME_FILE`` names; empty where there is none."""
+    file = os.environ.get(f"{name}_FILE")
+    return Path(file).read_text().strip() if file else os.environ.get(name, "")
+
+
+def loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import grpc
 import pytest
 
 from orchestrator.pipeline import run
@@ -176,3 +177,42 @@ def test_an_address_where_nobody_answers_is_a_mistake(small):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2, output
     assert "no Ray cluster answers at 127.0.0.1:1" in output
+
+
+def test_a_private_cluster_is_reached_from_this_machine_alone_and_by_nobody_without_its_token(small, monkeypatch):
+    """Ray would listen on every interface; and who reaches it without a token can run any code."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a-token-of-32-characters-or-more!")  # else it makes one that we would not know
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    process = start(small, "teachers.recipe.epochs=100000")
+    until = time.monotonic() + 120
+    while not list(small.parent.glob("store/work/teacher/*/progress.json")):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    family = descendants(process.pid)
+    sockets = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    ours = [line.split()[3] for line in sockets if any(f"pid={pid}," in line for pid in family)]
+    assert len(ours) > 3
+    assert {address.rpartition(":")[0] for address in ours} <= {"127.0.0.1", "[::ffff:127.0.0.1]", "[::1]"}
+    [gcs] = [pid for pid, arguments in family.items() if "gcs_server " in arguments]
+    port = next(line.split()[3].rpartition(":")[2] for line in sockets if f"pid={gcs}," in line)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
+        for metadata in (), (("authorization", "Bearer wrong"),):
+            with pytest.raises(grpc.RpcError) as refused:
+                ask(b"", timeout=10, metadata=metadata)
+            assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        assert ask(b"", timeout=10, metadata=(("authorization", "Bearer a-token-of-32-characters-or-more!"),))
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+
+def descendants(pid):
+    """The arguments of all processes below one, by pid."""
+    lines = subprocess.run(["ps", "axww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in lines.splitlines()]
+    found, grown = {pid: ""}, True
+    while grown:
+        below = {int(row[0]): row[2] for row in rows if int(row[1]) in found and int(row[0]) not in found}
+        found |= below
+        grown = bool(below)
+    return found

@@ -1,0 +1,109 @@
+"""`kd submit`."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import Set, StoreOption, command, existing
+
+if TYPE_CHECKING:
+    from orchestrator.executors.jobs import Ending, Jobs
+    from orchestrator.spec.spec import Spec
+
+DASHBOARD = "http://127.0.0.1:8265"
+
+
+def submit(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The experiment's YAML.", show_default=False)] = None,
+    address: Annotated[
+        str, typer.Option(metavar="URL", envvar="RAY_API_SERVER_ADDRESS", help="The dashboard of the cluster.")
+    ] = DASHBOARD,
+    store: StoreOption = None,
+    sets: Set = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show its output until it ends, or only its id.")] = True,
+    follow: Annotated[str | None, typer.Option(metavar="ID", help="Show the output of one sent before.")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="ID", help="Stop one sent before, as Ctrl-C does `kd run`.")] = None,
+    ca: Annotated[str | None, typer.Option(metavar="FILE", help="Trust these certificates, for https.")] = None,
+) -> None:
+    """Run an experiment on a Ray cluster elsewhere.
+
+    The file is checked here, and nothing is sent where it has a mistake. Then it goes to the cluster's head with this code and
+    the weights that it names, and `kd run` does there what is missing; its output is shown here, and its exit code is ours.
+    Ctrl-C leaves it running. A token is taken from RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN.
+
+    \b
+    Examples:
+      kd submit experiments/digits.yaml --address http://127.0.0.1:8265 --store /shared/store
+      kd submit --follow kd-digits-1a2b3c4d --address http://127.0.0.1:8265
+      kd submit --stop kd-digits-1a2b3c4d --address http://127.0.0.1:8265
+    """
+    from orchestrator.executors.jobs import Jobs, Unreachable
+
+    if sum(given is not None for given in (file, follow, stop)) != 1:
+        raise typer.BadParameter("give one of FILE, --follow ID and --stop ID")
+    if stop:
+        ending = Jobs(address, ca).stop(stop)
+        typer.echo(f"{stop}: {ending.status.lower()}")
+        return
+    if file:
+        from orchestrator.parcel import checked
+
+        spec = checked(str(existing(file)), sets or (), store)
+        jobs = Jobs(address, ca)
+        follow = _send(jobs, spec, sets, store)
+    else:
+        jobs = Jobs(address, ca)
+    assert follow
+    if not wait:
+        typer.echo(follow)
+        return
+    later = [_about("follow", follow, address, ca), _about("stop", follow, address, ca)]
+    if file:
+        later.append(f"What is done:  {command('status', file, sets, store)}")
+        typer.echo(f"Sent as {follow}; Ctrl-C leaves it running.", err=True)
+    try:
+        ending = jobs.follow(follow, lambda text: typer.echo(text, nl=False))
+    except KeyboardInterrupt:
+        typer.echo("\n".join(["Left running.", *later]), err=True)
+        raise typer.Exit(1) from None
+    except Unreachable as error:
+        typer.echo("\n".join([f"{error}; it may well go on.", *later]), err=True)
+        raise typer.Exit(1) from None
+    raise typer.Exit(_code(follow, ending))
+
+
+def _send(jobs: Jobs, spec: Spec, sets: Sequence[str] | None, store: str | None) -> str:
+    """Send what the experiment needs. The job's id."""
+    from orchestrator.environment import git_commit
+    from orchestrator.parcel import pack
+
+    with tempfile.TemporaryDirectory(prefix="kd-submit-") as folder:
+        name = pack(spec, Path(folder))
+        words = shlex.split(command("run", Path(name), sets, store))[1:]
+        commit = git_commit()
+        return jobs.submit(
+            Path(folder),
+            ["python", "-m", "orchestrator", *words, "--address", "auto"],
+            spec.name,
+            {"KD_GIT_COMMIT": commit} if commit else {},
+        )
+
+
+def _about(what: str, job: str, address: str, ca: str | None) -> str:
+    """A command line about the job, to be typed as it is."""
+    words = ["kd", "submit", f"--{what}", job, "--address", address, *(["--ca", ca] if ca else [])]
+    return f"{'Its output:' if what == 'follow' else 'Stop it:':<13}  {shlex.join(words)}"
+
+
+def _code(job: str, ending: Ending) -> int:
+    """The exit code of the job's own `kd run`; what Ray has to say where that never ran or was killed."""
+    if ending.code is None:
+        told = "was stopped" if ending.status == "STOPPED" else f"failed: {ending.message.strip()}"
+        typer.echo(f"{job} {told}", err=True)
+    return 1 if ending.code is None or ending.code not in (0, 1, 2) else ending.code

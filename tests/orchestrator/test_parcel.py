@@ -1,0 +1,122 @@
+"""What is sent to a cluster, and what must be said before anything is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator import parcel
+from orchestrator.spec.problems import SpecError
+
+HEAD = """\
+name: far
+store: {store}
+data: {{name: {data}, root: {root}}}
+"""
+PLAIN = "teachers: {models: resnet8}\n"  # line 4
+GIVEN = "teachers: {{models: resnet8, weights: {weights}}}\n"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder that the command is given in, with weights and an experiment in folders below it."""
+    folder = tmp_path / "here"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "weights/a.safetensors").write_bytes(b"a")
+    (tmp_path / "outside.pth").write_bytes(b"b")
+    (folder / "experiments").mkdir()
+    monkeypatch.chdir(folder)
+
+    def write(store="/shared/store", data="digits", root="data", weights=None, more=""):
+        text = HEAD.format(store=store, data=data, root=root)
+        text += GIVEN.format(weights=weights) if weights else PLAIN
+        (folder / "experiments/far.yaml").write_text(text + more)
+        return "experiments/far.yaml"
+
+    return write
+
+
+@pytest.mark.parametrize("store", ["/shared/store", "s3://bucket/store"])
+def test_places_that_all_nodes_share_may_be_named(here, store):
+    assert parcel.checked(here(store=store, data="cifar100", root="/shared/data"), (), None).store == store
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"store": "kd-store"}, "experiments/far.yaml:2: store: 'kd-store' is a folder of this machine"),
+        ({"store": "~/store"}, "experiments/far.yaml:2: store: '~/store' is a folder of this machine"),
+        ({"data": "cifar100"}, "experiments/far.yaml:3: data.root: 'data' is a folder of this machine"),
+        (
+            {
+                "data": "synthetic",
+                "more": "evaluations: {transfer: {data: {name: cifar10}}}\nstudents: {models: resnet8, methods: none}\n",
+            },
+            "experiments/far.yaml:3: data.root: 'data' is a folder of this machine",
+        ),
+        (
+            {"more": "tracking: {uri: 'sqlite:///mlflow.db'}\n"},
+            "experiments/far.yaml:5: tracking.uri: 'sqlite:///mlflow.db' is a file of this machine",
+        ),
+        (
+            {"weights": "../outside.pth"},
+            "experiments/far.yaml:4: teachers: weights: '../outside.pth' lies outside of this folder",
+        ),
+    ],
+)
+def test_places_of_this_machine_are_refused_with_their_line(here, written, expected):
+    with pytest.raises(SpecError) as error:
+        parcel.checked(here(**written), (), None)
+    assert str(error.value).startswith(expected)
+    assert "\n" not in str(error.value)
+
+
+def test_options_replace_what_the_file_says_and_are_named_themselves(here):
+    file = here(store="kd-store")
+    assert parcel.checked(file, (), "/shared/store").store == "/shared/store"
+    with pytest.raises(SpecError, match=r"^--store mine: store: 'mine' is a folder"):
+        parcel.checked(file, (), "mine")
+    with pytest.raises(SpecError, match=r"^--set store=mine: store: 'mine' is a folder"):
+        parcel.checked(here(), ("store=mine",), None)
+
+
+def test_a_mistake_in_the_file_comes_before_what_cannot_travel(here):
+    with pytest.raises(SpecError) as error:
+        parcel.checked(here(store="kd-store", more="probes: {C: -1}\n"), (), None)
+    assert "probes.C" in str(error.value)
+    assert "store" not in str(error.value)
+
+
+def test_weights_that_are_too_large_are_refused(here, monkeypatch):
+    monkeypatch.setattr(parcel, "LARGEST", 0)
+    with pytest.raises(SpecError, match=r"far.yaml:4: teachers: weights: weights/a.safetensors are more than can be sent"):
+        parcel.checked(here(weights="weights/a.safetensors"), (), None)
+
+
+def test_the_parcel_holds_the_code_the_file_and_the_weights_and_nothing_else(here, tmp_path):
+    spec = parcel.checked(here(weights="weights/a.safetensors"), (), None)
+    folder = tmp_path / "parcel"
+    folder.mkdir()
+    assert parcel.pack(spec, folder) == "experiments/far.yaml"
+    assert sorted(path.name for path in folder.iterdir()) == ["experiments", "kd_core", "orchestrator", "weights"]
+    assert (folder / "weights/a.safetensors").read_bytes() == b"a"
+    assert not list(folder.rglob("__pycache__"))
+    ran = subprocess.run(
+        [sys.executable, "-c", "import orchestrator, kd_core; print(orchestrator.__file__, kd_core.__file__)"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.split() == [str(folder / name / "__init__.py") for name in ("orchestrator", "kd_core")]
+
+
+def test_a_file_from_elsewhere_is_sent_by_its_name(here, tmp_path):
+    file = tmp_path / "here" / here()
+    folder = tmp_path / "parcel"
+    folder.mkdir()
+    assert parcel.pack(parcel.checked(str(file), (), None), folder) == "far.yaml"
+    assert (folder / "far.yaml").read_text() == file.read_text()
