@@ -105,7 +105,7 @@ class Estimator:
             self._trained[manifest["key"]] = manifest["config"]
         if config := _measured(manifest["config"], parents, self._trained):
             device = entry.results.get("device", "") if "recipe" in config else ""  # kept apart from what does not train
-            seconds = manifest["seconds"] * entry.results.get("workers", 1)
+            seconds = manifest["seconds"] * manifest.get("resources", {}).get("workers", 1)
             for likeness in _likenesses(kind, config, device):
                 self._rates[likeness].add(seconds / _amount(config))
             speed = seconds / work(kind, config, _live(parents, self._trained))

@@ -49,3 +49,8 @@ class Job:
     def epochs(self) -> int:
         """Epochs to train; 0 for a stage that does not train."""
         return self.config.get("recipe", {}).get("epochs", 0)
+
+    @property
+    def divisible(self) -> bool:
+        """Whether several workers can share it, each with a part of every batch: the training of a teacher."""
+        return self.kind == "teacher" and self.epochs > 0

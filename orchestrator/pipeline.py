@@ -29,8 +29,9 @@ FLUSH_S = 60  # longest wait for MLflow at the end
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run leaves. ``results`` has a row per student, ``evaluations`` one per (student, evaluation, number) and
-    ``probes`` one per (teacher, layer, split)."""
+    """What a run leaves. ``results`` has a row per student, ``evaluations`` one per (student, evaluation, number), ``probes``
+    one per (teacher, layer, split), ``searches`` one per student and method whose knobs are searched, and ``trials`` one per
+    trial of them."""
 
     plan: Plan
     store: Store
@@ -59,6 +60,20 @@ class Outcome:
         from orchestrator.report.results import probes
 
         return probes(self.plan, self.store)
+
+    @property
+    def searches(self) -> pa.Table:
+        """One row per student and method whose knobs are searched."""
+        from orchestrator.report.searches import searches
+
+        return searches(self.plan, self.store)
+
+    @property
+    def trials(self) -> pa.Table:
+        """One row per trial of a search that has begun."""
+        from orchestrator.report.searches import trials
+
+        return trials(self.plan, self.store)
 
 
 def run(

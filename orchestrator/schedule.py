@@ -40,8 +40,8 @@ def this_machine() -> Machine:
 
 
 def workers(job: Job, resources: Resources) -> int:
-    """How many processes share a job: ``resources.teacher.workers`` the training of a teacher, one any other."""
-    return resources.teacher.workers if job.kind == "teacher" and job.epochs else 1
+    """How many processes share a job."""
+    return resources.teacher.workers if job.divisible else 1
 
 
 def demand(job: Job, resources: Resources) -> Machine:

@@ -86,6 +86,8 @@ class _Missing:
             return Status(State.BLOCKED, f"needs {titles(lost)}, which failed")
         if epoch:
             return Status(State.WAITING, f"goes on after epoch {epoch} of {job.epochs}", {**progress, "epoch": epoch})
+        if trials := progress.get("told"):
+            return Status(State.WAITING, f"goes on after {trials} of {progress['trials']} trials", progress)
         if failure:
             return Status(State.WAITING, f"tried again; failed last time: {failure['reason']}")
         if near := self.neighbours.nearest(job):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from kd_core.knobs import Distribution
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
 from kd_core.training.recipe import Recipe
@@ -19,8 +21,11 @@ from orchestrator.estimate import Estimate
 from orchestrator.job import SHOWN, Job
 from orchestrator.plan import Plan, written
 from orchestrator.schedule import Machine, demand, workers
+from orchestrator.search.budget import planned
+from orchestrator.search.config import SearchConfig
+from orchestrator.search.space import plain, read_space
 from orchestrator.snapshot import State
-from orchestrator.spec.spec import Spec, Weights
+from orchestrator.spec.spec import SearchSpec, Spec, Weights
 from orchestrator.stages.table import STAGES
 from orchestrator.status import Status
 
@@ -30,6 +35,7 @@ PLURALS = {
     "probe": "Probes",
     "analysis": "Analyses",
     "bank": "Knowledge banks",
+    "search": "Searches",
     "student": "Students",
     "evaluation": "Evaluations",
 }
@@ -85,7 +91,9 @@ def view(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate
             yield Text(f"{PLURALS.get(kind, kind)}: {counts(jobs, found)}", style="bold")
             yield jobs_table(jobs, found, estimate)
     yield Text()
-    yield Text(f"{counted(len(plan), 'job')}: {counts(list(plan), found)}")
+    searched = sum(map(trials, plan.of("search")))
+    tried = f"; {counted(searched, 'trial')} in its searches" if searched else ""
+    yield Text(f"{counted(len(plan), 'job')}: {counts(list(plan), found)}{tried}")
     for line in time_left(plan, found, estimate, machine):
         yield Text(line)
     for problem in too_large(plan, found, spec, machine):
@@ -104,7 +112,8 @@ def jobs_table(jobs: list[Job], found: Mapping[str, Status], estimate: Estimate)
     for job in jobs:
         status, seconds = found[job.key], estimate.seconds.get(job.key)
         left = "" if seconds is None else ("~" if job.key in estimate.guessed else "") + clock(seconds)
-        made.add_row(job.short, Text(word(status.state), style=STYLES[status.state]), job.title, left, _why(job, status))
+        title = f"{job.title} ({counted(trials(job), 'trial')})" if job.kind == "search" else job.title
+        made.add_row(job.short, Text(word(status.state), style=STYLES[status.state]), title, left, _why(job, status))
     made.columns = [column for column in made.columns if any(map(str, column.cells))]
     return made
 
@@ -202,23 +211,53 @@ def _given(weights: Weights) -> str:
 def _students(spec: Spec) -> Iterator[tuple[str, str]]:
     """Models, their recipe, and the methods with their knobs, seeds and teachers; models that have all of it in common once."""
     seeds: dict[tuple[str, str], dict[str, list[str]]] = {}
+    searches: dict[str, tuple[SearchSpec, int]] = {}
     for student in spec.students:
         told = f"{student.method.label}: {knobs(student.method.config)}".removesuffix(": ")
         if student.teachers:
             all_of_them = student.teachers == tuple(teacher.name for teacher in spec.teachers)
             told += f"; {'all teachers' if all_of_them else 'teachers ' + ', '.join(student.teachers)}"
+        if student.search:
+            searches[told] = student.search, student.recipe.epochs
         seeds.setdefault((student.model, knobs(student.recipe)), {}).setdefault(told, []).append(str(student.seed))
-    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for (model, recipe), methods in seeds.items():
-        lines = tuple(f"{told}; {'seed' if len(some) == 1 else 'seeds'} {', '.join(some)}" for told, some in methods.items())
-        groups.setdefault((recipe, lines), []).append(model)
-    for (recipe, lines), models in groups.items():
+        lines: list[tuple[str, str]] = []
+        for told, some in methods.items():
+            lines.append(("  method", f"{told}; {'seed' if len(some) == 1 else 'seeds'} {', '.join(some)}"))
+            if told in searches:
+                lines += _search(*searches[told])
+        groups.setdefault((recipe, tuple(lines)), []).append(model)
+    for (recipe, told_of), models in groups.items():
         yield "students", ", ".join(models)
         yield "  recipe", recipe
-        yield from (("  method", line) for line in lines)
+        yield from told_of
+
+
+def _search(search: SearchSpec, epochs: int) -> list[tuple[str, str]]:
+    """What the search of a student of so many epochs looks for, and how; what follows from the epochs is written out."""
+    epochs = search.how.epochs or epochs
+    how = replace(search.how, epochs=epochs, grace=search.how.grace_of(epochs), interval=search.how.interval_of(epochs))
+    space = ", ".join(f"{name} {distribution(each)}" for name, each in search.space)
+    return [("    space", space), ("    search", knobs(how))]
+
+
+def distribution(found: Distribution) -> str:
+    """uniform [0.1, 4]"""
+    [(kind, values)] = plain(found).items()
+    return f"{kind} {knob(values)}"
+
+
+def trials(search: Job) -> int:
+    """How many trials a search is to be; fewer, where its space has no more points."""
+    config = search.config
+    how, space = canonical.revive(SearchConfig, config["how"]), read_space(config["space"])
+    return planned(how, space, config["student"]["recipe"]["epochs"])
 
 
 def _why(job: Job, status: Status) -> str:
+    if status.state == State.RUNNING and job.kind == "search":
+        return f"{status.progress.get('told', 0)} of {status.progress.get('trials', '…')} trials have ended"
     if status.state == State.RUNNING and job.epochs:
         return f"epoch {status.progress.get('epoch', 0)} of {job.epochs}"
     return status.reason

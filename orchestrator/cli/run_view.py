@@ -109,7 +109,7 @@ def picture(snapshot: Snapshot, estimate: Estimate | None, elapsed: str, rows: i
     yield top
     yield Text("; ").join(filter(None, (tally(snapshot), Text(left(estimate)))))
     jobs = list(running(snapshot))
-    made = table("running", "epoch", "accuracy", "left", right=["epoch", "accuracy", "left"], whole=["running"])
+    made = table("running", "done", "accuracy", "left", right=["done", "accuracy", "left"], whole=["running"])
     for job, said in jobs[:rows]:
         made.add_row(job.title, *cells(job, said))
     if jobs:
@@ -126,10 +126,17 @@ def running(snapshot: Snapshot) -> Iterator[tuple[Job, dict[str, Any]]]:
 
 
 def share_done(snapshot: Snapshot) -> float:
-    """The part of the jobs that is done, in [0, 1]; half of a job's epochs is half a job."""
+    """The part of the jobs that is done, in [0, 1]; half of a job's epochs, or of a search's trials, is half a job."""
     wanted = sum(state != State.IDLE for state in snapshot.states.values())
-    parts = sum(said.get("epoch", 0) / job.epochs for job, said in running(snapshot) if job.epochs)
+    parts = sum(part(job, said) for job, said in running(snapshot))
     return (snapshot.count(State.DONE) + parts) / wanted if wanted else 1.0
+
+
+def part(job: Job, said: dict[str, Any]) -> float:
+    """How much of a running job is done, in [0, 1]."""
+    if job.kind == "search":
+        return said.get("told", 0) / said["trials"] if "trials" in said else 0.0
+    return said.get("epoch", 0) / job.epochs if job.epochs else 0.0
 
 
 def tally(snapshot: Snapshot) -> Text:
@@ -146,16 +153,29 @@ def left(estimate: Estimate | None) -> str:
 
 
 def cells(job: Job, said: dict[str, Any]) -> tuple[str, str, str]:
-    """Epoch, accuracy and time left of a running job, as far as it has said them."""
-    if not job.epochs:
-        return "", "", ""
-    epoch = said.get("epoch", 0)
+    """Epochs or trials, accuracy (of a search the best so far) and time left of a running job, as far as it has said them."""
     accuracy = f"{100 * said['accuracy']:.1f} %" if "accuracy" in said else ""
-    rest = epochs_left(job, said)
-    return f"{epoch}/{job.epochs}", accuracy, "" if rest is None else clock(rest)
+    if job.kind == "search":
+        done, rest = (f"{said.get('told', 0)}/{said['trials']} trials" if "trials" in said else ""), trials_left(said)
+    elif job.epochs:
+        done, rest = f"{said.get('epoch', 0)}/{job.epochs}", epochs_left(job, said)
+    else:
+        return "", "", ""
+    return done, accuracy, "" if rest is None else clock(rest)
+
+
+def trials_left(said: dict[str, Any]) -> float | None:
+    """Seconds until a search's trials have ended, from the mean duration of those that have and how many run at once; None
+    before there is one. A trial at work counts as half done, and for what has gone by since the search last said something."""
+    if "trial_seconds" not in said:
+        return None
+    at_work, since = said["at_work"], max(0.0, time.time() - said["updated"])
+    open_ = max(0.0, said["trials"] - said["told"] - at_work / 2)
+    each = said["trial_seconds"] / max(1, at_work)
+    return open_ * each - min(since, each)
 
 
 def at(job: Job, said: dict[str, Any]) -> str:
     """4/20 91.2 %"""
-    epoch, accuracy, _ = cells(job, said)
-    return " ".join(filter(None, (epoch, accuracy))) or "…"
+    done, accuracy, _ = cells(job, said)
+    return " ".join(filter(None, (done, accuracy))) or "…"

@@ -31,7 +31,7 @@ def view(plan: Plan, found: Mapping[str, Status], holder: Holder | None) -> Iter
     yield _stages(plan, found)
     running = [job for job in plan if found[job.key].state == State.RUNNING]
     if running:
-        made = table("running", "epoch", "accuracy", "left", "last sign", right=["epoch", "accuracy", "left"])
+        made = table("running", "done", "accuracy", "left", "last sign", right=["done", "accuracy", "left"])
         for job in running:
             said = found[job.key].progress
             made.add_row(job.title, *cells(job, said), f"{clock(time.time() - said['updated'])} ago")

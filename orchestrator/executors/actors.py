@@ -1,60 +1,99 @@
-"""Teachers, probes and banks on Ray actors, in parallel.
+"""Teachers, probes and banks on Ray actors, in parallel, those first on which most time hangs.
 
 An actor takes the next job when it has ended one, so that torch is imported once per actor and not once per job; it is let go
 when the end of its job made no new job ready, since an idle actor would hold resources that trials could use. An actor whose
-process dies is restarted by Ray and its job goes on from its checkpoint, ``max_failures`` times.
+process dies is restarted by Ray and its job goes on from its checkpoint, ``max_failures`` times. A job that runs out of GPU
+memory goes on with a larger share, in a fresh process.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import ray
 
-from orchestrator.executors.executor import Ended
+from orchestrator.executors.executor import CannotRun, Ended
+from orchestrator.executors.gang import RemoteGang
+from orchestrator.executors.report import Report
+from orchestrator.executors.shares import larger
 from orchestrator.job import Job
-from orchestrator.spec.spec import Share
-from orchestrator.stages.runner import JobFailed, Place, run_job
+from orchestrator.spec.spec import TeacherShare
+from orchestrator.stages.runner import JobFailed, OutOfMemory, Place, run_job
 
 
 class Worker:
     """A process that runs jobs."""
 
-    def run(self, job: Job, place: Place) -> tuple[str | None, bool]:
-        """Why the job failed, or None; and whether this process replaces one that died."""
+    def run(self, job: Job, place: Place) -> Report:
+        """How the job ended."""
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         try:
             run_job(job, place)
         except JobFailed as failure:
-            return str(failure), restarted
-        return None, restarted
+            return Report(str(failure), restarted, isinstance(failure, OutOfMemory))
+        return Report(restarted=restarted)
 
 
 RemoteWorker = ray.remote(Worker)
 
 
-class Actors:
-    """At most ``slots`` workers, each with the same share of the resources."""
+@dataclass(order=True)
+class _Task:
+    """A job that waits or runs: how many slots it takes, and the actor that runs it."""
 
-    def __init__(self, place: Callable[[Job], Place], share: Share, slots: int, max_failures: int) -> None:
+    rank: tuple[float, int]  # the lowest goes first
+    job: Job = field(compare=False)
+    place: Place = field(compare=False)
+    slots: int = field(compare=False, default=1)
+    actor: Any = field(compare=False, default=None)
+
+    @property
+    def common(self) -> bool:
+        """Whether its actor can be the next job's."""
+        return self.place.workers == 1 and not self.place.too_small
+
+
+class Actors:
+    """At most ``slots`` times the teachers' share at work. ``priority`` of a job: what is higher goes first."""
+
+    def __init__(
+        self,
+        place: Callable[[Job], Place],
+        share: TeacherShare,
+        slots: int,
+        max_failures: int,
+        priority: Callable[[Job], float] = lambda job: 0.0,
+    ) -> None:
         self._place = place
+        self._share = share
         self._slots = slots
         self._max_failures = max_failures
-        self._options = {
-            "num_cpus": share.cpus,
-            "num_gpus": share.gpus,
-            "max_restarts": max_failures,
-            "max_task_retries": max_failures,
-        }
-        self._queue: deque[Job] = deque()
-        self._running: dict[Any, tuple[Any, Job]] = {}  # result reference to (actor, job)
+        self._priority = priority
+        self._turn = count()  # of equal priority, the first goes first
+        self._queue: list[_Task] = []  # a heap
+        self._running: dict[Any, _Task] = {}  # by the reference to its result
         self._idle: list[Any] = []  # since the last poll
 
     def submit(self, job: Job) -> None:
-        """Run the job as soon as a worker is free."""
-        self._queue.append(job)
+        """Run the job as soon as a worker is free.
+
+        Raises:
+            CannotRun: where the cluster has too little for the workers that are to share it.
+        """
+        place = self._place(job)
+        if job.divisible and self._share.workers > 1:
+            place = replace(place, workers=self._share.workers)
+        if place.workers > self._slots:
+            raise CannotRun(
+                f"resources.teacher.workers asks for {place.workers} times {place.cpus:g} CPU and {place.gpus:g} GPU, "
+                f"but the nodes have room for {self._slots} times as much"
+            )
+        self._wait(job, place, place.workers)
         self._assign()
 
     def poll(self, timeout: float) -> list[Ended]:
@@ -62,7 +101,8 @@ class Actors:
         if not self._running:
             return []
         ready, _ = ray.wait(list(self._running), timeout=timeout)
-        return [self._collect(reference) for reference in ready]
+        ended = [self._collect(reference) for reference in ready]
+        return [end for end in ended if end]
 
     def settle(self) -> None:
         """Let go of workers that found no next job. Ray ends an actor that nobody knows any more."""
@@ -85,21 +125,43 @@ class Actors:
         self._idle.clear()
         self._queue.clear()
 
-    def _collect(self, reference: Any) -> Ended:
-        actor, job = self._running.pop(reference)
+    def _wait(self, job: Job, place: Place, slots: int) -> None:
+        heapq.heappush(self._queue, _Task((-self._priority(job), next(self._turn)), job, place, slots))
+
+    def _collect(self, reference: Any) -> Ended | None:
+        """How a job ended, or None where it goes on with a larger share."""
+        task = self._running.pop(reference)
         try:
-            failure, restarted = ray.get(reference)
+            report = ray.get(reference)
         except ray.exceptions.RayError as error:
-            failure, restarted = f"its worker died {self._max_failures + 1} times ({_first_line(error)})", True
-        if not restarted:  # one that died once has used up restarts that are the next job's
-            self._idle.append(actor)
-        return Ended(job, failure)
+            report = Report(f"its worker died {self._max_failures + 1} times ({_first_line(error)})", restarted=True)
+        if report.out_of_memory and (place := larger(task.place)):
+            self._wait(task.job, place, min(self._slots, math.ceil(place.gpus / self._share.gpus)))
+            return None
+        if task.common and not report.restarted and not report.out_of_memory:
+            self._idle.append(task.actor)  # one that died once has used up restarts that are the next job's
+        return Ended(task.job, report.failure)
 
     def _assign(self) -> None:
-        while self._queue and len(self._running) < self._slots:
-            job = self._queue.popleft()
-            actor: Any = self._idle.pop() if self._idle else RemoteWorker.options(**self._options).remote()
-            self._running[actor.run.remote(job, self._place(job))] = (actor, job)
+        """Begin what there is room for; what is first in the queue is not overtaken by what needs less."""
+        while self._queue:
+            used = sum(task.slots for task in self._running.values())
+            if used + self._queue[0].slots > self._slots:
+                return
+            task = heapq.heappop(self._queue)
+            self._running[self._begin(task)] = task
+
+    def _begin(self, task: _Task) -> Any:
+        """Set an actor to work; the reference to its report."""
+        again = {"max_restarts": self._max_failures, "max_task_retries": self._max_failures}
+        if task.place.workers > 1:
+            task.actor = RemoteGang.options(num_cpus=0, **again).remote()
+            return task.actor.run.remote(task.job, task.place, self._max_failures)
+        if task.common and self._idle:
+            task.actor = self._idle.pop()
+        else:
+            task.actor = RemoteWorker.options(num_cpus=task.place.cpus, num_gpus=task.place.gpus, **again).remote()
+        return task.actor.run.remote(task.job, task.place)
 
 
 def _first_line(error: Exception) -> str:

@@ -28,11 +28,12 @@ Rows = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Chart:
-    """``about`` says in words what is to be seen."""
+    """``about`` says in words what is to be seen; ``under`` is the title of its table; none: the first."""
 
     title: str
     about: str
     svg: Markup
+    under: str = ""
 
 
 def charts(plan: Plan, store: Store) -> list[Chart]:
@@ -84,7 +85,7 @@ def claims(tested: Sequence[Tested]) -> Chart | None:
         "(Student's t, not corrected). Green: the claim holds after Holm's correction; red: it does not; grey: it cannot be "
         "told."
     )
-    return Chart("Claims: differences and intervals", about, Markup(plots.forest(panels)))
+    return Chart("Claims: differences and intervals", about, Markup(plots.forest(panels)), under="Claims")
 
 
 def learning(plan: Plan, store: Store, rows: Rows) -> Chart | None:
@@ -117,9 +118,9 @@ def weights(plan: Plan, store: Store, rows: Rows) -> Chart | None:
         panels.setdefault(titles[key], {}).setdefault(teacher.title, []).append(curve)
     if not panels:
         return None
-    about = "Mean instructional weight of each teacher by epoch. Thin lines are seeds, thick ones their mean."
+    about = "Mean instructional weight of each teacher by epoch. Lines are means over the seeds; bands hold all seeds."
     told = [Panel(title, those) for title, those in panels.items()]
-    return Chart("Instructional weights", about, Markup(plots.curves(told, "weight", limits=(0, 1))))
+    return Chart("Instructional weights", about, Markup(plots.curves(told, "weight", limits=(0, 1), band=True)))
 
 
 def _colors(rows: Rows) -> dict[str, str]:

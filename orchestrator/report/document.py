@@ -12,6 +12,8 @@ from orchestrator.report.asked import answers
 from orchestrator.report.claims import judge, verdicts
 from orchestrator.report.grid import grid, selections
 from orchestrator.report.results import Standing, evaluations, probes, results, standing, teachers
+from orchestrator.report.search_table import of_searches, sentences
+from orchestrator.report.searches import searches
 from orchestrator.report.summary import findings, summarise
 from orchestrator.report.tables import Table
 from orchestrator.report.text import duration
@@ -34,7 +36,9 @@ def document(plan: Plan, store: Store) -> Document:
     students, told = results(plan, store), evaluations(plan, store)
     cells, claims, asked = summarise(students), judge(plan.claims, students, told), answers(told)
     probed = grid(probes(plan, store))
-    parts = [tables.of_cells(cells), tables.of_claims(claims), *(tables.of_answers(*found) for found in asked.items())]
+    sought = searches(plan, store)
+    parts = [tables.of_cells(cells), tables.of_claims(claims), of_searches(sought)]
+    parts += [tables.of_answers(*found) for found in asked.items()]
     parts.append(tables.of_teachers(teachers(plan, store)))
     if probed.teachers:
         parts.append(tables.of_grid(probed))
@@ -42,7 +46,7 @@ def document(plan: Plan, store: Store) -> Document:
     standings = {job.key: standing(plan, store, job) for job in plan}
     return Document(
         name=plan.name,
-        findings=(*findings(cells), *verdicts(claims)),
+        findings=(*findings(cells), *verdicts(claims), *sentences(sought)),
         tables=tuple(table for table in parts if table.groups),
         jobs=tables.of_jobs((job, standings[job.key]) for job in plan),
         facts=tuple(_facts(plan, standings)),

@@ -14,6 +14,7 @@ from orchestrator.canonical import revive
 from orchestrator.job import Job
 from orchestrator.plan import Plan
 from orchestrator.report.results import probes, standing
+from orchestrator.search.chosen import settled
 from orchestrator.store import Store
 
 EMBEDDING = "embedding"  # the layer after the last stage
@@ -64,11 +65,12 @@ def _layer(row: dict[str, Any]) -> str:
 
 
 def selections(plan: Plan, store: Store) -> list[Selection]:
-    """How GPAC's students, also those of MGD over it, select, as soon as teachers are probed and the student's sizes are known.
+    """How GPAC's students, also those of MGD over it, select, as soon as teachers are probed, the student's sizes are known and
+    a search of its knobs is done.
 
     A network's sizes are in the manifest of any job of the plan that trained its model.
     """
-    chosen = {job: config for job in plan.of("student") if "probes" in job.parents and (config := _gpac(job))}
+    chosen = {job: config for job in plan.of("student") if "probes" in job.parents and (config := _gpac(job, store))}
     if not chosen:
         return []
     rows = [row for row in probes(plan, store).to_pylist() if row["split"] == "validation" and row["layer"] != EMBEDDING]
@@ -98,9 +100,13 @@ def selections(plan: Plan, store: Store) -> list[Selection]:
     return told
 
 
-def _gpac(job: Job) -> GPAC.Config | None:
-    """GPAC's config, where it is a student's method or the base of it."""
-    name, knobs = job.config["method"]["name"], job.config["method"]["knobs"]
+def _gpac(job: Job, store: Store) -> GPAC.Config | None:
+    """GPAC's config as a student is trained with it, where it is its method or the base of it."""
+    found = settled(job, store)
+    if found is None:
+        return None
+    method = found[0]["method"]
+    name, knobs = method["name"], method["knobs"]
     if knobs.get("base") == "gpac":
         name, knobs = "gpac", knobs["knobs"]
     return revive(GPAC.Config, knobs) if name == "gpac" else None

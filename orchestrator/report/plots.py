@@ -1,21 +1,17 @@
-"""Pictures, by matplotlib, without a display. Only this file imports it, and only when something is drawn.
-
-Figures are drawn in one ink. In an SVG it becomes the colour of the text around it, so that it fits a light and a dark page.
-"""
+"""Pictures of students, teachers and probes, by matplotlib."""
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from orchestrator.report.canvas import COLORS, INK, figure, style, svg
 from orchestrator.report.grid import Grid, grid
 from orchestrator.report.statistics import sample
 from orchestrator.store import write_bytes
@@ -23,10 +19,6 @@ from orchestrator.store import write_bytes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-INK = "#010203"  # a colour that nothing else has
-COLORS = ("#3b7dd8", "#e07b1f", "#2a9d6f", "#c4559d", "#d6494a", "#8b6be0", "#1fa6b8", "#9a8f1f", "#a8713f", "#6f8299")
-WIDTH = 11.0  # inches
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,7 @@ def heat_map(table: pa.Table, path: Path) -> None:
     if not found.teachers:
         raise ValueError("no teacher has been probed yet")
     content = io.BytesIO()
-    with _style("heat map"):
+    with style("heat map"):
         _heat_map(found).savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=180, facecolor="white")
     write_bytes(path, content.getvalue())
 
@@ -76,45 +68,46 @@ def heat_map(table: pa.Table, path: Path) -> None:
 def strips(groups: Mapping[str, Sequence[Strip]]) -> str:
     """SVG: for each student the accuracy of every seed, and mean and 95 % confidence interval of every method."""
     sizes = [len(rows) for rows in groups.values()]
-    with _style("strips"):
-        figure = _figure(0.55 * len(sizes) + 0.34 * sum(sizes) + 0.3)
-        all_axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[size + 0.6 for size in sizes])[:, 0]
+    with style("strips"):
+        drawn = figure(0.55 * len(sizes) + 0.34 * sum(sizes) + 0.3)
+        all_axes = drawn.subplots(len(groups), 1, squeeze=False, height_ratios=[size + 0.6 for size in sizes])[:, 0]
         for axes, (title, rows) in zip(all_axes, groups.items(), strict=True):
             _strips(axes, rows)
             axes.set_title(title, loc="left")
         all_axes[-1].set_xlabel("test accuracy, %")
-        return _svg(figure)
+        return svg(drawn)
 
 
 def forest(groups: Mapping[tuple[str, str], Sequence[Whisker]]) -> str:
     """SVG: differences and their confidence intervals about zero; for each (title, label of the axis) a panel."""
     sizes = [len(rows) for rows in groups.values()]
-    with _style("forest"):
-        figure = _figure(0.85 * len(sizes) + 0.28 * sum(sizes))
-        all_axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[size + 1.2 for size in sizes])[:, 0]
+    with style("forest"):
+        drawn = figure(0.85 * len(sizes) + 0.28 * sum(sizes))
+        all_axes = drawn.subplots(len(groups), 1, squeeze=False, height_ratios=[size + 1.2 for size in sizes])[:, 0]
         for axes, ((title, label), rows) in zip(all_axes, groups.items(), strict=True):
             _forest(axes, rows)
             axes.set_title(title, loc="left")
             axes.set_xlabel(label)
-        return _svg(figure)
+        return svg(drawn)
 
 
-def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | None = None) -> str:
-    """SVG: two panels in a row; every seed thin, their mean thick. Without limits the later epochs decide what is seen."""
+def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | None = None, *, band: bool = False) -> str:
+    """SVG: two panels in a row; every seed thin, or a ``band`` that holds all seeds; their mean thick. Without limits the later
+    epochs decide what is seen."""
     rows = (len(panels) + 1) // 2
-    with _style(label):
-        figure = _figure(2.9 * rows)
-        all_axes = figure.subplots(rows, 2, squeeze=False).flat
+    with style(label):
+        drawn = figure(2.9 * rows)
+        all_axes = drawn.subplots(rows, 2, squeeze=False).flat
         for axes in all_axes[len(panels) :]:
             axes.set_visible(False)
         for axes, panel in zip(all_axes, panels, strict=False):
-            _curves(axes, panel)
+            _curves(axes, panel, band)
             axes.set_title(panel.title, loc="left")
             axes.set_xlabel("epoch")
             axes.set_ylabel(label)
             axes.set_ylim(limits or _later([curve for those in panel.curves.values() for curve in those]))
             axes.legend(frameon=False, fontsize="small", ncols=2 if len(panel.curves) > 5 else 1)
-        return _svg(figure)
+        return svg(drawn)
 
 
 def _heat_map(found: Grid) -> Figure:
@@ -123,10 +116,8 @@ def _heat_map(found: Grid) -> Figure:
     from matplotlib.patches import Rectangle
 
     percent = np.array([[100 * found.accuracy.get((name, layer), np.nan) for layer in found.layers] for name in found.teachers])
-    figure = _figure(
-        0.5 * len(found.teachers) + 1.1, width=1.05 * len(found.layers) + 0.11 * max(map(len, found.teachers)) + 0.6
-    )
-    axes = figure.subplots()
+    drawn = figure(0.5 * len(found.teachers) + 1.1, width=1.05 * len(found.layers) + 0.11 * max(map(len, found.teachers)) + 0.6)
+    axes = drawn.subplots()
     low, high = np.nanmin(percent), np.nanmax(percent)
     image = axes.imshow(percent, cmap=colormaps["YlGnBu"].with_extremes(bad="#eeeeee"), vmin=low, vmax=high, aspect="auto")
     for (row, column), value in np.ndenumerate(percent):
@@ -155,7 +146,7 @@ def _heat_map(found: Grid) -> Figure:
     axes.grid(which="minor", color="white", alpha=1, linewidth=2)
     axes.tick_params(which="minor", length=0)
     axes.set_title("Linear classifier probes: validation accuracy, %", loc="left", pad=10)
-    return figure
+    return drawn
 
 
 def _strips(axes: Axes, rows: Sequence[Strip]) -> None:
@@ -195,15 +186,20 @@ def _rows(axes: Axes, labels: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _curves(axes: Axes, panel: Panel) -> None:
+def _curves(axes: Axes, panel: Panel, band: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for index, (label, those) in enumerate(panel.curves.items()):
         color = panel.colors.get(label, COLORS[index % len(COLORS)])
         epochs = min(map(len, those))
-        for curve in those if len(those) > 1 else ():
+        for curve in those if len(those) > 1 and not band else ():
             axes.plot(np.arange(1, len(curve) + 1), curve, color=color, alpha=0.25, linewidth=0.8)
-        mean = np.mean([curve[:epochs] for curve in those], axis=0)
+        shared = [curve[:epochs] for curve in those]
+        if len(those) > 1 and band:
+            axes.fill_between(
+                np.arange(1, epochs + 1), np.min(shared, 0), np.max(shared, 0), color=color, alpha=0.18, linewidth=0
+            )
+        mean = np.mean(shared, axis=0)
         axes.plot(np.arange(1, epochs + 1), mean, color=color, linewidth=1.8, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -213,39 +209,3 @@ def _later(curves: Sequence[np.ndarray]) -> tuple[float, float]:
     values = np.concatenate([curve[len(curve) // 4 :] for curve in curves])
     margin = 0.05 * (values.max() - values.min()) or 1.0
     return values.min() - margin, values.max() + margin
-
-
-def _figure(height: float, width: float = WIDTH) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _style(salt: str) -> AbstractContextManager[Any]:
-    """``salt`` keeps the ids of one picture apart from those of another on the same page."""
-    import matplotlib
-
-    inked = ("text.", "axes.edge", "axes.label", "axes.title", "xtick.", "ytick.", "grid.", "legend.label")
-    settings: dict[Any, Any] = {f"{name}color": INK for name in inked} | {
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.titleweight": "bold",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "grid.alpha": 0.15,
-        "text.parse_math": False,  # a dollar in a label is a dollar
-        "svg.fonttype": "none",
-        "svg.hashsalt": salt,  # not a random one: the same picture is the same text
-    }
-    return matplotlib.rc_context(settings)
-
-
-def _svg(figure: Figure) -> str:
-    """To be put into a page: no prolog, no fixed size, no ids of mere groups, and the ink is that of the page."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    head, body = re.split(r"(?=<svg)", text.getvalue(), maxsplit=1)[1].split(">", maxsplit=1)
-    head = re.sub(r' (width|height)="[^"]*"', "", head)
-    body = re.sub(r'<g id="[^"]*"', "<g", body)
-    return f"{head}>{body}".replace(INK, "currentColor")

@@ -11,10 +11,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from orchestrator import canonical
 from orchestrator.plan import Plan
 from orchestrator.report import escape
 from orchestrator.report.document import document
 from orchestrator.report.results import RESULTS, evaluations, results
+from orchestrator.report.searches import chosen
 from orchestrator.report.tables import Value
 from orchestrator.store import Store, write_bytes
 
@@ -38,12 +40,14 @@ def write(plan: Plan, store: Store, format: str, path: Path) -> None:
 
 
 def as_csv(plan: Plan, store: Store) -> str:
-    """One row per student job, with a column for each number of its evaluations; the names of its teachers are separated by
-    spaces, and what is not known is empty."""
-    asked: dict[str, dict[str, float]] = {}
+    """One row per student job, with a column for each number of its evaluations and for each knob that was searched, which
+    holds the chosen value; the names of its teachers are separated by spaces, and what is not known is empty."""
+    asked: dict[str, dict[str, Any]] = {}
     for row in evaluations(plan, store).to_pylist():
         if row["name"]:
             asked.setdefault(row["student_key"], {})[f"{row['evaluation']}/{row['name']}"] = row["value"]
+    for key, values in chosen(plan, store).items():
+        asked.setdefault(key, {}).update({f"searched/{name}": _cell(value) for name, value in values.items()})
     numbers = dict.fromkeys(name for found in asked.values() for name in found)
     text = io.StringIO()
     writer = csv.DictWriter(text, [*RESULTS.names, *numbers], lineterminator="\n")
@@ -51,6 +55,10 @@ def as_csv(plan: Plan, store: Store) -> str:
     for row in results(plan, store).to_pylist():
         writer.writerow({**row, "teachers": " ".join(row["teachers"]), **asked.get(row["key"], {})})
     return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else canonical.text(value)
 
 
 def as_markdown(plan: Plan, store: Store) -> str:
@@ -66,9 +74,11 @@ def as_tex(plan: Plan, store: Store) -> str:
 def as_html(plan: Plan, store: Store) -> str:
     """One file that needs nothing else."""
     from orchestrator.report.charts import charts
+    from orchestrator.report.search_charts import search_charts
 
     environment = jinja2.Environment(loader=_templates(), autoescape=True, **_LAYOUT)
-    return environment.get_template("report.html.j2").render(document=document(plan, store), charts=charts(plan, store))
+    pictures = [*charts(plan, store), *search_charts(plan, store)]
+    return environment.get_template("report.html.j2").render(document=document(plan, store), charts=pictures)
 
 
 FORMATS: dict[str, Render] = {"md": as_markdown, "csv": as_csv, "tex": as_tex, "html": as_html}

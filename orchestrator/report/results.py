@@ -112,7 +112,10 @@ def standing(plan: Plan, store: Store, job: Job) -> Standing:
         above = standing(plan, store, ancestor)
         if above.status == "failed":
             return Standing("missing", f"{ancestor.title} failed: {above.reason}")
-    if epoch := store.progress(job).get("epoch"):
+    said = store.progress(job)
+    if trials := said.get("told"):
+        return Standing("missing", f"{trials} of {said['trials']} trials have ended")
+    if epoch := said.get("epoch"):
         return Standing("missing", f"at epoch {epoch} of {job.epochs}")
     return Standing("missing", "not run yet")
 

@@ -22,11 +22,13 @@ GIVEN = "given"  # what a teacher that was not trained has for a chosen epoch
 
 @dataclass(frozen=True)
 class Column:
-    """Where room is short, columns are left out, those of the highest ``rank`` first and those of rank 0 never."""
+    """Where room is short, columns are left out, those of the highest ``rank`` first and those of rank 0 never. What is
+    ``long`` goes over several lines."""
 
     name: str
     left: bool = False
     rank: int = 0
+    long: bool = False
 
 
 @dataclass(frozen=True)

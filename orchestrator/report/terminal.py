@@ -17,10 +17,13 @@ from orchestrator.report.asked import answers
 from orchestrator.report.claims import judge, verdicts
 from orchestrator.report.grid import grid, selections
 from orchestrator.report.results import evaluations, probes, results
+from orchestrator.report.search_table import of_searches, sentences
+from orchestrator.report.searches import searches
 from orchestrator.report.summary import findings, summarise
 from orchestrator.report.tables import Table, Value
 from orchestrator.store import Store
 
+LONG = 20  # least width of a column whose values go over several lines
 MARK = "*"  # of what is strong, for terminals without bold
 TONES = {"better": "green", "worse": "red", "bad": "yellow", "": ""}
 
@@ -31,9 +34,11 @@ def terminal(plan: Plan, store: Store, width: int = 100, color: bool = False) ->
     cells, claims, found = summarise(students), judge(plan.claims, students, told), grid(probes(plan, store))
     parts = [tables.of_cells(cells)] if cells else []
     parts += [tables.of_claims(claims)] if claims else []
+    sought = searches(plan, store)
+    parts += [of_searches(sought)] if sought.num_rows else []
     parts += [tables.of_answers(*asked) for asked in answers(told).items()]
     parts += [tables.of_grid(found)] if found.teachers else []
-    return _print(parts, [*findings(cells, numbers=False), *verdicts(claims)], width, color)
+    return _print(parts, [*findings(cells, numbers=False), *verdicts(claims), *sentences(sought)], width, color)
 
 
 def probe_table(plan: Plan, store: Store, width: int = 100, color: bool = False) -> str:
@@ -71,7 +76,7 @@ def _grid(table: Table, rank: int) -> Grid:
     for index in shown:
         column = table.columns[index]
         if column.left:
-            drawn.add_column(Text(column.name), overflow="fold")
+            drawn.add_column(Text(column.name), overflow="fold", min_width=LONG if column.long else None)
         else:
             widest = max(len(_value(row[index])) for group in table.groups for row in group)
             drawn.add_column(Text(column.name), justify="right", no_wrap=True, min_width=max(widest, len(column.name)))

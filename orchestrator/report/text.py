@@ -49,6 +49,12 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.1f} s"
 
 
+def hours(seconds: float) -> str:
+    """0:07:30"""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
 def count(number: int | None) -> str:
     """278,324 is 0.28 M; below a hundred thousand the number itself."""
     if number is None:

@@ -112,6 +112,17 @@ def defaults(space: Space, config: Knobs, recipe: Recipe) -> Values | None:
     return here if all(distribution.holds(here[name]) for name, distribution in space.items()) else None
 
 
+def stands_at(student: Mapping[str, Any], space: Space) -> Values:
+    """The values that the plain config of a student has for the knobs of a space."""
+    knobs = student["method"]["knobs"]
+
+    def value(name: str) -> Any:
+        group, _, rest = name.rpartition(".")
+        return {"": knobs, RECIPE: student["recipe"]}.get(group, knobs.get(group))[rest]
+
+    return {name: value(name) for name in space}
+
+
 def applied(student: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The plain config of a student (``recipe``, ``method.knobs``, …) with other values."""
     method, recipe = {**student["method"], "knobs": dict(student["method"]["knobs"])}, dict(student["recipe"])

@@ -17,15 +17,14 @@ from typing import Any
 from orchestrator import canonical
 from orchestrator.canonical import revive
 from orchestrator.job import Job
-from orchestrator.search import population
-from orchestrator.search.config import GRID, PBT, SearchConfig
-from orchestrator.search.space import applied, points, read_space
+from orchestrator.search import journal, population
+from orchestrator.search.budget import planned
+from orchestrator.search.config import PBT, SearchConfig
+from orchestrator.search.space import applied, read_space
 from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_of
 from orchestrator.stages.table import STAGES
 from orchestrator.store import PROGRESS, Store
 from orchestrator.tables import read_table
-
-JOURNAL = "trials"  # a folder of the work folder
 
 
 class Study:
@@ -37,7 +36,7 @@ class Study:
         self.how = revive(SearchConfig, job.config["how"])
         self.space = read_space(job.config["space"])
         self.student = job.config["student"]
-        self.trials = self._journal() or self._adopted()
+        self.trials = journal.written(job, store) or self._adopted()
         self._at_work: set[int] = set()  # handed out by this object
         self._exhausted = False
         self._attempt, self._began = uuid.uuid4().hex[:12], time.time()
@@ -51,11 +50,7 @@ class Study:
     @property
     def planned(self) -> int:
         """Trials in all, unless the space has fewer points."""
-        if self.how.searcher == GRID:
-            return sum(1 for _ in points(self.space))
-        if self.how.scheduler == PBT:
-            return self.how.trials * population.generations(self.how, self.epochs)
-        return self.how.trials
+        return planned(self.how, self.space, self.epochs)
 
     @property
     def finished(self) -> bool:
@@ -147,15 +142,6 @@ class Study:
     def _named(self, trial: Trial) -> Trial:
         return dataclasses.replace(trial, key=self.job_of(trial).key)
 
-    def _journal(self) -> list[Trial]:
-        found: list[Trial] = []
-        for name in self.store.list_work(self.job, JOURNAL):
-            document = self.store.read_work(self.job, name)
-            if document.get("number") != len(found):  # what comes behind a lost one is suggested again
-                break
-            found.append(Trial.read(document))
-        return found
-
     def _adopted(self) -> list[Trial]:
         """The trials of a finished search that differs in their number alone: asking for more goes on from there."""
         same = canonical.text(_but_trials(self.job.config))
@@ -168,15 +154,12 @@ class Study:
                 had = trials_of(read_table(entry.file(TRIALS)))
                 found = max(found, had[: self.planned], key=len)
         for trial in found:
-            self._document(trial)
+            journal.write(self.job, self.store, trial)
         return found
 
     def _write(self, trial: Trial) -> None:
-        self._document(trial)
+        journal.write(self.job, self.store, trial)
         self._say()
-
-    def _document(self, trial: Trial) -> None:
-        self.store.write_work(self.job, f"{JOURNAL}/{trial.number:05d}.json", trial.plain())
 
     def _say(self) -> None:
         """What the live view shows."""
@@ -184,6 +167,8 @@ class Study:
         progress: dict[str, Any] = {"trials": self.planned, "told": len(told), "at_work": self.running}
         if best:
             progress["accuracy"] = best.accuracy
+        if told:
+            progress["trial_seconds"] = sum(trial.seconds for trial in told) / len(told)
         own = {"attempt": self._attempt, "pid": os.getpid(), "started": self._began, "updated": time.time()}
         self.store.write_work(self.job, PROGRESS, own | progress)
 

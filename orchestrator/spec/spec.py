@@ -50,6 +50,12 @@ class TeacherShare(Share):
 
     workers: int = knob(1, "processes that share the training of one teacher, each with so many cpus and gpus", low=1)
 
+    def conflicts(self) -> list[str]:
+        found = super().conflicts()
+        if self.workers > 1 and not float(self.gpus).is_integer():
+            found.append(f"`workers` > 1 want whole `gpus` each, or none, but got {self.gpus}")
+        return found
+
 
 @dataclass(frozen=True)
 class Resources(Knobs):

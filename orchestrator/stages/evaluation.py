@@ -14,10 +14,11 @@ from kd_core.training.evaluate import Predict
 from kd_core.training.recipe import Recipe
 from orchestrator.canonical import revive
 from orchestrator.job import Job
+from orchestrator.search.chosen import searched
 from orchestrator.stages.fit import OWN
 from orchestrator.stages.networks import splits_of, state, trained
 from orchestrator.stages.runner import Context
-from orchestrator.stages.student import method_of, searched
+from orchestrator.stages.student import method_of
 from orchestrator.store import Entry
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kd_core.bank import Source
 from kd_core.data.batches import plain_batches
+from kd_core.group import ALONE, Group
 from kd_core.methods.method import Method
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
@@ -31,7 +32,13 @@ OWN = "method.safetensors"
 
 
 def prepared(
-    job: Job, context: Context, config: dict[str, Any], network: Network, method: Method, teachers: Sequence[Source]
+    job: Job,
+    context: Context,
+    config: dict[str, Any],
+    network: Network,
+    method: Method,
+    teachers: Sequence[Source],
+    group: Group = ALONE,
 ) -> Training:
     """A training as a config says."""
     place = context.place
@@ -45,13 +52,19 @@ def prepared(
         device=place.device,
         compile=place.compile,
         watch_test=config.get("best_test", False),
+        group=group,
     )
 
 
 def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
-    """Train a network, test it and leave it in the attempt; returns the results for the manifest."""
+    """Train a network, test it and leave it in the attempt; returns the results for the manifest.
+
+    Of a group, the first worker alone does what comes after the training.
+    """
     place, network, method, splits = context.place, training.network, training.method, training.splits
     result = training.run(Checkpoints(context.work), teller(job, context))
+    if not training.group.leads:
+        return {}
     last, chosen = result.history[-1], result.history[result.chosen_epoch - 1]
 
     def on_test() -> dict[str, float]:

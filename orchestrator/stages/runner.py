@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kd_core.group import Parted
 from orchestrator.job import Job
 from orchestrator.stages.table import STAGES
 from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store, Work
@@ -39,6 +40,7 @@ class Place:
     weights: Path | None = None  # of a teacher whose weights are given
     cpus: float = 1
     gpus: float = 0
+    workers: int = 1  # that share the job, each with so many cpus and gpus
     too_small: tuple[float, ...] = ()  # shares of a GPU whose memory it ran out of before
     compile: bool = False
     deterministic: bool = True
@@ -51,7 +53,8 @@ class Place:
     @property
     def resources(self) -> dict[str, Any]:
         """What a manifest remembers of the share."""
-        return {"cpus": self.cpus, "gpus": self.gpus, "out_of_memory": len(self.too_small)}
+        share = {"cpus": self.cpus, "gpus": self.gpus, "workers": self.workers}
+        return {**share, "out_of_memory": len(self.too_small)}
 
 
 Progress = dict[str, Any]
@@ -79,12 +82,29 @@ class Context:
         self._listen(progress)
 
 
+class Follower(Context):
+    """What a worker works with that helps another with its job: it reads what that one does and writes nothing."""
+
+    def __init__(self, place: Place, store: Store, job: Job) -> None:
+        self.place = place
+        self.store = store
+        self._job = job
+
+    @property
+    def work(self) -> Path:
+        return self.store.work(self._job)
+
+    def say(self, **progress: Any) -> None:
+        """The other one says it."""
+
+
 def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda _: None) -> None:
     """Make the job's result exist; at once where it does already.
 
     Raises:
         JobFailed: where the stage raised; the store says why.
         OutOfMemory: where it did so for want of GPU memory.
+        Parted: where another worker that shares the job is gone.
     """
     store = Store(place.store)
     try:
@@ -100,21 +120,45 @@ def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda 
             context.say(epochs=job.epochs)
             results = STAGES[job.kind].function()(job, context)
             attempt.commit(results, results.pop("seconds", time.time() - attempt.started), place.resources)
+    except Parted:
+        attempt.discard()
+        raise
     except Exception as error:
         attempt.discard()
         if store.find(job.kind, job.key):  # another attempt was faster
             return
-        told = describe(error, place)
-        with contextlib.suppress(OSError):  # a full disk must not hide what happened
-            store.fail(job, told)
-        if not ran_out(error):
-            raise JobFailed(told["reason"]) from error
-        give_back_memory(error)
-        raise OutOfMemory(told["reason"]) from error
+        raise _failed(job, place, store, error) from error
     except BaseException:  # stopped from outside, or in Tune, whose sessions end by SystemExit
         attempt.discard()
         raise
     store.clear(job)
+
+
+def follow_job(job: Job, place: Place) -> None:
+    """Do this worker's part of a job that another one of the group runs; nothing is written but why it failed.
+
+    Raises:
+        JobFailed, OutOfMemory, Parted: as :func:`run_job` does.
+    """
+    store = Store(place.store)
+    try:
+        with _process_as(place):
+            STAGES[job.kind].function()(job, Follower(place, store, job))
+    except Parted:
+        raise
+    except Exception as error:
+        raise _failed(job, place, store, error) from error
+
+
+def _failed(job: Job, place: Place, store: Store, error: Exception) -> JobFailed:
+    """Remember in the store why a job failed, and say it by the right exception."""
+    told = describe(error, place)
+    with contextlib.suppress(OSError):  # a full disk must not hide what happened
+        store.fail(job, told)
+    if not ran_out(error):
+        return JobFailed(told["reason"])
+    give_back_memory(error)
+    return OutOfMemory(told["reason"])
 
 
 def ran_out(error: BaseException) -> bool:
@@ -155,14 +199,32 @@ def _process_as(place: Place) -> Iterator[None]:
 
     if place.gpus and not torch.cuda.is_available():
         raise RuntimeError(f"resources ask for {place.gpus:g} GPU, but this process sees no CUDA device")
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(max(1, int(place.cpus)))
+    deterministic = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(place.deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not place.deterministic
     if place.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
-        yield
+        with _threads(max(1, int(place.cpus))):
+            yield
     finally:
-        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Give torch, Arrow, and the BLAS and OpenMP of NumPy, SciPy and scikit-learn so many threads: jobs share a machine."""
+    import pyarrow as pa
+    import scipy.linalg  # noqa: F401  pools are known once they are loaded
+    import threadpoolctl
+    import torch
+
+    before, arrow = torch.get_num_threads(), pa.cpu_count()
+    torch.set_num_threads(count)
+    pa.set_cpu_count(count)
+    try:
+        with threadpoolctl.threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+        pa.set_cpu_count(arrow)

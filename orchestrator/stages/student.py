@@ -17,7 +17,7 @@ from kd_core.random import derive
 from kd_core.training.loop import Training
 from orchestrator.canonical import revive
 from orchestrator.job import Job
-from orchestrator.search.space import applied
+from orchestrator.search.chosen import searched
 from orchestrator.stages.analysis import analysed
 from orchestrator.stages.bank import BANK
 from orchestrator.stages.fit import fit, prepared
@@ -37,15 +37,6 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     training = training_of(job, config, context)
     results = fit(job, context, training)
     return {**results, "searched": found} if found else results
-
-
-def searched(config: dict[str, Any], parents: Mapping[str, list[str]], store: Store) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The config with the values that the search among the parents chose, and these values; without a search, as it is."""
-    if "searches" not in parents:
-        return config, {}
-    [key] = parents["searches"]
-    chosen = store.entry("search", key).results["chosen"]
-    return applied(config, chosen), chosen
 
 
 def training_of(job: Job, config: dict[str, Any], context: Context) -> Training:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kd_core.data.batches import plain_batches
 from kd_core.data.split import Splits
+from kd_core.group import Group
 from kd_core.knobs import Knobs
 from kd_core.knowledge import Setting
 from kd_core.methods.none import Plain
@@ -24,13 +25,13 @@ from orchestrator.store import sha256
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Parents: none. Files: model.safetensors and, where it was trained, history.arrow."""
+    """Parents: none. Files: model.safetensors and, where it was trained, history.arrow. A group may share the training."""
     splits = splits_of(job.config, context.place.data_root, context.place.download, context.place.data_memory_gib)
     network = fresh(job.config, job.kind)
     if "weights" in job.config:
         return take(job, context, network, splits)
     setting = Setting(shape_of(network, splits.image), (), splits.train.labels_N)
-    return fit(job, context, prepared(job, context, job.config, network, Plain(Knobs(), setting), ()))
+    return fit(job, context, prepared(job, context, job.config, network, Plain(Knobs(), setting), (), Group.here()))
 
 
 def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kd_core.training.keeper import Keeper, newest_first, records
+from orchestrator import canonical
 from orchestrator.tables import read_table
+
+HISTORY = "history.arrow"
 
 
 class Point(NamedTuple):
@@ -55,6 +58,17 @@ def mark(epochs: tuple[Epoch, ...]) -> str:
 def count(mark: str) -> int:
     """The number of epochs that a mark names; 0 for an empty one."""
     return int(mark.partition(":")[0] or 0)
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as ``{"recipe.lr": "0.05"}``; what is no text stands in canonical JSON, so equal values look equal."""
+    found: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value if isinstance(value, str) else canonical.text(value)
+    return found
 
 
 def _epoch(number: int, time_ms: int, seconds: float, metrics: Iterable[tuple[str, float]]) -> Epoch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ import pyarrow.csv
 from kd_core.training.keeper import Keeper
 from orchestrator import canonical
 from orchestrator.job import Job
+from orchestrator.search.journal import written
+from orchestrator.search.space import applied
+from orchestrator.search.trial import TRIALS, Trial, trials_of
 from orchestrator.store import CorruptEntry, Entry, Store
 from orchestrator.tables import read_table
-from orchestrator.tracking import history
-from orchestrator.tracking.history import Epoch, Point
+from orchestrator.tracking import history, search_run
+from orchestrator.tracking.history import HISTORY, Epoch, Point, flat
 from orchestrator.tracking.record import FORMAT, Status
 
-MODEL, HISTORY, PROBES = "model.safetensors", "history.arrow", "probes.arrow"
+MODEL, PROBES = "model.safetensors", "probes.arrow"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class JobRecord:
     entry: Entry | None = None
     reason: str = ""
     reported: int = 0
+    trials: tuple[Trial, ...] = ()  # of a search
+    searched: Mapping[str, Any] | None = None  # of a student, what its search chose
     sealed: bool = field(default=True, init=False)
 
     @property
@@ -58,15 +63,25 @@ class JobRecord:
         return int(1000 * self.ended)
 
     def epochs(self, limit: int | None = None) -> tuple[Epoch, ...]:
+        """Of a search, its trials."""
+        if self.job.kind == "search":
+            return search_run.best_so_far(self.trials)[:limit]
         if self.entry is None:
             return history.unfinished(self.work)
         return history.finished(self.entry.file(HISTORY), limit) if HISTORY in self.entry.manifest["files"] else ()
 
     def params(self) -> dict[str, str]:
-        return {name: value for name, value in (self.job.labels | flat(self.job.config)).items() if value}
+        """The settings in force: of a searched student the values that were chosen."""
+        config, more = self.job.config, {}
+        if self.job.kind == "search":
+            config = search_run.settings(config)
+            more = {"chosen": self.entry.results["chosen"]} if self.entry else {}
+        elif self.searched is not None:
+            config, more = applied(config, self.searched), {"searched": self.searched}
+        return {name: value for name, value in (self.job.labels | flat(config) | flat(more)).items() if value}
 
     def tags(self) -> dict[str, str]:
-        names = {"teacher": "teachers"} | ({"model": "student"} if self.job.kind in ("student", "evaluation") else {})
+        names = {"teacher": "teachers"} | ({"model": "student"} if self.job.kind in ("student", "search", "evaluation") else {})
         found = {f"kd.{names.get(label, label)}": value for label, value in self.job.labels.items()}
         found |= {"kd.stage": self.job.kind, "kd.reason": self.reason}
         if self.entry:
@@ -97,6 +112,8 @@ class JobRecord:
             return []
         if self.job.kind == "student":
             return [self.entry.file(MODEL)]
+        if self.job.kind == "search":
+            return search_run.files(self.job, self.trials, self.entry.results["trial"], folder)
         if self.job.kind != "probe":
             return []
         readable = folder / "probes.csv"
@@ -125,15 +142,13 @@ def record_of(job: Job, store: Store, *, running: bool) -> JobRecord | None:
     return JobRecord(job, status, began, ended, ended, work, reported=progress.get("epoch", 0))
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as ``{"recipe.lr": "0.05"}``; what is no text stands in canonical JSON, so equal values look equal."""
-    found: dict[str, str] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value if isinstance(value, str) else canonical.text(value)
-    return found
+def with_trials(record: JobRecord, store: Store, known: dict[str, Trial]) -> JobRecord:
+    """A search's record, with its trials; ``known`` as in :func:`orchestrator.search.journal.written`."""
+    if record.entry:
+        trials = trials_of(read_table(record.entry.file(TRIALS)))
+    else:
+        trials = written(record.job, store, known)
+    return replace(record, trials=tuple(trials), reported=len(search_run.best_so_far(trials)))
 
 
 def metric(name: str) -> str:

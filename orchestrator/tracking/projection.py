@@ -1,4 +1,5 @@
-"""The store, projected into MLflow: one run for each job and one for the experiment, however often it is repeated.
+"""The store, projected into MLflow: one run for each job, one for each trial of a search, below the search's, and one for the
+experiment, however often it is repeated.
 
 A run that bears its record's fingerprint is complete and is not touched again. Everything else is found by ``kd.key`` and
 brought up to date; a mark of the epochs that it holds lets a run that grows receive only what is new.
@@ -10,22 +11,25 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from orchestrator.job import Job
 from orchestrator.plan import Plan
+from orchestrator.search.trial import Trial
 from orchestrator.spec.spec import Spec
 from orchestrator.store import Store
 from orchestrator.tracking.attachments import attach
 from orchestrator.tracking.experiment_record import Artifacts, ExperimentRecord
 from orchestrator.tracking.failure import Busy, TrackingError, sentence
 from orchestrator.tracking.history import Epoch, count, mark
-from orchestrator.tracking.job_record import JobRecord, record_of
+from orchestrator.tracking.job_record import JobRecord, record_of, with_trials
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.record import Record, Status
 from orchestrator.tracking.server import Run, Server, failures, settings
+from orchestrator.tracking.trial_record import TrialRecord, key_of, trial_record
 
 UNTRACKED = frozenset({"bank"})  # kinds that are no runs
 KEY, PARENT, REASON = "kd.key", "mlflow.parentRunId", "kd.reason"
@@ -35,7 +39,7 @@ WRITTEN = "kd.written"  # the fingerprint of what the run holds; set last
 
 @dataclass(frozen=True)
 class Summary:
-    """What a projection did, in runs: one for each job that has begun, and one for the experiment."""
+    """What a projection did, in runs: one for each job that has begun, each trial that has ended, and the experiment."""
 
     written: int
     unchanged: int
@@ -96,6 +100,8 @@ class Projection:
         self._artifacts = artifacts
         self._jobs = [job for job in plan if job.kind not in UNTRACKED]
         self._finished: dict[str, JobRecord] = {}  # what cannot change any more is read once
+        self._told: dict[str, dict[str, Trial]] = {}  # by search, its trials that have ended
+        self._tried: dict[str, TrialRecord] = {}
         self._runs: dict[str, Run] = {}
         self._written: set[str] = set()
         self._removed = 0
@@ -124,7 +130,10 @@ class Projection:
             keys = {parent.key, *(record.key for record in jobs)}
             above = self._open(parent, (), None)
             for record in jobs:
-                self._put(record, above)
+                run = self._put(record, above)
+                for trial in self._trials(record):
+                    keys.add(trial.key)
+                    self._put(trial, run)
             self._fill(above, parent, ())
         for key, run in self._runs.items():
             if run.status == Status.RUNNING and key not in keys:
@@ -138,18 +147,42 @@ class Projection:
         if job.key in self._finished:
             return self._finished[job.key]
         record = record_of(job, self._store, running=running)
+        if record and job.kind == "search":
+            record = with_trials(record, self._store, self._told.setdefault(job.key, {}))
+        elif record and "searches" in job.parents:
+            record = replace(record, searched=self._chosen(record))
         if record and record.status is Status.FINISHED:
             self._finished[job.key] = record
         return record
 
-    def _put(self, record: JobRecord, above: Run) -> None:
+    def _chosen(self, student: JobRecord) -> dict[str, Any] | None:
+        """What the search of a student chose; None where that is not known any more."""
+        if student.entry:
+            return student.entry.results["searched"]
+        [key] = student.job.parents["searches"]
+        search = self._finished.get(key)
+        return search.entry.results["chosen"] if search and search.entry else None
+
+    def _trials(self, search: JobRecord) -> Iterator[TrialRecord]:
+        """The trials of a search that have ended; what became of one is read once."""
+        for trial in search.trials:
+            if trial.told:
+                key = key_of(search.job, trial)
+                if key not in self._tried or self._tried[key].trial != trial:
+                    self._tried[key] = trial_record(search.job, trial, self._store)
+                yield self._tried[key]
+
+    def _put(self, record: Record, above: Run) -> Run:
+        """The run that holds a record now."""
         run = self._runs.get(record.key)
         if run is None or not _current(run, record):
             epochs = record.epochs()
-            self._fill(self._open(record, epochs, above), record, epochs)
+            run = self._open(record, epochs, above)
+            self._fill(run, record, epochs)
         elif run.tags.get(PARENT) != above.id:
             self._server.write(run, (), {}, {PARENT: above.id})
             self._written.add(record.key)
+        return run
 
     def _open(self, record: Record, epochs: tuple[Epoch, ...], above: Run | None) -> Run:
         """The run to write a record into: found, or made where there is none that can go on as this record."""

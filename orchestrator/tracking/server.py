@@ -15,6 +15,7 @@ from orchestrator.tracking.history import Point
 from orchestrator.tracking.place import Place
 
 POINTS_A_CALL = 900  # MLflow takes 1000 metrics, params and tags together
+PARAMS_A_CALL = 80  # of which 100 may be params, and 100 tags
 RUNS_A_PAGE = 5000
 LONGEST_TAG = 5000  # characters
 SETTINGS = {
@@ -113,10 +114,13 @@ class Server:
         whole = len(metrics) // POINTS_A_CALL * POINTS_A_CALL
         for start in range(0, whole, POINTS_A_CALL):
             self._client.log_batch(run.id, metrics[start : start + POINTS_A_CALL])
+        stated = [Param(name, value) for name, value in params.items()]
+        for start in range(PARAMS_A_CALL, len(stated), PARAMS_A_CALL):
+            self._client.log_batch(run.id, params=stated[start : start + PARAMS_A_CALL])
         self._client.log_batch(
             run.id,
             metrics[whole:],
-            [Param(name, value) for name, value in params.items()],
+            stated[:PARAMS_A_CALL],
             [RunTag(name, value) for name, value in tags.items()],
         )
         run.params.update(params)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -93,7 +94,7 @@ def a_store(root: Path, plan: Plan, results: Mapping[str, Sequence[float | None]
     return store
 
 
-def commit(store: Store, job: Job, accuracy: float) -> None:
+def commit(store: Store, job: Job, accuracy: float, **more: Any) -> None:
     """A teacher's or student's entry. Validation is a point above the test accuracy, the last epoch a point below."""
     attempt = Attempt(store, job)
     (attempt.path / "model.safetensors").write_bytes(b"weights")
@@ -109,6 +110,7 @@ def commit(store: Store, job: Job, accuracy: float) -> None:
         "parameters": 278_324,
         "shape": SHAPE,
         "device": "cpu",
+        **more,
     }
     attempt.commit(results, 20.0 + job.config["seed"])
 

@@ -142,11 +142,11 @@ def test_plan_shows_the_critical_path_and_the_time_on_the_machine_that_is_asked_
 
 
 def test_plan_says_where_the_machine_is_too_small(file, capsys):
-    sets = ("--set", "resources.teacher={cpus: 2, gpus: 0.5, workers: 3}")
+    sets = ("--set", "resources.teacher={cpus: 2, gpus: 1, workers: 3}")
     shown = said(capsys, "plan", file, "--cpus", 4, "--gpus", 1, *sets).out
-    assert "resources.teacher asks for 6 CPU cores and 1.5 GPU: more than 4 CPU cores and 1 GPU;" in shown
+    assert "resources.teacher asks for 6 CPU cores and 3 GPU: more than 4 CPU cores and 1 GPU;" in shown
     assert "resources.student asks" not in shown
-    assert "asks for" not in said(capsys, "plan", file, "--cpus", 6, "--gpus", 2, *sets).out
+    assert "asks for" not in said(capsys, "plan", file, "--cpus", 6, "--gpus", 3, *sets).out
 
 
 def test_plan_is_quick_and_imports_nothing_heavy_and_writes_nothing(file, tmp_path):

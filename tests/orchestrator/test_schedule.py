@@ -117,9 +117,9 @@ def test_a_chain_is_found_in_a_plan_of_thousands():
 
 
 def test_all_workers_of_a_teacher_take_their_share():
-    resources = Resources(teacher=TeacherShare(2, 0.5, 3), student=Share(1, 0.25))
+    resources = Resources(teacher=TeacherShare(2, 1, 3), student=Share(1, 0.25))
     teacher = Job("teacher", 1, {"recipe": {"epochs": 4}})
-    assert (workers(teacher, resources), demand(teacher, resources)) == (3, Machine(6, 1.5))
+    assert (workers(teacher, resources), demand(teacher, resources)) == (3, Machine(6, 3))
     for job in (Job("teacher", 1, {"weights": {}}), Job("probe", 1, {}), Job("analysis", 1, {"recipe": {"epochs": 4}})):
-        assert (workers(job, resources), demand(job, resources)) == (1, Machine(2, 0.5))
+        assert (workers(job, resources), demand(job, resources)) == (1, Machine(2, 1))
     assert demand(Job("student", 1, {"recipe": {"epochs": 4}}), resources) == Machine(1, 0.25)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 
 from orchestrator.snapshot import Snapshot, State
 from orchestrator.tracking.failure import Busy, TrackingError
-from orchestrator.tracking.job_record import flat
+from orchestrator.tracking.history import flat
 from orchestrator.tracking.place import Place, place_of
 from orchestrator.tracking.projection import Summary, opened, project
 from orchestrator.tracking.server import SETTINGS, Server, initialise, settings

@@ -63,7 +63,7 @@ def the(plan: Plan, title: str) -> Job:
     return job
 
 
-def finish_job(store: Store, job: Job, seconds: float = 20.0, besides: float = 0.0, **results) -> None:
+def finish_job(store: Store, job: Job, seconds: float = 20.0, besides: float = 0.0, workers: int = 1, **results) -> None:
     """Commit an entry as the stage would leave it after ``seconds`` of epochs, with the least that readers need."""
     attempt = Attempt(store, job)
     if besides:
@@ -85,7 +85,7 @@ def finish_job(store: Store, job: Job, seconds: float = 20.0, besides: float = 0
         }
         told = {"chosen_epoch": job.epochs, "epochs": job.epochs, "test_loss": 0.3, "parameters": 1000, "device": "cpu"}
         results = accuracy | told | results
-    attempt.commit(results, seconds)
+    attempt.commit(results, seconds, {"workers": workers})
     store.clear(job)
 
 

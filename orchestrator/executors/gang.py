@@ -1,0 +1,77 @@
+"""A teacher that several workers train together. Ray Train places them and connects them; all else is our own.
+
+Ray Train keeps no checkpoint, no result and no retry of ours: the first worker writes to the store as any job does, and where
+a worker dies, all of them are begun anew from the newest checkpoint there.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+import ray
+
+from kd_core.group import Group
+from orchestrator.executors.report import Report
+from orchestrator.job import Job
+from orchestrator.stages.runner import Place, follow_job, run_job
+from orchestrator.store import Store
+
+ANSWER_S = 600  # longest wait of a worker for the others
+QUIET = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # between two looks at the workers; a dead one is seen at once
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+def share_job(job_and_place: dict[str, Any]) -> None:
+    """What each worker does, in a process that Ray Train has connected with the others."""
+    job, place = job_and_place["job"], job_and_place["place"]
+    if Group.here().leads:
+        run_job(job, place)
+    else:
+        follow_job(job, place)
+
+
+class Gang:
+    """Watches over the workers of one job. It computes nothing itself, and takes no share."""
+
+    def run(self, job: Job, place: Place, max_failures: int) -> Report:
+        """How the job ended; begun again where a worker died, so often at most."""
+        store = Store(place.store)
+        for _ in range(max_failures + 1):
+            problem = self._train(job, place)
+            if store.find(job.kind, job.key):
+                return Report()
+            if failure := store.failure(job):
+                return Report(failure["reason"])
+        return Report(f"a worker of {place.workers} died {max_failures + 1} times ({problem})")
+
+    def _train(self, job: Job, place: Place) -> str:
+        """Run the workers to their end; what Ray Train says where that was not a good one."""
+        os.environ.update(QUIET)
+        from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+        from ray.train.torch import TorchConfig, TorchTrainer
+
+        gpu = {"GPU": place.gpus} if place.gpus else {}
+        with tempfile.TemporaryDirectory(prefix="kd-train-") as folder:  # Ray Train wants one and has nothing to put there
+            trainer = TorchTrainer(
+                share_job,
+                train_loop_config={"job": job, "place": place},
+                torch_config=TorchConfig("nccl" if gpu else "gloo", timeout_s=ANSWER_S),
+                scaling_config=ScalingConfig(
+                    num_workers=place.workers, use_gpu=bool(gpu), resources_per_worker={"CPU": place.cpus, **gpu}
+                ),
+                run_config=RunConfig(name=job.short, storage_path=folder, failure_config=FailureConfig(max_failures=0)),
+            )
+            try:
+                trainer.fit()
+            except TrainingFailedError as error:
+                return str(error).strip().splitlines()[-1]
+        return "they ended without a result"
+
+
+RemoteGang = ray.remote(Gang)

@@ -1,0 +1,14 @@
+"""What an actor says of a job that it ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """``failure``: why there is no result, or None; ``restarted``: whether the process replaces one that died."""
+
+    failure: str | None = None
+    restarted: bool = False
+    out_of_memory: bool = False

@@ -1,0 +1,118 @@
+"""What a report shows of its searches: slices of the space, and which knobs mattered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from kd_core.knobs import Choice, Distribution, IntUniform, LogUniform
+from orchestrator import canonical
+from orchestrator.canonical import revive
+from orchestrator.job import Job
+from orchestrator.plan import Plan
+from orchestrator.report import search_plots
+from orchestrator.report.canvas import style, svg
+from orchestrator.report.charts import Chart
+from orchestrator.report.search_plots import Point, Slice
+from orchestrator.report.search_table import TITLE
+from orchestrator.report.searches import searches
+from orchestrator.search.config import SearchConfig
+from orchestrator.search.importance import importances, untold
+from orchestrator.search.journal import trials_so_far
+from orchestrator.search.space import read_space, stands_at
+from orchestrator.search.trial import STOPPED, Trial
+from orchestrator.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def search_charts(plan: Plan, store: Store) -> list[Chart]:
+    """Slices of each search, then the importance of the knobs of all of them."""
+    found: list[Chart] = []
+    shares: dict[str, dict[str, float]] = {}
+    for row in searches(plan, store).to_pylist():
+        name, search = f"{row['setting']}, {row['method']}", plan.jobs[row["key"]]
+        trials = trials_so_far(search, store)
+        with style(f"slices {row['cell']}"):
+            drawn = slices(search, trials, row["winner"])
+            if drawn is None:
+                continue
+            picture = Markup(svg(drawn))
+        about = SLICES
+        if reason := _untold(search, trials):
+            about += f" The importance of its knobs is not told: {reason}."
+        else:
+            shares[name] = importances(read_space(search.config["space"]), trials)
+        found.append(Chart(f"Slices of the search: {name}", about, picture, under=TITLE))
+    if shares:
+        with style("importance"):
+            picture = Markup(svg(search_plots.importance(shares)))
+        found.append(Chart("Importance of the searched knobs", IMPORTANCE, picture, under=TITLE))
+    return found
+
+
+SLICES = (
+    "The best validation accuracy of every trial over each of its knobs, coloured from the first trial to the last. Trials "
+    "that were ended early and lie below the picture are drawn at its edge. A pattern over one knob may be owed to another."
+)
+IMPORTANCE = (
+    "How much of the variance of validation accuracy among the trials that came to their end each knob explains (Optuna's "
+    "fANOVA with a fixed seed), in shares of what all of them explain. Of few trials it is a rough guess."
+)
+
+
+def slices(search: Job, trials: Sequence[Trial], winner: int | None) -> Figure | None:
+    """The picture of a search; None before a trial has an accuracy."""
+    space = read_space(search.config["space"])
+    defaults = stands_at(search.config["student"], space)
+    shown = [trial for trial in trials if trial.told and trial.accuracy is not None]
+    if not shown:
+        return None
+    points = [
+        Point(
+            trial.number,
+            100 * (trial.accuracy or 0.0),
+            stopped=trial.state == STOPPED,
+            chosen=trial.number == winner,
+            default=trial.values == defaults,
+        )
+        for trial in shown
+    ]
+    return search_plots.slices(points, [_slice(name, each, shown) for name, each in space.items()])
+
+
+def importance(search: Job, trials: Sequence[Trial]) -> Figure | None:
+    """The picture of a search's knobs; None where importances cannot be told."""
+    if _untold(search, trials):
+        return None
+    return search_plots.importance({search.labels["cell"]: importances(read_space(search.config["space"]), trials)})
+
+
+def pictures(search: Job, trials: Sequence[Trial], winner: int | None, folder: Path, dpi: int) -> list[Path]:
+    """Write slices.png and importance.png, as far as they can be drawn."""
+    found: list[Path] = []
+    for draw in (lambda: slices(search, trials, winner), lambda: importance(search, trials)):
+        with style("png"):
+            if drawn := draw():
+                path = folder / f"{'importance' if found else 'slices'}.png"
+                drawn.savefig(path, dpi=dpi, facecolor="white")
+                found.append(path)
+    return found
+
+
+def _untold(search: Job, trials: Sequence[Trial]) -> str:
+    return untold(revive(SearchConfig, search.config["how"]), read_space(search.config["space"]), trials)
+
+
+def _slice(name: str, distribution: Distribution, trials: Sequence[Trial]) -> Slice:
+    values = [trial.values[name] for trial in trials]
+    if isinstance(distribution, Choice):
+        texts = [canonical.text(value) for value in distribution.values]
+        places = tuple(float(texts.index(canonical.text(value))) for value in values)
+        return Slice(name, places, (0, len(texts) - 1), tuple(text.strip('"') for text in texts))
+    limits, whole = (distribution.low, distribution.high), isinstance(distribution, IntUniform)
+    return Slice(name, tuple(map(float, values)), limits, log=isinstance(distribution, LogUniform), whole=whole)

@@ -1,0 +1,27 @@
+"""What a search chose, put in the place of the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.job import Job
+from orchestrator.search.space import applied
+from orchestrator.store import CorruptEntry, Store
+
+
+def searched(config: dict[str, Any], parents: Mapping[str, list[str]], store: Store) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The config with the values that the search among the parents chose, and these values; without a search, as it is."""
+    if "searches" not in parents:
+        return config, {}
+    [key] = parents["searches"]
+    chosen = store.entry("search", key).results["chosen"]
+    return applied(config, chosen), chosen
+
+
+def settled(job: Job, store: Store) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """:func:`searched` of a job; None while its search is not done."""
+    try:
+        return searched(job.config, job.parents, store)
+    except (KeyError, CorruptEntry):
+        return None

@@ -1,0 +1,45 @@
+"""What the store holds of a search's trials: a document for each in the search's work folder, and once it is done its table."""
+
+from __future__ import annotations
+
+from orchestrator.job import Job
+from orchestrator.search.trial import TRIALS, Trial, trials_of
+from orchestrator.store import CorruptEntry, Store
+from orchestrator.tables import read_table
+
+JOURNAL = "trials"  # a folder of the work folder
+
+
+def written(search: Job, store: Store, known: dict[str, Trial] | None = None) -> list[Trial]:
+    """The trials of a search that is not done, by number, up to the first that is lost: what is behind it is suggested again.
+
+    ``known`` holds by document what has ended and need not be read again; what has ended since is added.
+    """
+    known = {} if known is None else known
+    names = store.list_work(search, JOURNAL)
+    found: list[Trial] = []
+    unread = [name for name in names if name not in known]
+    read = dict(zip(unread, store.each(lambda name: store.read_work(search, name), unread), strict=True))
+    for name in names:
+        trial = known.get(name) or (Trial.read(read[name]) if read[name] else None)
+        if trial is None or trial.number != len(found):
+            break
+        if trial.told:
+            known[name] = trial
+        found.append(trial)
+    return found
+
+
+def trials_so_far(search: Job, store: Store) -> list[Trial]:
+    """The trials of a search, done or not, by number; empty where it has not begun."""
+    try:
+        if entry := store.find(search.kind, search.key):
+            return trials_of(read_table(entry.file(TRIALS)))
+    except CorruptEntry:
+        return []
+    return written(search, store)
+
+
+def write(search: Job, store: Store, trial: Trial) -> None:
+    """Keep what is known of a trial."""
+    store.write_work(search, f"{JOURNAL}/{trial.number:05d}.json", trial.plain())
