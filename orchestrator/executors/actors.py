@@ -50,6 +50,7 @@ class _Task:
     job: Job = field(compare=False)
     place: Place = field(compare=False)
     slots: int = field(compare=False, default=1)
+    lost: int = field(compare=False, default=0)  # how often its actor's node went away
     actor: Any = field(compare=False, default=None)
 
     @property
@@ -125,14 +126,20 @@ class Actors:
         self._idle.clear()
         self._queue.clear()
 
-    def _wait(self, job: Job, place: Place, slots: int) -> None:
-        heapq.heappush(self._queue, _Task((-self._priority(job), next(self._turn)), job, place, slots))
+    def _wait(self, job: Job, place: Place, slots: int, lost: int = 0) -> None:
+        heapq.heappush(self._queue, _Task((-self._priority(job), next(self._turn)), job, place, slots, lost))
 
     def _collect(self, reference: Any) -> Ended | None:
-        """How a job ended, or None where it goes on with a larger share."""
+        """How a job ended, or None where it goes on: with a larger share, or on another node."""
         task = self._running.pop(reference)
         try:
             report = ray.get(reference)
+        except ray.exceptions.ActorUnavailableError as error:
+            # Ray tries a node that has just died until its retries are used up, within seconds, and only then finds it dead
+            if task.lost < self._max_failures:
+                self._wait(task.job, task.place, task.slots, task.lost + 1)
+                return None
+            report = Report(f"its node went away {task.lost + 1} times ({_first_line(error)})", restarted=True)
         except ray.exceptions.RayError as error:
             report = Report(f"its worker died {self._max_failures + 1} times ({_first_line(error)})", restarted=True)
         if report.out_of_memory and (place := larger(task.place)):
