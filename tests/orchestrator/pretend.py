@@ -33,7 +33,7 @@ def run(job, context):
     return {}
 
 
-def together(folder: Path, name: str, count: int, seconds: float = 60) -> None:
+def together(folder: Path, name: str, count: int, seconds: float = 250) -> None:
     """Wait until ``count`` are here."""
     folder.mkdir(exist_ok=True)
     (folder / name).touch()
