@@ -58,7 +58,9 @@ class Resources(Knobs):
 class Tracking(Knobs):
     """The MLflow mirror of the store."""
 
-    uri: str | None = knob(None, "MLflow tracking URI; default: an SQLite file next to the store")
+    uri: str | None = knob(
+        None, "MLflow tracking URI; default: an SQLite file next to the store, or on this machine where it is no folder"
+    )
     experiment: str | None = knob(None, "MLflow experiment; default: the experiment's name")
     enabled: bool = knob(True, "whether to mirror at all")
 
