@@ -12,10 +12,11 @@ from typing import Any
 from orchestrator.job import Job
 from orchestrator.plan import Plan
 from orchestrator.schedule import Machine, critical_path, demand, finish, workers
+from orchestrator.search.cost import Cost, cost
 from orchestrator.spec.spec import Resources
 from orchestrator.stages.table import STAGES
 from orchestrator.store import Entry, Store
-from orchestrator.work import data_of, work
+from orchestrator.work import data_of, epochs_of, work
 
 Config = Mapping[str, Any]
 Parents = Mapping[str, list[str]]
@@ -33,6 +34,7 @@ class Estimate:
     guessed: frozenset[str] = frozenset()
     total: float = 0.0
     path: list[Job] = field(default_factory=list)
+    path_seconds: float = 0.0
 
     @property
     def told(self) -> bool:
@@ -44,10 +46,14 @@ class Estimate:
         """How many jobs there are no seconds of."""
         return len(self.guessed - self.seconds.keys())
 
-    @property
-    def path_seconds(self) -> float:
-        """How long the longest chain takes."""
-        return sum(self.seconds.get(job.key, 0.0) for job in self.path)
+
+@dataclass(frozen=True)
+class Step:
+    """A job, or one trial of a search: what runs at one time on one share."""
+
+    key: str
+    ancestors: tuple[str, ...]
+    job: Job
 
 
 class Numbers:
@@ -80,6 +86,8 @@ class Estimator:
     evaluation its student's. What comes besides the epochs (reading data and teachers, the test) is kept apart by kind alone.
     Several workers are taken to share the epochs evenly.
 
+    A search takes as long as its trials, each as long as the part of a training that its scheduler leaves it on average.
+
     What has not been measured is guessed: its arithmetic, at the median speed of what was measured of its kind, or else of all.
     """
 
@@ -100,6 +108,8 @@ class Estimator:
     def learn(self, entry: Entry) -> None:
         """Learn from an entry; that of a network must come before those of what is about it."""
         manifest = entry.manifest
+        if manifest["kind"] == "search":  # its trials tell as much
+            return
         kind, parents = manifest["kind"], manifest["parents"]
         if kind in ("teacher", "student"):
             self._trained[manifest["key"]] = manifest["config"]
@@ -117,18 +127,25 @@ class Estimator:
             self._besides[kind].add(max(0.0, besides))
 
     def seconds(self, plan: Plan, job: Job, epochs_done: int = 0) -> float | None:
-        """Seconds that are left of a job, or None where nothing like it has been measured."""
+        """Seconds that are left of a job (of a search, all its trials one after the other), or None where nothing like it has
+        been measured."""
+        if job.kind == "search":
+            each = self.seconds(plan, trial_of(job))
+            return None if each is None else each * _whole_trials(job)
         config = self._config(plan, job)
         device = ("cuda" if self.share(job).gpus else "cpu") if job.epochs else ""
-        for likeness in _likenesses(job.kind, config, device):
-            if rates := self._rates.get(likeness):
-                left = _left(job, epochs_done) / workers(job, self.resources)
-                return rates.median * _amount(config) * left + self._besides[job.kind].median
+        for kind in ("trial", "student") if job.kind == "trial" else (job.kind,):
+            for likeness in _likenesses(kind, config, device):
+                if rates := self._rates.get(likeness):
+                    left = _left(job, epochs_done) / workers(job, self.resources)
+                    return rates.median * _amount(config) * left + self._besides[kind].median
         return None
 
     def guess(self, plan: Plan, job: Job, epochs_done: int = 0) -> float:
         """Seconds that its arithmetic may take, at the speed of what was measured; where nothing was, a second for each
         million million multiplications, so that guesses can be compared with each other and with nothing else."""
+        if job.kind == "search":
+            return self.guess(plan, trial_of(job)) * _whole_trials(job)
         speeds = self._speeds.get(job.kind) or self._speed
         speed = speeds.median if speeds else 1e-12
         if not (config := self._config(plan, job)):
@@ -157,11 +174,17 @@ class Estimator:
                 told[job.key] = seconds
             else:
                 guesses[job.key] = self.guess(plan, job, said.get("epoch", 0))
-        path = critical_path(jobs, told | guesses)
+        lengths = told | guesses
+        steps = [step for job in jobs for step in _steps(job, progress.get(job.key, {}), lengths)]
+        path = critical_path(steps, lengths)
+        chain = list(dict.fromkeys(step.job for step in path))
         if not self._speed:  # the guesses are no seconds
-            return Estimate(told, frozenset(guesses), finish(jobs, told, self.share, machine), path)
-        told |= guesses
-        return Estimate(told, frozenset(guesses), finish(jobs, told, self.share, machine), path)
+            return Estimate(told, frozenset(guesses), finish(jobs, told, self.share, machine), chain)
+        total = finish(steps, lengths, lambda step: self.share(step.job), machine)
+        each: defaultdict[str, float] = defaultdict(float)
+        for step in steps:
+            each[step.job.key] += lengths[step.key]
+        return Estimate(dict(each), frozenset(guesses), total, chain, sum(lengths[step.key] for step in path))
 
     def _config(self, plan: Plan, job: Job) -> Config:
         return _measured(job.config, job.parents, self._above(plan, job))
@@ -176,6 +199,47 @@ def epochs_left(job: Job, said: Config) -> float | None:
         return None
     epochs, since = job.epochs - said["epoch"], time.time() - said["updated"]
     return epochs * said["seconds"] - min(max(0.0, since), said["seconds"] if epochs else 0.0)
+
+
+def trial_of(search: Job) -> Job:
+    """A whole trial of a search."""
+    return Job("trial", 1, search.config["student"], search.parents)
+
+
+def _whole_trials(search: Job) -> float:
+    """How many trainings the trials of a search come to."""
+    found = cost(search.config)
+    return found.trials * found.part
+
+
+def _steps(job: Job, said: Config, lengths: dict[str, float]) -> list[Step]:
+    """What a job consists of: itself, or the trials that a search has yet to make, and then itself in no time.
+
+    ``lengths`` gets those of the trials, and loses that of their search.
+    """
+    if job.kind != "search":
+        return [Step(job.key, job.ancestors, job)]
+    found = cost(job.config)
+    left = max(0, min(found.trials, said.get("trials", found.trials)) - said.get("told", 0))
+    each = lengths[job.key] / found.trials if found.trials else 0.0
+    steps: list[Step] = []
+    for number in range(left):
+        above = _waited_for(number, found)
+        key = f"{job.key}/{number}"
+        lengths[key] = each
+        steps.append(Step(key, (*job.ancestors, *(f"{job.key}/{other}" for other in above)), job))
+    lengths[job.key] = 0.0
+    return [*steps, Step(job.key, (*job.ancestors, *(step.key for step in steps)), job)]
+
+
+def _waited_for(number: int, found: Cost) -> range:
+    """The trials that must have ended before one begins."""
+    if found.width is None:
+        return range(0)
+    if found.rounds:
+        begin = number - number % found.width
+        return range(max(0, begin - found.width), begin)
+    return range(max(0, number - found.width), max(0, number - found.width + 1))
 
 
 def _left(job: Job, epochs_done: int) -> float:
@@ -199,7 +263,7 @@ def _measured(config: Config, parents: Parents, trained: Mapping[str, Config]) -
 
 def _amount(config: Config) -> float:
     """Images × epochs; images alone for what does not train."""
-    return data_of(config).images * config.get("recipe", {}).get("epochs", 1)
+    return data_of(config).images * epochs_of(config)
 
 
 def _likenesses(kind: str, config: Config, device: str) -> list[tuple[str, ...]]:

@@ -10,11 +10,25 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from itertools import count
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from orchestrator.job import Job
 from orchestrator.spec.spec import Resources
 
 TINY = 1e-9  # thirds of a GPU add up to one
+
+
+class Node(Protocol):
+    """What is put into order: a job, or a part of one."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def ancestors(self) -> tuple[str, ...]: ...
+
+
+Some = TypeVar("Some", bound=Node)
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ def demand(job: Job, resources: Resources) -> Machine:
     return Machine(share.cpus * times, share.gpus * times)
 
 
-def priorities(jobs: Iterable[Job], seconds: Mapping[str, float]) -> dict[str, float]:
+def priorities(jobs: Iterable[Node], seconds: Mapping[str, float]) -> dict[str, float]:
     """By key, the seconds of the longest chain of jobs that begins with each: what is higher is better begun earlier.
 
     A long job comes before a short one, and a short one on which a long chain hangs before both. ``seconds`` by key; a job
@@ -66,7 +80,7 @@ def priorities(jobs: Iterable[Job], seconds: Mapping[str, float]) -> dict[str, f
     return lengths
 
 
-def critical_path(jobs: Iterable[Job], seconds: Mapping[str, float]) -> list[Job]:
+def critical_path(jobs: Iterable[Some], seconds: Mapping[str, float]) -> list[Some]:
     """The chain that takes longest, ancestors first: no machine is done sooner than it."""
     found = {job.key: job for job in jobs}
     lengths = priorities(found.values(), seconds)
@@ -81,9 +95,9 @@ def critical_path(jobs: Iterable[Job], seconds: Mapping[str, float]) -> list[Job
 
 
 def finish(
-    jobs: Iterable[Job],
+    jobs: Iterable[Some],
     seconds: Mapping[str, float],
-    share: Callable[[Job], Machine],
+    share: Callable[[Some], Machine],
     machine: Machine,
     priority: Mapping[str, float] | None = None,
 ) -> float:
@@ -128,7 +142,7 @@ def _fits(share: tuple[float, float], cpus: float, gpus: float) -> bool:
     return share[0] <= cpus + TINY and share[1] <= gpus + TINY
 
 
-def _descendants(jobs: Mapping[str, Job]) -> defaultdict[str, list[str]]:
+def _descendants(jobs: Mapping[str, Node]) -> defaultdict[str, list[str]]:
     """By key, the jobs that wait for it."""
     follow: defaultdict[str, list[str]] = defaultdict(list)
     for key, job in jobs.items():
@@ -137,6 +151,6 @@ def _descendants(jobs: Mapping[str, Job]) -> defaultdict[str, list[str]]:
     return follow
 
 
-def _in_order(jobs: Mapping[str, Job]) -> list[str]:
+def _in_order(jobs: Mapping[str, Node]) -> list[str]:
     """The keys, ancestors before descendants."""
     return list(TopologicalSorter({key: [a for a in job.ancestors if a in jobs] for key, job in jobs.items()}).static_order())

@@ -24,12 +24,18 @@ def work(kind: str, config: Config, live: Iterable[str] = ()) -> float:
     data = data_of(config)
     size = data.info.size
     own = multiplications(config["model"], size)
-    epochs = config.get("recipe", {}).get("epochs", 1)
+    epochs = epochs_of(config)
     if kind == "bank":
         return own * data.images * data.views
     if kind == "analysis" or "recipe" not in config:  # the network is only asked
         return own * data.images * epochs
     return (TRAINED * own + sum(multiplications(model, size) for model in live)) * data.images * epochs
+
+
+def epochs_of(config: Config) -> int:
+    """The epochs that a job trains, of a population's trial those of its generation; 1 for what does not train."""
+    begin, end = config.get("generation", (0, config.get("recipe", {}).get("epochs", 1)))
+    return end - begin
 
 
 def data_of(config: Config) -> DataConfig:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from kd_core.group import ALONE, Group
 from kd_core.training.recipe import Recipe
@@ -23,47 +24,56 @@ class Diverged(RuntimeError):
 
 
 class Descent:
-    """SGD on parameters that lie where they will stay. The loss of a group is the sum of its workers' losses."""
+    """SGD on parameters that lie where they will stay. The loss of a group is the sum of its workers' losses.
+
+    This is torch's own SGD as a function: its class would import torch's compiler, more than a second in every process.
+    """
 
     def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> None:
         self.parameters = list(parameters)
         self.recipe = recipe
         self.group = group
-        self.optimizer = torch.optim.SGD(
-            self.parameters,
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.nesterov,
-            fused=True,
-        )
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the last step."""
-        return self.optimizer.param_groups[0]["lr"]
+        self.lr = recipe.lr  # of the last step
+        self._momentum: list[Tensor | None] = [None] * len(self.parameters)
 
     def step(self, loss: Tensor, epoch: float) -> None:
         """One step down the gradient of ``loss``, at a point of the training in epochs."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.lr_at(epoch)
-        self.optimizer.zero_grad(set_to_none=True)
+        recipe = self.recipe
+        self.lr = recipe.lr_at(epoch)
+        for parameter in self.parameters:
+            parameter.grad = None
         loss.backward()
-        self.group.sum([each.grad for each in self.parameters if each.grad is not None])
-        self.optimizer.step()
+        moved = [position for position, each in enumerate(self.parameters) if each.grad is not None]
+        parameters: list[Tensor] = [self.parameters[position] for position in moved]
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        momentum = [self._momentum[position] for position in moved]
+        self.group.sum(gradients)
+        with torch.no_grad():
+            sgd(
+                parameters,
+                gradients,
+                momentum,
+                fused=True,
+                lr=self.lr,
+                momentum=recipe.momentum,
+                weight_decay=recipe.weight_decay,
+                nesterov=recipe.nesterov,
+                dampening=0,
+                maximize=False,
+                has_sparse_grad=False,
+            )
+        for position, buffer in zip(moved, momentum, strict=True):
+            self._momentum[position] = buffer
 
     def state(self) -> dict[str, Tensor]:
         """All that a checkpoint needs besides the parameters."""
-        buffers = (
-            (position, self.optimizer.state[each].get("momentum_buffer")) for position, each in enumerate(self.parameters)
-        )
-        return {f"momentum.{position}": buffer for position, buffer in buffers if buffer is not None}
+        return {f"momentum.{position}": buffer for position, buffer in enumerate(self._momentum) if buffer is not None}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up the state that is among ``tensors``."""
         for position, parameter in enumerate(self.parameters):
             if (buffer := tensors.get(f"momentum.{position}")) is not None:
-                self.optimizer.state[parameter]["momentum_buffer"] = buffer.to(parameter.device)
+                self._momentum[position] = buffer.to(parameter.device)
 
 
 class Means:

@@ -41,6 +41,7 @@ def run(
     from orchestrator.cli.outcome_view import view
     from orchestrator.cli.run_view import RunView
     from orchestrator.report.terminal import terminal
+    from orchestrator.tracking.place import place_of
 
     spec = loaded(file, sets, store)
     terminate_like_ctrl_c()
@@ -54,5 +55,7 @@ def run(
     show("", *view(outcome, live.elapsed))
     if spec.tracking.enabled:
         typer.echo(f"Browse the curves:  {command('ui', file, sets, store)}")
+        if outcome.store.root is None and not spec.tracking.uri:
+            typer.echo(f"They are in         {place_of(spec, outcome.store).file}, on this machine alone; see `tracking.uri`")
     typer.echo(f"Write a report:     {command('report', file, sets, store)} --format html -o {spec.name}.html")
     raise typer.Exit(1 if outcome.failed or outcome.blocked else 0)

@@ -43,7 +43,7 @@ class RayExecutor:
             slots = require("teacher", resources.teacher) if len(students) < len(jobs) else 0
             if students:
                 require("student", resources.student)
-            self._actors = Actors(place, resources.teacher, slots, resources.max_failures)
+            self._actors = Actors(place, resources.teacher, slots, resources.max_failures, priority)
             self._trials = Trials(Desk(store, place, priority), resources.max_failures, scratch)
         except BaseException:
             _shutdown()

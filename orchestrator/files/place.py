@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -29,9 +30,15 @@ def files_at(place: Path | str) -> Files:
     parts = urlsplit(text)
     if parts.scheme == "file":
         return Local(Path(unquote(parts.path)))
+    return _remote(text)
+
+
+@functools.cache
+def _remote(uri: str) -> Files:
+    """One for a process: connecting takes longer than most requests."""
     from orchestrator.files.remote import Remote
 
-    return Remote(text)
+    return Remote(uri)
 
 
 def uri_problem(text: str) -> str | None:

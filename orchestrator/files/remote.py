@@ -10,6 +10,7 @@ import contextlib
 import re
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from hashlib import sha256 as new_sha256
@@ -24,6 +25,7 @@ from orchestrator.files.files import Holder, StoreError, StoreFailed
 from orchestrator.files.lease import holder, lease
 
 CHUNK = 8 * 2**20  # bytes
+AWAY_S = 2.0  # how long a place that did not answer is not asked again
 
 
 class Remote:
@@ -36,6 +38,7 @@ class Remote:
         self.place = uri
         self._connecting = threading.Lock()
         self._connected: tuple[fs.FileSystem, str] | None = None
+        self._away, self._away_until = "", 0.0
 
     def prepare(self) -> None:
         probe = ".write"
@@ -157,6 +160,8 @@ class Remote:
         """
         with self._connecting:
             if self._connected is None:
+                if time.monotonic() < self._away_until:  # threads that ask at once are not to wait one after the other
+                    raise StoreError(self._away)
                 try:
                     files, base = connect(self.place, FIRST)
                     found = files.get_file_info(bucket_of(base))
@@ -164,7 +169,8 @@ class Remote:
                         raise StoreError(f"the store {self.place}: there is no bucket {bucket_of(base)}")
                     self._connected = connect(self.place, PATIENT)
                 except OSError as error:
-                    raise StoreError(self._told(error)) from None
+                    self._away, self._away_until = self._told(error), time.monotonic() + AWAY_S
+                    raise StoreError(self._away) from None
             return self._connected
 
     def _told(self, error: OSError) -> str:

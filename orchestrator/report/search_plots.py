@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-ACROSS = 4  # panels in a row
+ACROSS = 4  # panels in a row at most
 FIRST, LAST, CHOSEN = COLORS[0], COLORS[1], COLORS[4]
 CROWDED = 14  # characters of all choices; more are written aslant
 
@@ -48,8 +48,8 @@ def slices(points: Sequence[Point], knobs: Sequence[Slice]) -> Figure:
     """Accuracy over every knob of a search, a panel each."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    across = min(ACROSS, len(knobs))
-    rows = -(-len(knobs) // across)
+    rows = -(-len(knobs) // ACROSS)
+    across = -(-len(knobs) // rows)
     drawn = figure(2.6 * rows + 0.4)
     all_axes = drawn.subplots(rows, across, squeeze=False, sharey=True)
     last = max(1, *(point.number for point in points))

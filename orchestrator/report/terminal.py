@@ -60,13 +60,25 @@ def _part(console: Console, table: Table) -> RenderableType:
     """As many columns as there is room for, under a heading and over what marks and notes mean."""
     for rank in range(max(column.rank for column in table.columns), -1, -1):
         drawn = _grid(table, rank)
-        if Measurement.get(console, console.options.update_width(10_000), drawn).minimum <= console.width:
+        words = Measurement.get(console, console.options.update_width(10_000), drawn).minimum
+        if words <= console.width and _whole(table, rank, drawn, console.width):
             break
     marked = any(value.strong for group in table.groups for row in group for value in row)
     marks = [f"{MARK} {table.strong}"] if marked else []
     notes = [f"[{number}] {note}" for number, note in enumerate(table.notes, 1)]
     heading = Text.assemble((table.title, "bold"), ". ", table.about[0])
     return Group(heading, Text(), drawn, *map(Text, (*marks, *table.legend, *notes, "")))
+
+
+def _whole(table: Table, rank: int, drawn: Grid, width: int) -> bool:
+    """Whether no number is cut. It is looked at, since what Rich measures beforehand can be one too small."""
+    plain = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+    with plain.capture() as captured:
+        plain.print(drawn)
+    seen = captured.get()
+    numbers = [index for index, column in enumerate(table.columns) if column.rank <= rank and not column.left]
+    cells = [_value(row[index]).plain for group in table.groups for row in group for index in numbers]
+    return all(text in seen for text in (*cells, *(table.columns[index].name for index in numbers)))
 
 
 def _grid(table: Table, rank: int) -> Grid:

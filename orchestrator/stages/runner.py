@@ -91,7 +91,7 @@ class Follower(Context):
         self._job = job
 
     @property
-    def work(self) -> Path:
+    def work(self) -> Work:
         return self.store.work(self._job)
 
     def say(self, **progress: Any) -> None:
@@ -125,8 +125,9 @@ def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda 
         raise
     except Exception as error:
         attempt.discard()
-        if store.find(job.kind, job.key):  # another attempt was faster
-            return
+        with contextlib.suppress(OSError):  # a store that is away must not hide what happened
+            if store.find(job.kind, job.key):  # another attempt was faster
+                return
         raise _failed(job, place, store, error) from error
     except BaseException:  # stopped from outside, or in Tune, whose sessions end by SystemExit
         attempt.discard()
@@ -153,7 +154,7 @@ def follow_job(job: Job, place: Place) -> None:
 def _failed(job: Job, place: Place, store: Store, error: Exception) -> JobFailed:
     """Remember in the store why a job failed, and say it by the right exception."""
     told = describe(error, place)
-    with contextlib.suppress(OSError):  # a full disk must not hide what happened
+    with contextlib.suppress(OSError):  # a full disk, or a store that is away, must not hide what happened
         store.fail(job, told)
     if not ran_out(error):
         return JobFailed(told["reason"])

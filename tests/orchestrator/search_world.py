@@ -115,7 +115,9 @@ def begin_search(store: Store, search: Job, ended: int, at_work: int = 0, *, ago
 
 
 def finish_trial(store: Store, trial: Trial) -> None:
-    """The entry of a trial."""
+    """The entry of a trial, where there is none yet."""
+    if store.find("trial", trial.key):
+        return
     attempt = Attempt(store, stand_in(trial.number))
     rows = [
         {"epoch": epoch, "time_ms": int(1000 * (trial.started + 10 * epoch)), "seconds": 10.0, "name": name, "value": value}

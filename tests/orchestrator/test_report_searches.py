@@ -183,6 +183,12 @@ def test_the_terminal_leaves_out_what_has_no_room(world):
     assert max(map(len, narrow.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("width", range(70, 130))
+def test_the_terminal_cuts_no_interval_at_any_width(world, width):
+    told = terminal(*world, width=width)
+    assert told.count("[") == told.count("]") > 0
+
+
 def test_csv_has_a_column_for_every_searched_knob(world):
     rows = list(csv.DictReader(io.StringIO(render(*world, "csv"))))
     assert [(row["searched/temperature"], row["searched/recipe.lr"]) for row in rows] == [("", "")] * 3 + [("3", "0.09")] * 3

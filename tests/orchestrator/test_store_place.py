@@ -96,12 +96,13 @@ def test_an_endpoint_where_nobody_answers(capsys, small, s3, command):
     assert "127.0.0.1:1 does not answer" in refused(capsys, small, command)
 
 
-def test_an_endpoint_that_takes_the_connection_and_says_nothing(capsys, small, s3, monkeypatch):
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_an_endpoint_that_takes_the_connection_and_says_nothing(capsys, small, s3, monkeypatch, command):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{endpoint}")
-        small.write_text(small.read_text().replace(f"{small.parent}/store", "s3://bucket/kd"))
-        assert f"{endpoint} does not answer" in refused(capsys, small, "run")
+        small.write_text(small.read_text().replace(f"{small.parent}/store", f"s3://bucket-{command}/kd"))
+        assert f"{endpoint} does not answer" in refused(capsys, small, command)
 
 
 def test_the_environment_names_the_endpoint(s3, monkeypatch):

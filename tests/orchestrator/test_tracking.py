@@ -26,9 +26,11 @@ from tests.orchestrator.tracking_world import RESULTS, T0, World, a_spec, client
 @pytest.fixture(scope="session", autouse=True)
 def _hurried_disk():
     """Nothing here outlives the machine, so SQLite need not wait for its disk."""
-    event.listen(Engine, "connect", hurry)
+    if not event.contains(Engine, "connect", hurry):  # other modules of tests use this fixture too
+        event.listen(Engine, "connect", hurry)
     yield
-    event.remove(Engine, "connect", hurry)
+    if event.contains(Engine, "connect", hurry):
+        event.remove(Engine, "connect", hurry)
 
 
 def hurry(connection, _):

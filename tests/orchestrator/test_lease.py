@@ -1,0 +1,80 @@
+"""The lock of an object store: renewed while it is held, free when its holder is gone or has not renewed it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+
+from orchestrator.files import lease as leases
+from orchestrator.store import Store
+
+NAME = "locks/run-x.json"
+
+
+@pytest.fixture
+def store(s3, monkeypatch):
+    monkeypatch.setattr(leases, "LEASE_S", 1.0)
+    monkeypatch.setattr(leases, "RENEW_S", 0.2)
+    return Store(s3.uri())
+
+
+def written(store, **changes):
+    """A lease of another machine's process, which has half a second to go."""
+    said = {"id": "theirs", "host": "far", "pid": 12, "machine": "other", "born": "3", "since": 5.0}
+    store.files.write(NAME, json.dumps({**said, "expires": time.time() + 0.5, **changes}).encode())
+
+
+def test_it_is_renewed_while_it_is_held(store):
+    with store.lock("run-x") as held:
+        assert held
+        since = store.locked_since("run-x")
+        time.sleep(1.5)
+        assert store.locked_since("run-x") == since
+        with store.lock("run-x") as again:
+            assert not again
+    assert store.files.sizes("locks") == {}
+
+
+def test_one_of_another_machine_holds_until_it_has_run_out(store):
+    written(store)
+    assert str(store.holder("run-x")) == "process 12 on far"
+    with store.lock("run-x") as held:
+        assert not held
+    time.sleep(0.6)
+    assert store.holder("run-x") is None
+    with store.lock("run-x") as held:
+        assert held
+
+
+def test_one_of_this_machine_ends_with_its_process(store):
+    own = leases._process()
+    written(store, machine=own["machine"], pid=os.getpid(), born=own["born"])
+    assert store.locked("run-x")
+    written(store, machine=own["machine"], pid=os.getpid(), born="another process had this number")
+    assert not store.locked("run-x")
+
+
+def test_who_writes_first_of_two_at_once_gives_way(store, monkeypatch):
+    monkeypatch.setattr(leases.time, "sleep", lambda seconds: written(store))  # while the first waits, the second writes
+    with store.lock("run-x") as held:
+        assert not held
+    assert store.holder("run-x").host == "far"
+
+
+def test_a_holder_whose_lease_was_taken_leaves_it_alone(store):
+    with store.lock("run-x") as held:
+        assert held
+        written(store, expires=time.time() + 60)
+        time.sleep(0.5)
+        assert store.holder("run-x").host == "far"
+    assert store.holder("run-x").host == "far"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"expires": '])
+def test_what_is_no_lease_holds_nothing(store, content):
+    store.files.write(NAME, content)
+    with store.lock("run-x") as held:
+        assert held
