@@ -162,6 +162,19 @@ def test_a_host_is_lost_and_another_comes_and_nothing_changes(cluster, services,
     check_secrets(cluster, desk, file, said + status.stdout + status.stderr, shown)
 
 
+def test_a_store_that_each_host_has_for_itself_is_refused_before_anything_is_trained(cluster, services, file):
+    """/tmp/ray is a folder of each host's own here."""
+    kd = [sys.executable, "-m", "orchestrator"]
+    sent = cluster.run(
+        "desk", [*kd, "submit", file, "--address", "http://head:8265", "--store", "/tmp/ray/store"], of_the_desk(services)
+    )
+    assert sent.returncode == 2, sent.stdout + sent.stderr
+    [told] = [line for line in sent.stdout.splitlines() if "not all nodes see the store" in line]
+    assert "/tmp/ray/store" in told
+    assert "10.77.0.1:" not in told, "the head, where the driver runs, sees it"
+    assert any(f"10.77.0.{number}: No such file" in told or f"10.77.0.{number}: [Errno 2]" in told for number in (2, 3, 4))
+
+
 def check_secrets(lab, desk, file, said, shown):
     """None of them is in what was printed, in an argument, in the bucket, in MLflow's database or in what Ray wrote."""
     secrets = {name: lab.secret(name).encode() for name in os.listdir(lab.folder / "secrets") if "." not in name}
