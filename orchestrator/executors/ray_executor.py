@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from orchestrator.executors.cluster import connect, require
+from orchestrator.executors.cluster import connect, require, require_seen
 from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
@@ -39,6 +39,7 @@ class RayExecutor:
             from orchestrator.executors.actors import Actors
             from orchestrator.executors.trials import Trials
 
+            require_seen(store)
             students = [job for job in jobs if job.kind in TRIALS]
             slots = require("teacher", resources.teacher) if len(students) < len(jobs) else 0
             if students:
