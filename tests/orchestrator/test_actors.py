@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +37,10 @@ def cluster():
         _node_ip_address="127.0.0.1",
         log_to_driver=False,
         logging_level="error",
-        runtime_env={"worker_process_setup_hook": "tests.orchestrator.pretend.install"},
+        runtime_env={
+            "worker_process_setup_hook": "tests.orchestrator.pretend.install",
+            "env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])},  # where workers find the tests
+        },
     )
     yield
     ray.shutdown()
@@ -50,7 +54,7 @@ def jobs(tmp_path, count, **config) -> list[Job]:
 def actors(tmp_path, share, slots, **more):
     from orchestrator.executors.actors import Actors
 
-    place = Place(Store(tmp_path / "store").root, tmp_path, cpus=share.cpus, gpus=share.gpus)
+    place = Place(Store(tmp_path / "store").place, tmp_path, cpus=share.cpus, gpus=share.gpus)
     return Actors(lambda job: place, share, slots, max_failures=0, **more)
 
 
