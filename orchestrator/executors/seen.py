@@ -29,11 +29,10 @@ def require_seen(store: Store) -> None:
     store.files.write(name, b"")
     try:
         ask = ray.remote(num_cpus=0, max_retries=0)(blind)
-        asked = {
-            address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(store.place, name)
-            for node, address in nodes.items()
-        }
-        problems = [f"{address}: {problem}" for address, answer in asked.items() if (problem := _answer(answer))]
+        places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+        asked = [ask.options(scheduling_strategy=place).remote(store.place, name) for place in places]
+        answers = zip(nodes.values(), map(_answer, asked), strict=True)
+        problems = [f"{address}: {problem}" for address, problem in answers if problem]
     finally:
         store.files.remove(name)
     if problems:
