@@ -8,16 +8,13 @@ import os
 import signal
 import socket
 import threading
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.executors.executor import CannotRun
-from orchestrator.executors.token import HOW, make_token, use_token
-from orchestrator.files.files import StoreError
-from orchestrator.files.place import files_at
+from orchestrator.executors.token import HOW, MODE, make_token, token_at_hand, use_token
 from orchestrator.spec.spec import Share
-from orchestrator.store import Store
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -31,7 +28,6 @@ QUIET = {
 }
 LOOPBACK = "127.0.0.1"
 KNOCK_S = 10
-SEEN_S = 60  # for a node to say whether it sees the store
 OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
 
 
@@ -44,7 +40,8 @@ def connect(address: str | None) -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address:
-        use_token()
+        _knock(address)
+        _agree(address)
     else:
         make_token()
     ends = signal.getsignal(signal.SIGTERM)
@@ -70,25 +67,44 @@ def _knock(address: str) -> None:
         raise CannotRun(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
 
 
-def _show_token(address: str) -> None:
-    """Ray itself tries a token that is refused for 20 s, and warns each second.
+def _agree(address: str) -> None:
+    """Use the token where the cluster asks for one, and only there: workers of a driver in another mode than its cluster die.
+
+    It is asked before ray is imported, which fixes the mode. Where it cannot be asked, the token is used if there is one.
 
     Raises:
-        CannotRun: where the cluster at HOST:PORT says that it does not accept ours. Whatever else it says is left to Ray.
+        CannotRun: where the cluster asks for a token that we have not. Ray itself would try for 20 s, and warn each second.
     """
-    import grpc
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)  # in a job of a cluster, its address
+    asks = _refuses(address)
+    if asks is None:
+        use_token()
+        return
+    os.environ[MODE] = "token" if asks else "disabled"
+    if not asks:
+        return
+    if not token_at_hand():
+        raise CannotRun(f"the cluster at {address} asks for its token: {HOW}")
     from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 
+    if _refuses(address, get_auth_headers_if_auth_enabled({})):
+        raise CannotRun(f"the cluster at {address} does not accept our token: {HOW}")
+
+
+def _refuses(address: str, headers: Mapping[str, str] = MappingProxyType({})) -> bool | None:
+    """Whether the cluster at HOST:PORT wants another token than is in the headers; None where it cannot be asked."""
+    import grpc
+
     if not address.rpartition(":")[2].isdigit() or "://" in address:
-        return
-    ours = tuple(get_auth_headers_if_auth_enabled({}).items())
+        return None
     with grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
         try:
-            channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")(b"", timeout=KNOCK_S, metadata=ours)
+            ask(b"", timeout=KNOCK_S, metadata=tuple(headers.items()))
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.UNAUTHENTICATED:
-                asked = "does not accept our token" if ours else "asks for its token"
-                raise CannotRun(f"the cluster at {address} {asked}: {HOW}") from None
+            return True if error.code() == grpc.StatusCode.UNAUTHENTICATED else None
+    return False
 
 
 def _connect(address: str | None) -> None:
@@ -98,8 +114,6 @@ def _connect(address: str | None) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True, "namespace": "kd"}
     if address:
-        _knock(address)
-        _show_token(address)
         try:
             ray.init(address=address, **common)
         except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:
@@ -134,52 +148,6 @@ def _on_loopback() -> Iterator[None]:
             setattr(services, name, theirs)
         else:
             delattr(services, name)
-
-
-def require_seen(store: Store) -> None:
-    """Ask every node for a file that is put into the store: one that sees another store would only use up its jobs' retries.
-
-    Raises:
-        CannotRun: naming each node that does not see it, and why.
-    """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
-    if len(nodes) == 1:
-        return
-    name = f"seen-{uuid.uuid4().hex[:8]}"
-    store.files.write(name, b"")
-    try:
-        ask = ray.remote(num_cpus=0, max_retries=0)(blind)
-        asked = {
-            address: ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(store.place, name)
-            for node, address in nodes.items()
-        }
-        problems = [f"{address}: {problem}" for address, answer in asked.items() if (problem := _answer(answer))]
-    finally:
-        store.files.remove(name)
-    if problems:
-        raise CannotRun(f"not all nodes see the store {store.place}, which must be the same for all ({'; '.join(problems)})")
-
-
-def blind(place: str, name: str) -> str:
-    """Why this node does not see a file of the store; empty where it does."""
-    try:
-        files_at(place).read(name)
-    except (OSError, StoreError) as error:
-        return (str(error).splitlines() or [type(error).__name__])[0]
-    return ""
-
-
-def _answer(reference: Any) -> str:
-    """What a node answered; nothing where it went away or is too slow to, which is no word about its store."""
-    import ray
-
-    try:
-        return ray.get(reference, timeout=SEEN_S)
-    except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
-        return ""
 
 
 def slots(share: Share) -> int:

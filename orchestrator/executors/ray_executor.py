@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from orchestrator.executors.cluster import connect, require, require_seen
+from orchestrator.executors.cluster import connect, require
 from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.job import Job
@@ -37,6 +37,7 @@ class RayExecutor:
         connect(address)
         try:
             from orchestrator.executors.actors import Actors
+            from orchestrator.executors.seen import require_seen
             from orchestrator.executors.trials import Trials
 
             require_seen(store)
