@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.executors.cluster import QUIET
 from orchestrator.executors.executor import CannotRun
+from orchestrator.executors.token import make_token
 from orchestrator.job import Job
 from orchestrator.spec.spec import TeacherShare
 from orchestrator.stages.runner import Place
@@ -24,10 +25,11 @@ def cluster():
     """A cluster of its own, whose workers know the pretended stage."""
     import os
 
-    import ray
-
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    make_token()  # Ray would leave one at home
+    import ray
+
     ray.init(
         address="local",
         include_dashboard=False,
