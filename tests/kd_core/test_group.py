@@ -93,8 +93,13 @@ def join(rank: int, size: int, folder: str) -> Group:
     return Group.here()
 
 
+def within(rank: int, function, size: int, folder: str, *more) -> None:
+    function(rank, size, folder, *more)
+    torch.distributed.destroy_process_group()  # gloo's threads would abort a process that just ends
+
+
 def spawn(function, size: int, folder: Path, *more) -> None:
-    torch.multiprocessing.spawn(function, (size, str(folder), *more), size)
+    torch.multiprocessing.spawn(within, (function, size, str(folder), *more), size)
 
 
 def share_batch_norms(rank: int, size: int, folder: str) -> None:

@@ -289,10 +289,11 @@ def test_without_the_token_nothing_runs(file, cluster, token, expected, tmp_path
 
 
 def written_with(secret, folder):
-    """The files under a folder that hold it."""
+    """The lines that hold it, in all files under a folder."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     assert files
-    return [path for path in files if secret.encode() in path.read_bytes()]
+    lines = ((path, line) for path in files for line in path.read_bytes().splitlines())
+    return [f"{path}: {line.decode(errors='replace')}" for path, line in lines if secret.encode() in line]
 
 
 @pytest.mark.slow
