@@ -59,7 +59,10 @@ def test_one_of_this_machine_ends_with_its_process(store):
 
 
 def test_who_writes_first_of_two_at_once_gives_way(store, monkeypatch):
-    monkeypatch.setattr(leases.time, "sleep", lambda seconds: written(store))  # while the first waits, the second writes
+    later = time.time() + 60
+    monkeypatch.setattr(
+        leases.time, "sleep", lambda seconds: written(store, expires=later)
+    )  # while one waits, the other writes
     with store.lock("run-x") as held:
         assert not held
     assert store.holder("run-x").host == "far"
