@@ -111,7 +111,7 @@ def torchvision() -> Check:
 
 def writable(store: Store) -> Check:
     """Whether the store can be written, and how much room it has. A store that is not there yet is not made."""
-    remedy = "choose another place: `store:` in the file, or --store DIR"
+    remedy = "choose another place: `store:` in the file, or --store PLACE"
     if store.root is None:
         try:
             store.prepare()

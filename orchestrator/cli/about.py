@@ -97,7 +97,7 @@ def doctor(
         Path | None,
         typer.Argument(metavar="FILE", help="Check the store and the tracking of this experiment.", show_default=False),
     ] = None,
-    store: Annotated[str | None, typer.Option("--store", metavar="DIR", help="Check this store.")] = None,
+    store: Annotated[str | None, typer.Option("--store", metavar="PLACE", help="Check this store.")] = None,
 ) -> None:
     """Check what a run needs.
 

@@ -35,7 +35,7 @@ def existing(file: Path) -> Path:
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment's YAML.", callback=existing, show_default=False)]
-StoreOption = Annotated[str | None, typer.Option("--store", metavar="DIR", help="Use this store, not the file's.")]
+StoreOption = Annotated[str | None, typer.Option("--store", metavar="PLACE", help="Use this store, not the file's.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the file, as in data.train_size=400. Repeatable."),

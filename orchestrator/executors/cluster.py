@@ -8,11 +8,12 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.executors.executor import CannotRun
-from orchestrator.executors.token import HOW, make_token, use_token
+from orchestrator.executors.token import HOW, MODE, make_token, token_at_hand, use_token
 from orchestrator.spec.spec import Share
 
 QUIET = {
@@ -39,7 +40,8 @@ def connect(address: str | None) -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address:
-        use_token()
+        _knock(address)
+        _agree(address)
     else:
         make_token()
     ends = signal.getsignal(signal.SIGTERM)
@@ -65,25 +67,44 @@ def _knock(address: str) -> None:
         raise CannotRun(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
 
 
-def _show_token(address: str) -> None:
-    """Ray itself tries a token that is refused for 20 s, and warns each second.
+def _agree(address: str) -> None:
+    """Use the token where the cluster asks for one, and only there: workers of a driver in another mode than its cluster die.
+
+    It is asked before ray is imported, which fixes the mode. Where it cannot be asked, the token is used if there is one.
 
     Raises:
-        CannotRun: where the cluster at HOST:PORT says that it does not accept ours. Whatever else it says is left to Ray.
+        CannotRun: where the cluster asks for a token that we have not. Ray itself would try for 20 s, and warn each second.
     """
-    import grpc
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)  # in a job of a cluster, its address
+    asks = _refuses(address)
+    if asks is None:
+        use_token()
+        return
+    os.environ[MODE] = "token" if asks else "disabled"
+    if not asks:
+        return
+    if not token_at_hand():
+        raise CannotRun(f"the cluster at {address} asks for its token: {HOW}")
     from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 
+    if _refuses(address, get_auth_headers_if_auth_enabled({})):
+        raise CannotRun(f"the cluster at {address} does not accept our token: {HOW}")
+
+
+def _refuses(address: str, headers: Mapping[str, str] = MappingProxyType({})) -> bool | None:
+    """Whether the cluster at HOST:PORT wants another token than is in the headers; None where it cannot be asked."""
+    import grpc
+
     if not address.rpartition(":")[2].isdigit() or "://" in address:
-        return
-    ours = tuple(get_auth_headers_if_auth_enabled({}).items())
+        return None
     with grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
         try:
-            channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")(b"", timeout=KNOCK_S, metadata=ours)
+            ask(b"", timeout=KNOCK_S, metadata=tuple(headers.items()))
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.UNAUTHENTICATED:
-                asked = "does not accept our token" if ours else "asks for its token"
-                raise CannotRun(f"the cluster at {address} {asked}: {HOW}") from None
+            return True if error.code() == grpc.StatusCode.UNAUTHENTICATED else None
+    return False
 
 
 def _connect(address: str | None) -> None:
@@ -93,8 +114,6 @@ def _connect(address: str | None) -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True, "namespace": "kd"}
     if address:
-        _knock(address)
-        _show_token(address)
         try:
             ray.init(address=address, **common)
         except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:

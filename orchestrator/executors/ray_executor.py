@@ -37,8 +37,10 @@ class RayExecutor:
         connect(address)
         try:
             from orchestrator.executors.actors import Actors
+            from orchestrator.executors.seen import require_seen
             from orchestrator.executors.trials import Trials
 
+            require_seen(store)
             students = [job for job in jobs if job.kind in TRIALS]
             slots = require("teacher", resources.teacher) if len(students) < len(jobs) else 0
             if students:

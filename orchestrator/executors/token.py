@@ -31,7 +31,7 @@ def make_token() -> None:
         return
     if "ray" not in sys.modules:
         os.environ.setdefault(MODE, "token")
-    if not token_at_hand():
+    if not (os.environ.get(TOKEN) or os.environ.get(FILE)):  # a file at home may be changed while we run
         os.environ[TOKEN] = secrets.token_hex(32)
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MANY = 8  # curves; the legend of more would hide them
+
+
 @dataclass(frozen=True)
 class Strip:
     """Values of the seeds of one method."""
@@ -95,8 +98,9 @@ def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | No
     """SVG: two panels in a row; every seed thin, or a ``band`` that holds all seeds; their mean thick. Without limits the later
     epochs decide what is seen."""
     rows = (len(panels) + 1) // 2
+    most = max(len(panel.curves) for panel in panels)
     with style(label):
-        drawn = figure(2.9 * rows)
+        drawn = figure((2.9 + (most > MANY) * 0.1 * most) * rows)
         all_axes = drawn.subplots(rows, 2, squeeze=False).flat
         for axes in all_axes[len(panels) :]:
             axes.set_visible(False)
@@ -106,7 +110,8 @@ def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | No
             axes.set_xlabel("epoch")
             axes.set_ylabel(label)
             axes.set_ylim(limits or _later([curve for those in panel.curves.values() for curve in those]))
-            axes.legend(frameon=False, fontsize="small", ncols=2 if len(panel.curves) > 5 else 1)
+            below = {"loc": "upper left", "bbox_to_anchor": (0, -0.15)} if len(panel.curves) > MANY else {}
+            axes.legend(frameon=False, fontsize="small", ncols=2 if len(panel.curves) > 5 else 1, **below)
         return svg(drawn)
 
 

@@ -127,30 +127,30 @@ def of_claims(claims: Sequence[Tested]) -> Table:
         rows.append(
             (
                 Value(claim.text),
-                Value(f"{claim.better} − {claim.than}"),
                 *([Value(each.setting)] if several else []),
-                Value(claim.by + (" (less is better)" if each.less_is_better else "")),
                 Value(f"{done}/{each.planned}", tone="bad" if done < each.planned else ""),
                 Value(told),
                 Value(NOTHING if found is None or found.effect is None else points(found.effect, 1)),
                 Value(probability(found.p if found else None)),
                 Value(probability(each.p)),
                 Value(each.verdict, strong=each.verdict in (HOLDS, FAILS), tone=tone),
+                Value(claim.by + (" (less is better)" if each.less_is_better else "")),
+                Value(f"{claim.better} against {claim.than}"),
             )
         )
     return Table(
         "Claims",
         (
             Column("claim", left=True),
-            Column("difference of", left=True, rank=4),
             *([Column("student", left=True)] if several else []),
-            Column("by", left=True, rank=2),
             Column("seeds", rank=1),
             Column("difference [95 % CI]"),
             Column("effect", rank=4),
             Column("p", rank=3),
             Column("p (Holm)"),
             Column("verdict"),
+            Column("by", left=True, rank=2),
+            Column("methods", left=True, rank=5),
         ),
         (tuple(rows),) if rows else (),
         about=(

@@ -77,7 +77,9 @@ class Tracking(Knobs):
     """The MLflow mirror of the store."""
 
     uri: str | None = knob(
-        None, "MLflow tracking URI, without password; default: MLFLOW_TRACKING_URI, or an SQLite file next to the store"
+        None,
+        "MLflow tracking URI, without password; default: MLFLOW_TRACKING_URI, or an SQLite file next to the store, or on this "
+        "machine where it is no folder",
     )
     experiment: str | None = knob(None, "MLflow experiment; default: the experiment's name")
     enabled: bool = knob(True, "whether to mirror at all")

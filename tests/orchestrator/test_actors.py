@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from orchestrator.executors.cluster import QUIET
 from orchestrator.executors.executor import CannotRun
+from orchestrator.executors.token import make_token
 from orchestrator.job import Job
 from orchestrator.spec.spec import TeacherShare
 from orchestrator.stages.runner import Place
@@ -23,10 +25,11 @@ def cluster():
     """A cluster of its own, whose workers know the pretended stage."""
     import os
 
-    import ray
-
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    make_token()  # Ray would leave one at home
+    import ray
+
     ray.init(
         address="local",
         include_dashboard=False,
@@ -36,7 +39,10 @@ def cluster():
         _node_ip_address="127.0.0.1",
         log_to_driver=False,
         logging_level="error",
-        runtime_env={"worker_process_setup_hook": "tests.orchestrator.pretend.install"},
+        runtime_env={
+            "worker_process_setup_hook": "tests.orchestrator.pretend.install",
+            "env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])},  # where workers find the tests
+        },
     )
     yield
     ray.shutdown()
@@ -50,7 +56,7 @@ def jobs(tmp_path, count, **config) -> list[Job]:
 def actors(tmp_path, share, slots, **more):
     from orchestrator.executors.actors import Actors
 
-    place = Place(Store(tmp_path / "store").root, tmp_path, cpus=share.cpus, gpus=share.gpus)
+    place = Place(Store(tmp_path / "store").place, tmp_path, cpus=share.cpus, gpus=share.gpus)
     return Actors(lambda job: place, share, slots, max_failures=0, **more)
 
 

@@ -15,8 +15,9 @@ ONE_CORE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
 @pytest.fixture
-def cluster():
-    """A head that runs nothing, and two nodes of one core."""
+def cluster(monkeypatch):
+    """A head that runs nothing, and two nodes of one core; no token is asked for."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 100 * 2**20})

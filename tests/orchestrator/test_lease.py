@@ -51,14 +51,18 @@ def test_one_of_another_machine_holds_until_it_has_run_out(store):
 
 def test_one_of_this_machine_ends_with_its_process(store):
     own = leases._process()
-    written(store, machine=own["machine"], pid=os.getpid(), born=own["born"])
+    soon = time.time() + 60
+    written(store, machine=own["machine"], pid=os.getpid(), born=own["born"], expires=soon)
     assert store.locked("run-x")
-    written(store, machine=own["machine"], pid=os.getpid(), born="another process had this number")
+    written(store, machine=own["machine"], pid=os.getpid(), born="another process had this number", expires=soon)
     assert not store.locked("run-x")
 
 
 def test_who_writes_first_of_two_at_once_gives_way(store, monkeypatch):
-    monkeypatch.setattr(leases.time, "sleep", lambda seconds: written(store))  # while the first waits, the second writes
+    later = time.time() + 60
+    monkeypatch.setattr(
+        leases.time, "sleep", lambda seconds: written(store, expires=later)
+    )  # while one waits, the other writes
     with store.lock("run-x") as held:
         assert not held
     assert store.holder("run-x").host == "far"

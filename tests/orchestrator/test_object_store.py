@@ -108,7 +108,7 @@ def test_a_killed_run_goes_on_on_another_machine(remote, tmp_path, kind):
 def test_ray_makes_of_it_what_inline_makes_and_a_killed_worker_goes_on(remote, s3, tmp_path):
     file, uri = remote
     process = start(file)
-    pid, _ = pid_in_epoch(file, "student")
+    pid, _ = pid_in_epoch(file, "student", seconds=300)
     os.kill(pid, signal.SIGKILL)
     finish(process)
     local = tmp_path / "folder.yaml"

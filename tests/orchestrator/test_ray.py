@@ -157,13 +157,16 @@ def test_a_batch_system_ends_it_as_ctrl_c_does(small, executor):
     assert "SIGTERM" not in output
 
 
-def test_it_joins_a_cluster_that_is_there_and_leaves_it_running(small, expected):
-    """Two nodes of one core each, as `ray start` makes them; jobs go to both."""
+def test_it_joins_a_cluster_that_is_there_and_leaves_it_running(small, expected, monkeypatch):
+    """Two nodes of one core each, as `ray start` makes them; jobs go to both. It asks for no token, though we have one."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # the cluster's
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         cluster.add_node(num_cpus=1)
+        monkeypatch.delenv("RAY_AUTH_MODE")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "a-token-of-another-cluster-altogether")
         finish(start(small, address=cluster.address))
         assert found(small) == expected
         assert len(cluster.list_all_nodes()) == 2

@@ -145,17 +145,18 @@ def test_markdown_has_the_table(world):
     text = render(*world, "md")
     assert "Of 2 claims, tested together with Holm's correction: 1 holds; 1 cannot be told." in text
     assert (
-        "| claim | difference of | by | seeds | difference [95 % CI] | effect | p | p (Holm) | verdict |\n"
-        "|:--|:--|:--|--:|--:|--:|--:|--:|--:|\n"
-        "| distillation \\| helps | gpac − none | test | 3/3 | +4.00 [+1.52, +6.48] | +4.00 | 0.020 | 0.040 | **holds** |\n"
-        "| KD hurts | none − kd | test | 3/3 | −2.00 [−4.48, +0.48] | −2.00 | 0.074 | 0.074 | cannot be told |\n"
+        "| claim | seeds | difference [95 % CI] | effect | p | p (Holm) | verdict | by | methods |\n"
+        "|:--|--:|--:|--:|--:|--:|--:|:--|:--|\n"
+        "| distillation \\| helps | 3/3 | +4.00 [+1.52, +6.48] | +4.00 | 0.020 | 0.040 | **holds** | test "
+        "| gpac against none |\n"
+        "| KD hurts | 3/3 | −2.00 [−4.48, +0.48] | −2.00 | 0.074 | 0.074 | cannot be told | test | none against kd |\n"
     ) in text
 
 
 def test_the_terminal_leaves_out_columns_but_not_the_verdict(world):
     wide, narrow = terminal(*world, width=130), terminal(*world, width=72)
     assert re.search(
-        r"helps  gpac − none    test    3/3  \+4.00 \[\+1.52, \+6.48\]   \+4.00  0.020     0.040 +\* holds\n", wide
+        r"helps +3/3  \+4.00 \[\+1.52, \+6.48\]   \+4.00  0.020     0.040 +\* holds  test  gpac against none\n", wide
     )
     assert re.search(r"KD hurts  +3/3  −2.00 \[−4.48, \+0.48\]     0.074  cannot be told\n", narrow)
     assert wide.endswith("Of 2 claims, tested together with Holm's correction: 1 holds; 1 cannot be told.\n")

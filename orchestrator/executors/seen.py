@@ -1,0 +1,56 @@
+"""Whether all nodes of a cluster see the same store."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from orchestrator.executors.executor import CannotRun
+from orchestrator.files.files import StoreError
+from orchestrator.files.place import files_at
+from orchestrator.store import Store
+
+SEEN_S = 60  # for a node to answer
+
+
+def require_seen(store: Store) -> None:
+    """Ask every node for a file that is put into the store: one that sees another store would only use up its jobs' retries.
+
+    Raises:
+        CannotRun: naming each node that does not see it, and why.
+    """
+    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    if len(nodes) == 1:
+        return
+    name = f"seen-{uuid.uuid4().hex[:8]}"
+    store.files.write(name, b"")
+    try:
+        ask = ray.remote(num_cpus=0, max_retries=0)(blind)
+        places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+        asked = [ask.options(scheduling_strategy=place).remote(store.place, name) for place in places]
+        answers = zip(nodes.values(), map(_answer, asked), strict=True)
+        problems = [f"{address}: {problem}" for address, problem in answers if problem]
+    finally:
+        store.files.remove(name)
+    if problems:
+        raise CannotRun(f"not all nodes see the store {store.place}, which must be the same for all ({'; '.join(problems)})")
+
+
+def blind(place: str, name: str) -> str:
+    """Why this node does not see a file of the store; empty where it does."""
+    try:
+        files_at(place).read(name)
+    except (OSError, StoreError) as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return ""
+
+
+def _answer(reference: Any) -> str:
+    """What a node answered; nothing where it went away or is too slow to, which is no word about its store."""
+    try:
+        return ray.get(reference, timeout=SEEN_S)
+    except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
+        return ""
