@@ -54,7 +54,7 @@ def offspring(space: Space, how: SearchConfig, last: Sequence[Trial], index: int
         return Member(me.values, me.number)
     draw = random.Random(derive(how.seed, "search", "offspring", me.number))
     model = draw.choice(ranked[:quarter])
-    return Member({name: perturbed(space[name], value, draw) for name, value in model.values.items()}, model.number)
+    return Member({name: perturbed(known, model.values[name], draw) for name, known in space.items()}, model.number)
 
 
 def perturbed(distribution: Distribution, value: Any, draw: random.Random) -> Any:

@@ -34,7 +34,7 @@ class Study:
         self.job = job
         self.store = store
         self.how = revive(SearchConfig, job.config["how"])
-        self.space = read_space(job.config["space"])
+        self.space = dict(sorted(read_space(job.config["space"]).items()))  # no draw depends on the order in the YAML
         self.student = job.config["student"]
         self.trials = journal.written(job, store) or self._adopted()
         self._at_work: set[int] = set()  # handed out by this object

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import sys
@@ -64,13 +65,18 @@ def guarded(host: str, folder: Path) -> dict[str, str]:
     """The environment of MLflow's basic auth; who may come in is kept in a database of its own in the folder.
 
     Raises:
-        Unguarded: where a secret of it is missing.
+        Unguarded: where a secret of it is missing, or the package that it needs.
     """
     found = {name: secret(name) for name in SECRETS}
     if missing := [name for name, value in found.items() if not value]:
         raise Unguarded(
             f"refused to listen on {host} without a password: set {' and '.join(missing)} "
             "(or the same name with _FILE to a file that holds it), or say --insecure"
+        )
+    if importlib.util.find_spec("flask_wtf") is None:
+        raise Unguarded(
+            f"refused to listen on {host}: MLflow asks for a password only where Flask-WTF is installed: "
+            "pip install 'kd-orchestrator[cluster]', or say --insecure"
         )
     config = folder / "mlflow-auth.ini"
     users = f"sqlite:///{folder / 'mlflow-auth.db'}".replace("%", "%%")  # which means something in such a file

@@ -161,6 +161,12 @@ def test_with_its_secrets_it_asks_for_a_password_that_no_argument_holds(tmp_path
     assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
 
 
+def test_without_the_package_that_asks_for_passwords_it_says_what_to_install(tmp_path, secrets, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Unguarded, match=r"pip install 'kd-orchestrator\[cluster\]', or say --insecure"):
+        ui(a_spec(tmp_path / "store"), 5000, "192.0.2.7")
+
+
 def answers(process, url, user=None, seconds=120):
     """The status that a server gives, as soon as it is there."""
     request = urllib.request.Request(url)

@@ -9,7 +9,7 @@ from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, tria
 from orchestrator.stages.runner import Place, run_job
 from orchestrator.store import Store
 from orchestrator.tables import read_table
-from tests.orchestrator.search.searches import a_search, choices
+from tests.orchestrator.search.searches import EPOCHS, SPACE, a_search, choices
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def store(tmp_path):
 
 
 def worth(trial: Trial) -> tuple[float, ...]:
-    return (0.1, 1 / trial.values["temperature"])
+    return (0.1,) * (EPOCHS - 1) + (1 / trial.values["temperature"],)
 
 
 def go_on(study: Study, count: int = 1000) -> list[dict]:
@@ -43,12 +43,16 @@ def test_the_defaults_are_tried_first(store):
     assert go_on(Study(a_search(trials=3, defaults=defaults), store))[0] == defaults
 
 
-def test_killed_and_opened_again_it_makes_the_same_sequence(store, tmp_path):
-    search = a_search(trials=12)
-    whole = go_on(Study(search, Store(tmp_path / "other")))
+@pytest.mark.parametrize("how", [{"trials": 12}, {"trials": 12, "searcher": "random"}, {"trials": 8, "scheduler": "pbt"}])
+def test_neither_the_order_of_the_space_nor_a_kill_changes_the_sequence(store, tmp_path, how):
+    """The same search, its knobs in another order; killed after every third trial, so most values come from the journal."""
+    search = a_search(**how)
+    turned = a_search(dict(reversed(SPACE.items())), **how)
+    assert turned.key == search.key
+    whole = go_on(Study(turned, Store(tmp_path / "other")))
     parts = []
-    for _ in range(4):
-        parts += go_on(Study(search, store), 3)
+    while tried := go_on(Study(search, store), 3):
+        parts += tried
     assert parts == whole
     assert Study(search, store).finished
 
