@@ -3,9 +3,9 @@
 Command:  python experiments/benchmarks/overhead.py [--students 32]          (OMP_NUM_THREADS=1)
 Prints:   wall and CPU time of both. A trial's overhead is all CPU time of the run's processes (the driver, Ray's own, the
           workers) beside that of the same trainings in the plain loop, once with starting up and once from the first trial on.
-Expect:   on 2 quiet cores, in two runs: 0.50 and 0.57 s of CPU a trial outside training, 0.78 and 0.87 s with starting up, against
-          0.04 s in the plain loop; 23 s in all, 12 s from the first trial's start to the last one's end (the plain loop: 7.6 s);
-          first step 6 s after the first submission.
+Expect:   on 2 quiet cores, in two runs: 0.50 and 0.57 s of CPU a trial outside training, 0.78 and 0.87 s with starting up,
+          against 0.04 s in the plain loop; 23 s in all, 12 s from the first trial's start to the last one's end (the plain
+          loop: 7.6 s); first step 6 s after the first submission.
 """
 
 from __future__ import annotations

@@ -26,6 +26,20 @@ students:
 bank: {{mode: on}}
 tracking: {{enabled: false}}
 """
+TINY = """\
+name: tiny
+store: {store}
+data: {{name: digits, train_size: 60}}
+teachers:
+  models: resnet8
+  recipe: {{epochs: 1}}
+students:
+  models: resnet8
+  methods: [none, kd]
+  recipe: {{epochs: 1}}
+bank: {{mode: "off"}}
+tracking: {{enabled: false}}
+"""
 
 
 @pytest.fixture

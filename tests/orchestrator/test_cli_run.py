@@ -20,22 +20,9 @@ from orchestrator.plan import make
 from orchestrator.snapshot import Snapshot, State
 from orchestrator.spec.load import load
 from orchestrator.store import Store
+from tests.orchestrator.conftest import TINY
 from tests.orchestrator.world import a_plan, a_spec, finish_job, the
 
-YAML = """\
-name: tiny
-store: {store}
-data: {{name: digits, train_size: 60}}
-teachers:
-  models: resnet8
-  recipe: {{epochs: 1}}
-students:
-  models: resnet8
-  methods: [none, kd]
-  recipe: {{epochs: 1}}
-bank: {{mode: "off"}}
-tracking: {{enabled: false}}
-"""
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "ray", "mlflow", "matplotlib")
 
@@ -44,7 +31,7 @@ HEAVY = ("torch", "ray", "mlflow", "matplotlib")
 def file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "tiny.yaml"
-    path.write_text(YAML.format(store=tmp_path / "store"))
+    path.write_text(TINY.format(store=tmp_path / "store"))
     return str(path)
 
 

@@ -24,23 +24,10 @@ from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.spec.load import load
 from orchestrator.store import Store
+from tests.orchestrator.conftest import TINY
 from tests.orchestrator.ray_head import environment, ray_head
 from tests.orchestrator.test_pipeline import content
 
-YAML = """\
-name: tiny
-store: {store}
-data: {{name: digits, train_size: 60}}
-teachers:
-  models: resnet8
-  recipe: {{epochs: 1}}
-students:
-  models: resnet8
-  methods: [none, kd]
-  recipe: {{epochs: 1}}
-bank: {{mode: "off"}}
-tracking: {{enabled: false}}
-"""
 TOKEN = "canary-5f0c1d5b8a7e4e0f9d3c2b1a00112233"
 LONG = ("--set", "teachers.recipe.epochs=100000")
 
@@ -51,7 +38,7 @@ def file(tmp_path, monkeypatch):
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     path = tmp_path / "tiny.yaml"
-    path.write_text(YAML.format(store=tmp_path / "store"))
+    path.write_text(TINY.format(store=tmp_path / "store"))
     return str(path)
 
 

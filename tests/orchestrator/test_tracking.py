@@ -16,11 +16,24 @@ from orchestrator.snapshot import Snapshot, State
 from orchestrator.tracking.failure import Busy, TrackingError
 from orchestrator.tracking.history import flat
 from orchestrator.tracking.place import Place, place_of
-from orchestrator.tracking.projection import Summary, opened, project
+from orchestrator.tracking.projection import Summary, project
 from orchestrator.tracking.server import SETTINGS, Server, initialise, settings
 from orchestrator.tracking.ui import ui
 from orchestrator.tracking.writer import Writer
-from tests.orchestrator.tracking_world import RESULTS, T0, World, a_spec, client, dump, elsewhere, living, note
+from tests.orchestrator.tracking_world import (
+    RESULTS,
+    T0,
+    World,
+    a_spec,
+    afresh,
+    client,
+    dump,
+    elsewhere,
+    killed_anywhere,
+    living,
+    mirror,
+    note,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,17 +62,6 @@ def empty(tmp_path_factory):
 @pytest.fixture
 def world(tmp_path, empty):
     return elsewhere(World(a_spec(tmp_path)), empty)
-
-
-def mirror(world, running=(), **options):
-    return project(world.spec, world.plan, world.store, running=running, artifacts=note, **options)
-
-
-def afresh(world, empty):
-    """What MLflow holds where the store is projected into an empty database."""
-    other = elsewhere(world, empty)
-    mirror(other)
-    return dump(client(other))
 
 
 # --- What a run holds
@@ -200,45 +202,7 @@ def test_a_projection_that_dies_anywhere_is_completed_by_the_next(tmp_path, empt
     """Law over all writes: after each the process is killed, and the next projection ends as one that was not."""
     world = World(a_spec(tmp_path, seeds=1, teachers=1))
     world.finish_all()
-    whole, writes = afresh(world, empty), 0
-    while True:
-        world = elsewhere(world, empty)
-        try:
-            with settings(), opened(world.spec, world.plan, world.store, note) as projection:
-                projection._server._client = Dying(projection._server._client, writes)
-                projection.sync()
-        except Dying.Killed:
-            mirror(world)
-            assert dump(client(world)) == whole, f"killed after write {writes}"
-            writes += 1
-        else:
-            break
-    assert writes == 4 * 5  # four runs: made, filled, given artifacts, ended, declared complete
-
-
-class Dying:
-    """A client whose process is killed right after so many writes."""
-
-    class Killed(BaseException):
-        pass
-
-    def __init__(self, real, writes):
-        self._real = real
-        self._left = writes
-
-    def __getattr__(self, name):
-        method = getattr(self._real, name)
-        if name in ("search_runs", "get_experiment_by_name"):
-            return method
-
-        def call(*arguments, **named):
-            said = method(*arguments, **named)
-            self._left -= 1
-            if self._left < 0:
-                raise Dying.Killed
-            return said
-
-        return call
+    assert killed_anywhere(world, empty) == 4 * 5  # four runs: made, filled, given artifacts, ended, declared complete
 
 
 def test_duplicates_are_removed_and_the_complete_run_stays(world):

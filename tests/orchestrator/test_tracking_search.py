@@ -29,8 +29,8 @@ from tests.orchestrator.search_world import (
     finish_all,
     finish_search,
 )
-from tests.orchestrator.test_tracking import Dying, _hurried_disk, afresh, empty, mirror  # noqa: F401
-from tests.orchestrator.tracking_world import World, client, dump, elsewhere, note
+from tests.orchestrator.test_tracking import _hurried_disk, empty  # noqa: F401
+from tests.orchestrator.tracking_world import World, afresh, client, dump, elsewhere, killed_anywhere, mirror, note
 
 OTHER = "resnet8 · kd, searched again"
 STATUS = {DONE: "FINISHED", STOPPED: "KILLED", FAILED: "FAILED"}
@@ -201,20 +201,7 @@ def test_a_trial_that_was_run_again_takes_the_place_of_the_old_one(world):
 def test_a_projection_that_dies_anywhere_is_completed_by_the_next(tmp_path, empty):  # noqa: F811
     world = World(a_spec(tmp_path, seeds=1))
     finish_search(world.store, the_search(world))
-    whole, writes = afresh(world, empty), 0
-    while True:
-        world = elsewhere(world, empty)
-        try:
-            with settings(), opened(world.spec, world.plan, world.store, note) as projection:
-                projection._server._client = Dying(projection._server._client, writes)
-                projection.sync()
-        except Dying.Killed:
-            mirror(world)
-            assert dump(client(world)) == whole, f"killed after write {writes}"
-            writes += 11  # not after each of them, as the jobs' test does
-        else:
-            break
-    assert writes > 30
+    assert killed_anywhere(world, empty, step=11) > 30  # not after each of them, as the jobs' test does
 
 
 def test_whatever_happens_the_mirror_is_that_of_the_store(world, empty):  # noqa: F811

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from orchestrator.spec.spec import Bank, MethodSpec, Spec, StudentSpec, TeacherS
 from orchestrator.store import PROGRESS, Attempt, Store
 from orchestrator.tables import write_table
 from orchestrator.tracking.place import place_of
+from orchestrator.tracking.projection import Summary, opened, project
+from orchestrator.tracking.server import settings
 
 EPOCHS = 3
 T0 = 1_700_000_000_000  # when every training's first epoch begins, Unix ms; an epoch takes 1 s
@@ -199,3 +202,59 @@ def elsewhere(world: World, empty: Path) -> World:
     file = world.store.root / f"mlflow-{uuid.uuid4().hex}.db"
     shutil.copy(empty, file)
     return World(dataclasses.replace(world.spec, tracking=Tracking(uri=f"sqlite:///{file}")))
+
+
+def mirror(world: World, running: Sequence[str] = (), **options: Any) -> Summary:
+    """Project the store."""
+    return project(world.spec, world.plan, world.store, running=running, artifacts=note, **options)
+
+
+def afresh(world: World, empty: Path) -> dict[str, Any]:
+    """What MLflow holds where the store is projected into an empty database."""
+    other = elsewhere(world, empty)
+    mirror(other)
+    return dump(client(other))
+
+
+def killed_anywhere(world: World, empty: Path, step: int = 1) -> int:
+    """Kill the process after every ``step``-th write of a projection: each time the next one ends as one that was not killed.
+
+    Returns after how many writes there was nothing left to kill.
+    """
+    whole, writes = afresh(world, empty), 0
+    while True:
+        world = elsewhere(world, empty)
+        try:
+            with settings(), opened(world.spec, world.plan, world.store, note) as projection:
+                projection._server._client = _Dying(projection._server._client, writes)
+                projection.sync()
+            return writes
+        except _Dying.Killed:
+            mirror(world)
+            assert dump(client(world)) == whole, f"killed after write {writes}"
+            writes += step
+
+
+class _Dying:
+    """A client whose process is killed right after so many writes."""
+
+    class Killed(BaseException):
+        pass
+
+    def __init__(self, real: Any, writes: int) -> None:
+        self._real = real
+        self._left = writes
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._real, name)
+        if name in ("search_runs", "get_experiment_by_name"):
+            return method
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            said = method(*arguments, **named)
+            self._left -= 1
+            if self._left < 0:
+                raise _Dying.Killed
+            return said
+
+        return call
