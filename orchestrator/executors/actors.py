@@ -116,9 +116,9 @@ class Actors:
         return bool(self._running or self._queue)
 
     @property
-    def crowded(self) -> bool:
-        """Whether a job waits for a worker."""
-        return bool(self._queue)
+    def urgency(self) -> float:
+        """The priority of the first job that waits for a worker; -inf where none does."""
+        return -self._queue[0].rank[0] if self._queue else -math.inf
 
     def close(self) -> None:
         """Forget every worker; they go down with our job in Ray. Killing them here would only print that they were killed."""

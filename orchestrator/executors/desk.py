@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class Desk:
     """Safe to use from two threads. ``place`` gives where a job runs, ``priority`` what goes first (higher)."""
 
     def __init__(self, store: Store, place: Callable[[Job], Place], priority: Callable[[Job], float] = lambda job: 0.0) -> None:
-        self.paused = False  # whether nothing is handed out for now
+        self.floor = -math.inf  # nothing of lower priority is handed out for now
         self._store = store
         self.place = place
         self._priority = priority
@@ -74,8 +75,6 @@ class Desk:
     def take(self) -> tuple[Job, Place] | None:
         """The next job to run, a student or a trial, and where; None where there is none now."""
         with self._lock:
-            if self.paused:
-                return None
             if self._again:
                 job, place = self._again.popleft()
             elif found := self._trial() or self._student():
@@ -94,9 +93,7 @@ class Desk:
     def ready(self) -> bool:
         """Whether there is something to hand out, as far as can be told without asking."""
         with self._lock:
-            if self.paused:
-                return False
-            return bool(self._again or self._students) or any(self._hungry(study) for study, _ in self._studies.values())
+            return bool(self._again or self._first_student()) or any(self._hungry(study) for study, _ in self._studies.values())
 
     def report(self, key: str, progress: dict[str, Any]) -> bool:
         """An epoch of a job has ended; whether the job ends here."""
@@ -145,12 +142,16 @@ class Desk:
         self._studies[job.key] = study, judge
         self._close_where_finished(study)
 
+    def _first_student(self) -> Job | None:
+        """The one to be handed out next, where any is now."""
+        return self._students[0][2] if self._students and -self._students[0][0] >= self.floor else None
+
     def _student(self) -> Job | None:
-        return heapq.heappop(self._students)[2] if self._students else None
+        return heapq.heappop(self._students)[2] if self._first_student() else None
 
     def _trial(self) -> Job | None:
-        by_need = sorted(self._studies.values(), key=lambda pair: (pair[0].running, -self._priority(pair[0].job)))
-        for study, judge in by_need:
+        open_now = [pair for pair in self._studies.values() if self._priority(pair[0].job) >= self.floor]
+        for study, judge in sorted(open_now, key=lambda pair: (pair[0].running, -self._priority(pair[0].job))):
             if self._students and -self._students[0][0] > self._priority(study.job):
                 return None
             trial = study.ask()
@@ -176,7 +177,8 @@ class Desk:
         return found
 
     def _hungry(self, study: Study) -> bool:
-        return not study.finished and (study.how.parallel is None or study.running < study.how.parallel)
+        free = study.how.parallel is None or study.running < study.how.parallel
+        return free and not study.finished and self._priority(study.job) >= self.floor
 
     def _tell(self, found: _AtWork, failure: str | None) -> None:
         """Write down how a trial ended: what is in the store counts more than what was reported."""

@@ -71,9 +71,10 @@ class RayExecutor:
         return ended
 
     def _release(self) -> None:
-        """Students give way to what others wait for: none begins while a teacher, probe or bank waits for a worker."""
+        """Have both at work on what is first. No student begins while a job of higher priority waits for an actor: a teacher,
+        probe or bank goes before the students that need it. Evaluations, on which nothing hangs, go after the students."""
         self._actors.settle()
-        self._trials.settle(paused=self._actors.crowded)
+        self._trials.settle(floor=self._actors.urgency)
 
     def close(self) -> None:
         self._actors.close()

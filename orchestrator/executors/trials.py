@@ -6,6 +6,7 @@ rerun builds a new Tuner from what is missing: a restored Tuner lost results and
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from typing import Any
@@ -153,9 +154,9 @@ class Trials:
             raise RuntimeError(f"Ray Tune stopped: {self._broken}") from self._broken
         return found
 
-    def settle(self, *, paused: bool = False) -> None:
-        """Have a Tuner where there is something to run, and none where there is not; ``paused``: nothing new begins."""
-        self._desk.paused = paused
+    def settle(self, floor: float = -math.inf) -> None:
+        """Have a Tuner where there is something to run, and none where there is not; what is below ``floor`` waits."""
+        self._desk.floor = floor
         if self._desk.ready:
             self._start()
         elif self._desk.idle and self._name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -62,15 +63,26 @@ def test_higher_priority_goes_first(store):
     assert [taken(desk) for _ in students] == students[::-1]
 
 
-def test_nothing_is_handed_out_while_paused(desk):
-    desk.submit(a_plan().of("student")[0])
-    desk.submit(a_search())
-    desk.paused = True
+def test_what_lies_below_the_floor_waits(store):
+    """Priorities: the search 3, the students 2 and 1."""
+    search, (first, second) = a_search(trials=9), a_plan().of("student")[:2]
+    wanted = {search.key: 3.0, first.key: 2.0, second.key: 1.0}
+    desk = Desk(store, lambda job: Place(store.place, store.root), lambda job: wanted[job.key])
+    for job in (second, search, first):
+        desk.submit(job)
+    desk.floor = 4.0
     assert taken(desk) is None
     assert not desk.ready
-    desk.paused = False
+    desk.floor = 3.0
     assert desk.ready
-    assert taken(desk)
+    assert taken(desk).kind == "trial"
+    wanted[search.key] = 0.0
+    desk.floor = 1.5
+    assert [taken(desk), taken(desk)] == [first, None]
+    assert not desk.ready
+    desk.floor = -math.inf
+    assert taken(desk) == second
+    assert taken(desk).kind == "trial"
 
 
 def test_searches_share_what_there_is_and_close_one_by_one(desk, store):
