@@ -75,7 +75,7 @@ class Desk:
     def take(self) -> tuple[Job, Place] | None:
         """The next job to run, a student or a trial, and where; None where there is none now."""
         with self._lock:
-            if self._again:
+            if self._again and self._due(self._again[0][0]):
                 job, place = self._again.popleft()
             elif found := self._trial() or self._student():
                 job, place = found, self.place(found)
@@ -93,7 +93,9 @@ class Desk:
     def ready(self) -> bool:
         """Whether there is something to hand out, as far as can be told without asking."""
         with self._lock:
-            return bool(self._again or self._first_student()) or any(self._hungry(study) for study, _ in self._studies.values())
+            again = self._again and self._due(self._again[0][0])
+            student = self._students and self._due(self._students[0][2])
+            return bool(again or student) or any(self._hungry(study) for study, _ in self._studies.values())
 
     def report(self, key: str, progress: dict[str, Any]) -> bool:
         """An epoch of a job has ended; whether the job ends here."""
@@ -142,16 +144,17 @@ class Desk:
         self._studies[job.key] = study, judge
         self._close_where_finished(study)
 
-    def _first_student(self) -> Job | None:
-        """The one to be handed out next, where any is now."""
-        return self._students[0][2] if self._students and -self._students[0][0] >= self.floor else None
+    def _due(self, job: Job) -> bool:
+        """Whether a job may be handed out now: a trial has the priority of its search."""
+        trial = self._trials.get(job.key)
+        return self._priority(trial.study.job if trial else job) >= self.floor
 
     def _student(self) -> Job | None:
-        return heapq.heappop(self._students)[2] if self._first_student() else None
+        return heapq.heappop(self._students)[2] if self._students and self._due(self._students[0][2]) else None
 
     def _trial(self) -> Job | None:
-        open_now = [pair for pair in self._studies.values() if self._priority(pair[0].job) >= self.floor]
-        for study, judge in sorted(open_now, key=lambda pair: (pair[0].running, -self._priority(pair[0].job))):
+        due = [pair for pair in self._studies.values() if self._due(pair[0].job)]
+        for study, judge in sorted(due, key=lambda pair: (pair[0].running, -self._priority(pair[0].job))):
             if self._students and -self._students[0][0] > self._priority(study.job):
                 return None
             trial = study.ask()
@@ -178,7 +181,7 @@ class Desk:
 
     def _hungry(self, study: Study) -> bool:
         free = study.how.parallel is None or study.running < study.how.parallel
-        return free and not study.finished and self._priority(study.job) >= self.floor
+        return free and not study.finished and self._due(study.job)
 
     def _tell(self, found: _AtWork, failure: str | None) -> None:
         """Write down how a trial ended: what is in the store counts more than what was reported."""

@@ -6,7 +6,6 @@ rerun builds a new Tuner from what is missing: a restored Tuner lost results and
 
 from __future__ import annotations
 
-import math
 import threading
 import uuid
 from typing import Any
@@ -154,7 +153,7 @@ class Trials:
             raise RuntimeError(f"Ray Tune stopped: {self._broken}") from self._broken
         return found
 
-    def settle(self, floor: float = -math.inf) -> None:
+    def settle(self, floor: float) -> None:
         """Have a Tuner where there is something to run, and none where there is not; what is below ``floor`` waits."""
         self._desk.floor = floor
         if self._desk.ready:

@@ -50,6 +50,14 @@ def small(tmp_path) -> Path:
     return file
 
 
+@pytest.fixture
+def tiny(tmp_path) -> Path:
+    """The file of the smallest experiment; its store is beside it."""
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY.format(store=tmp_path / "store"))
+    return file
+
+
 @pytest.fixture(autouse=True)
 def wide(monkeypatch):
     """Tables and sentences do not depend on the terminal that the tests run in."""

@@ -20,7 +20,6 @@ from orchestrator.plan import make
 from orchestrator.snapshot import Snapshot, State
 from orchestrator.spec.load import load
 from orchestrator.store import Store
-from tests.orchestrator.conftest import TINY
 from tests.orchestrator.world import a_plan, a_spec, finish_job, the
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +27,9 @@ HEAVY = ("torch", "ray", "mlflow", "matplotlib")
 
 
 @pytest.fixture
-def file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "tiny.yaml"
-    path.write_text(TINY.format(store=tmp_path / "store"))
-    return str(path)
+def file(tiny, monkeypatch):
+    monkeypatch.chdir(tiny.parent)
+    return str(tiny)
 
 
 def a_snapshot(plan, **states):

@@ -259,33 +259,19 @@ def test_the_database_of_the_mlflow_server_is_named_without_a_password(tmp_path)
 # --- Secrets of the environment
 
 
-YAML = """\
-name: canary
-store: {store}
-data: {{name: digits, train_size: 60}}
-teachers:
-  models: resnet8
-  recipe: {{epochs: 1}}
-students:
-  models: resnet8
-  methods: [none, {{kd: {{alpha: 1e38}}}}]
-  recipe: {{epochs: 1}}
-bank: {{mode: "off"}}
-"""
+DIVERGING = ("--set", "students.methods=[none, {kd: {alpha: 1e38}}]", "--set", "tracking.enabled=true")
 HELD = ("RAY_AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "PGPASSWORD", "SOME_API_KEY")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["ray", "inline"])
-def test_secrets_of_the_environment_are_nowhere_after_a_run(tmp_path, executor):
+def test_secrets_of_the_environment_are_nowhere_after_a_run(tmp_path, tiny, executor):
     """A run with a job that fails, and with MLflow; then all that it printed and wrote is read, and all arguments meanwhile."""
-    file = tmp_path / "canary.yaml"
-    file.write_text(YAML.format(store=tmp_path / "store"))
     held = {name: CANARY.format(name.lower()) for name in HELD}
     kd = [sys.executable, "-m", "orchestrator"]
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
-            [*kd, "run", str(file), "--executor", executor],
+            [*kd, "run", str(tiny), *DIVERGING, "--executor", executor],
             env=environment(**held, KD_TRACEBACK="1"),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -298,11 +284,13 @@ def test_secrets_of_the_environment_are_nowhere_after_a_run(tmp_path, executor):
         finally:
             process.terminate()
     assert process.wait() == 1, (tmp_path / "output").read_text()
-    assert str(file) in shown
+    assert str(tiny) in shown
     assert "canary-" not in shown.replace(str(tmp_path), "")
     for command in ("plan", "status", "report"):
         with (tmp_path / "output").open("a") as output:
-            subprocess.run([*kd, command, str(file)], env=environment(**held), stdout=output, stderr=output, check=True)
+            subprocess.run(
+                [*kd, command, str(tiny), *DIVERGING], env=environment(**held), stdout=output, stderr=output, check=True
+            )
     said = (tmp_path / "output").read_text()
     assert "diverged" in said
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -24,7 +24,6 @@ from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.spec.load import load
 from orchestrator.store import Store
-from tests.orchestrator.conftest import TINY
 from tests.orchestrator.ray_head import environment, ray_head
 from tests.orchestrator.test_pipeline import content
 
@@ -33,13 +32,11 @@ LONG = ("--set", "teachers.recipe.epochs=100000")
 
 
 @pytest.fixture
-def file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def file(tiny, monkeypatch):
+    monkeypatch.chdir(tiny.parent)
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    path = tmp_path / "tiny.yaml"
-    path.write_text(TINY.format(store=tmp_path / "store"))
-    return str(path)
+    return str(tiny)
 
 
 class Other(http.server.BaseHTTPRequestHandler):

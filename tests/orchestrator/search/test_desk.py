@@ -214,6 +214,11 @@ def test_a_trial_with_a_larger_share_is_the_same_trial(store):
     desk.submit(search)
     job, _ = desk.take()
     desk.end(job.key, "out of GPU memory", out_of_memory=True)
+    desk.floor = 1.0  # above the priority of the search
+    assert desk.take() is None
+    assert not desk.ready
+    desk.floor = 0.0
+    assert desk.ready
     again, place = desk.take()
     assert (again.key, place.gpus, place.too_small) == (job.key, 1.0, (0.5,))
     train(desk, store, again, [0.5] * EPOCHS)
