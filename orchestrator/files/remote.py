@@ -7,6 +7,7 @@ copying and deleting. pyarrow leaves empty objects where folders were; they are 
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import shutil
 import threading
@@ -25,6 +26,8 @@ from orchestrator.files.files import Holder, StoreError, StoreFailed
 from orchestrator.files.lease import holder, lease
 
 CHUNK = 8 * 2**20  # bytes
+AWAY = "NETWORK_CONNECTION"  # pyarrow's code
+READS = 10  # of an object that others replace meanwhile
 AWAY_S = 2.0  # how long a place that did not answer is not asked again
 
 
@@ -49,12 +52,19 @@ class Remote:
             raise StoreError(f"{error}; it must be possible to write and delete there") from None
 
     def read(self, name: str, size: int | None = None) -> bytes:
+        """pyarrow asks for an object's size first, and then for so many bytes. What is replaced in between comes cut off, what is
+        deleted as an error of any kind: so the size is looked at once more."""
         with self._at(name) as (files, path):
-            if size is None:
-                with files.open_input_stream(path) as source:
-                    return source.read()
-            with files.open_input_file(path) as source:
-                return source.read(size)
+            for _ in range(READS):
+                content, failure = _content(files, path, size)
+                if content is not None and size is not None:
+                    return content
+                found = files.get_file_info(path)
+                if found.type == fs.FileType.NotFound:
+                    raise FileNotFoundError(errno.ENOENT, "deleted while it was read", name)
+                if content is not None and len(content) == found.size:
+                    return content
+            raise failure or StoreFailed(f"{name} in {self.place} is replaced faster than it can be read")
 
     def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
         with self._at(name) as (files, path), files.open_output_stream(path) as sink:
@@ -175,9 +185,8 @@ class Remote:
 
     def _told(self, error: OSError) -> str:
         """pyarrow's own words are long, and name requests and not places."""
-        text = str(error)
-        code = next(iter(re.findall(r"AWS Error (\w+)", text)), "")
-        if code == "NETWORK_CONNECTION":
+        text, code = str(error), _code(error)
+        if code == AWAY:
             reason = f"{endpoint_of(self.place)} does not answer ({text.rpartition('Details: ')[2]})"
         elif code == "NO_SUCH_BUCKET":
             reason = "there is no such bucket"
@@ -186,3 +195,24 @@ class Remote:
         else:
             reason = re.sub(r" ?\(Request ID.*?\)", "", text.splitlines()[0] if text else type(error).__name__)
         return f"the store {self.place}: {reason}"
+
+
+def _content(files: fs.FileSystem, path: str, size: int | None) -> tuple[bytes | None, OSError | None]:
+    """An object's content, or its first bytes; where that fails and the place is there, why."""
+    try:
+        if size is None:
+            with files.open_input_stream(path) as source:
+                return source.read(), None
+        with files.open_input_file(path) as source:
+            return source.read(size), None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if _code(error) == AWAY:
+            raise
+        return None, error
+
+
+def _code(error: OSError) -> str:
+    """The name that pyarrow gives what S3 answers; empty where it is none of that."""
+    return next(iter(re.findall(r"AWS Error (\w+)", str(error))), "")

@@ -39,7 +39,7 @@ def raylet_of(pid: int) -> int:
 def test_a_node_is_lost_and_another_comes_and_nothing_changes(small, expected, cluster, kind):
     """The node on which a job of that kind trains is killed; the job goes on from its last epoch elsewhere."""
     process = start(small, address=cluster.address)
-    pid, job = pid_in_epoch(small, kind)
+    pid, job = pid_in_epoch(process, small, kind)
     nodes = {node.all_processes["raylet"][0].process.pid: node for node in cluster.worker_nodes}
     cluster.remove_node(nodes[raylet_of(pid)], allow_graceful=False)
     cluster.add_node(**ONE_CORE)

@@ -90,7 +90,7 @@ def test_a_killed_run_goes_on_on_another_machine(remote, tmp_path, kind):
     """Nothing but the store is left of it: checkpoints come from there."""
     file, uri = remote
     process = start(file, executor="inline")
-    _, job = pid_in_epoch(file, kind)
+    _, job = pid_in_epoch(process, file, kind)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     shutil.rmtree(tmp_path / "cache")
@@ -108,7 +108,7 @@ def test_a_killed_run_goes_on_on_another_machine(remote, tmp_path, kind):
 def test_ray_makes_of_it_what_inline_makes_and_a_killed_worker_goes_on(remote, s3, tmp_path):
     file, uri = remote
     process = start(file)
-    pid, _ = pid_in_epoch(file, "student", seconds=300)
+    pid, _ = pid_in_epoch(process, file, "student", seconds=300)
     os.kill(pid, signal.SIGKILL)
     finish(process)
     local = tmp_path / "folder.yaml"
@@ -128,7 +128,7 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(remote, s3, tmp_path):
     file = tmp_path / "away.yaml"
     file.write_text(SMALL.format(store=uri))
     process = start(file, "students.methods=[none]", "probes=false", executor="inline")
-    pid_in_epoch(file, "teacher")
+    pid_in_epoch(process, file, "teacher")
     own.server.stop()
     time.sleep(4)
     again = ObjectStore.start(own.port)

@@ -50,18 +50,20 @@ def start(file, *overrides, executor="ray", address=None, plain=False):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def pid_in_epoch(file, kind, at_least=3, seconds=120):
-    """The process that trains a job of a kind, as soon as it is past an epoch."""
+def pid_in_epoch(process, file, kind, at_least=3, seconds=120):
+    """The process that trains a job of a kind for ``kd run``, as soon as it is past an epoch."""
     spec = load(file, EPOCHS)
     plan, store = make(spec), Store(spec.store)
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until and process.poll() is None:
         for job in plan.of(kind):
             said = store.progress(job)
             if at_least <= said.get("epoch", 0) < 11:
                 return said["pid"], job
         time.sleep(0.02)
-    raise AssertionError(f"no {kind} reached epoch {at_least}")
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    raise AssertionError(f"no {kind} was seen in epochs {at_least} to 10 of 12:\n{output}")
 
 
 def finish(process, seconds=300):
@@ -83,7 +85,7 @@ def test_ray_makes_what_inline_makes(small, expected):
 @pytest.mark.parametrize("kind", ["teacher", "student"])
 def test_a_killed_worker_goes_on_from_its_checkpoint(small, expected, kind):
     process = start(small)
-    pid, job = pid_in_epoch(small, kind)
+    pid, job = pid_in_epoch(process, small, kind)
     os.kill(pid, signal.SIGKILL)
     finish(process)
     assert found(small) == expected
@@ -94,7 +96,7 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(small, expected, kind):
 @pytest.mark.parametrize("kind", ["teacher", "student"])
 def test_a_killed_driver_goes_on_by_the_same_command(small, expected, kind):
     process = start(small)
-    pid_in_epoch(small, kind)
+    pid_in_epoch(process, small, kind)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
@@ -104,7 +106,7 @@ def test_a_killed_driver_goes_on_by_the_same_command(small, expected, kind):
 
 def test_interrupted_it_says_so_and_goes_on(small, expected):
     process = start(small)
-    pid_in_epoch(small, "teacher")
+    pid_in_epoch(process, small, "teacher")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -116,7 +118,7 @@ def test_interrupted_it_says_so_and_goes_on(small, expected):
 def test_a_worker_that_always_dies_fails_its_job_and_no_other(small):
     """max_failures = 0: one death is one too many. The next run goes on from the checkpoint."""
     process = start(small, "resources.max_failures=0", "students.methods=[none]")
-    pid, job = pid_in_epoch(small, "student")
+    pid, job = pid_in_epoch(process, small, "student")
     os.kill(pid, signal.SIGKILL)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1
@@ -149,7 +151,7 @@ def test_resources_that_no_node_has_are_refused_at_once(small):
 @pytest.mark.parametrize("executor", ["ray", "inline"])
 def test_a_batch_system_ends_it_as_ctrl_c_does(small, executor):
     process = start(small, "students.methods=[none]", executor=executor)
-    pid_in_epoch(small, "teacher")
+    pid_in_epoch(process, small, "teacher")
     process.terminate()
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1

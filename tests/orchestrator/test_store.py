@@ -17,6 +17,7 @@ import torch
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.keeper import epoch_of, newest_first
 from orchestrator import store as store_module
+from orchestrator.files.files import StoreFailed
 from orchestrator.job import Job
 from orchestrator.store import Attempt, CorruptEntry, Store, StoreError, read_json, write_bytes, write_json
 from tests.orchestrator.object_store import SECRET
@@ -244,6 +245,75 @@ def test_the_first_bytes_of_a_file(store):
     for size in (None, 4):
         with pytest.raises(FileNotFoundError):
             store.files.read("a/none", size)
+
+
+class Meddled:
+    """A file system of pyarrow's on which something happens between the question for an object's size and its reading."""
+
+    def __init__(self, files, *acts):
+        self.files = files
+        self.acts = list(acts)
+
+    def opened(self, file):
+        if self.acts:
+            self.acts.pop(0)()
+        return file
+
+    def open_input_stream(self, path):
+        return self.opened(self.files.open_input_stream(path))
+
+    def open_input_file(self, path):
+        return self.opened(self.files.open_input_file(path))
+
+    def get_file_info(self, path):
+        return self.files.get_file_info(path)
+
+
+@pytest.fixture
+def meddled(s3):
+    """A store on S3 that holds an object, and how to have it meddled with."""
+    store = Store(s3.uri())
+    store.files.write("a/b", b"12345")
+    files, base = store.files._reached()
+
+    def meddle(*acts):
+        store.files._connected = Meddled(files, *acts), base
+        return store.files
+
+    def write(content):
+        with files.open_output_stream(f"{base}/a/b") as sink:
+            sink.write(content)
+
+    def delete():
+        files.delete_file(f"{base}/a/b")
+
+    return meddle, write, delete
+
+
+@pytest.mark.parametrize("now", [b"", b"1", b"54321", b"1234567", b"9" * 1000])
+def test_an_object_that_is_replaced_while_it_is_read_comes_whole(meddled, now):
+    meddle, write, delete = meddled
+    assert meddle(lambda: write(now)).read("a/b") == now
+    assert meddle(lambda: write(b"12345"), lambda: write(now)).read("a/b") in (now, b"12345")
+    write(b"12345")
+    assert meddle(lambda: (delete(), write(now))).read("a/b") == now
+
+
+@pytest.mark.parametrize("size", [None, 3])
+@pytest.mark.parametrize("content", [b"12345", b"1" * 2000])
+def test_an_object_that_is_deleted_while_it_is_read_is_not_there(meddled, size, content):
+    """S3 answers with a page of XML, which does not fit where the SDK wants the few bytes of the object."""
+    meddle, write, delete = meddled
+    write(content)
+    with pytest.raises(FileNotFoundError):
+        meddle(delete).read("a/b", size)
+
+
+def test_an_object_that_is_always_replaced_is_given_up(meddled):
+    meddle, write, _ = meddled
+    acts = [lambda length=length: write(b"1" * length) for length in range(10, 100)]
+    with pytest.raises(StoreFailed, match=r"a/b in s3://.* is replaced faster than it can be read"):
+        meddle(*acts).read("a/b")
 
 
 def test_what_is_not_there_can_be_removed(store):
