@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 FIRST_S = 10  # for a first answer
 REPLY_S = 120  # for a reply later on
 LOST_S = 60  # how long a cluster may be out of reach while a job is followed
-STOP_S = 60  # for a job to end that is asked to
+STOP_S = 60  # for a job to end that is asked to; then Ray kills it
+STOPPED_S = STOP_S + 30  # for Ray to say that it has ended
 TRIES = 5  # at the output of a job that has ended
 PAUSE_S = 0.5
 OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray would take these for the address that it is given
@@ -87,7 +88,8 @@ class Jobs:
             self._client.submit_job,
             entrypoint=shlex.join(command),
             submission_id=f"kd-{name}-{uuid.uuid4().hex[:8]}",
-            runtime_env={"working_dir": str(folder), "env_vars": environment},
+            # read by Ray where it stops the job, which would otherwise have 3 s to leave everything in order
+            runtime_env={"working_dir": str(folder), "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), **environment}},
             metadata={"experiment": name},
         )
 
@@ -118,13 +120,13 @@ class Jobs:
 
         Raises:
             CannotRun: where there is no such job.
-            Unreachable: where the cluster does not answer, or the job has not ended after STOP_S.
+            Unreachable: where the cluster does not answer, or the job has not ended after STOPPED_S.
         """
         self._ask(self._client.stop_job, job)
-        until = time.monotonic() + STOP_S
+        until = time.monotonic() + STOPPED_S
         while not (ending := self.ending(job)):
             if time.monotonic() > until:
-                raise Unreachable(f"{job} was asked to end and has not after {STOP_S} s")
+                raise Unreachable(f"{job} was asked to end and has not after {STOPPED_S} s")
             time.sleep(PAUSE_S)
         return ending
 

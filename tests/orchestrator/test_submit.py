@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import http.server
 import ipaddress
+import os
 import signal
 import socket
 import ssl
@@ -28,6 +29,7 @@ from tests.orchestrator.ray_head import environment, ray_head
 from tests.orchestrator.test_pipeline import content
 
 TOKEN = "canary-5f0c1d5b8a7e4e0f9d3c2b1a00112233"
+SLOW_S = 12  # to start `kd submit`, and far more than the 3 s that Ray gives a job by itself
 LONG = ("--set", "teachers.recipe.epochs=100000")
 
 
@@ -230,7 +232,13 @@ def test_ctrl_c_leaves_it_running_and_stop_stops_it(file, cluster):
     assert second == 2
     assert "another `kd run` of tiny is at work" in out
 
-    code, out, _ = ended(kd("submit", "--stop", job, "--address", cluster.dashboard))
+    driver = Store(spec.store).holder("run-tiny").pid
+    os.kill(driver, signal.SIGSTOP)
+    stopping = kd("submit", "--stop", job, "--address", cluster.dashboard)
+    with pytest.raises(subprocess.TimeoutExpired):
+        stopping.wait(SLOW_S)  # it takes its time to end, and gets it
+    os.kill(driver, signal.SIGCONT)
+    code, out, _ = ended(stopping)
     assert code == 0
     assert out == f"{job}: stopped\n"
     code, out, _ = ended(kd("submit", "--follow", job, "--address", cluster.dashboard))
