@@ -52,8 +52,8 @@ class Remote:
             raise StoreError(f"{error}; it must be possible to write and delete there") from None
 
     def read(self, name: str, size: int | None = None) -> bytes:
-        """pyarrow asks for an object's size first, and then for so many bytes. What is replaced in between comes cut off, what is
-        deleted as an error of any kind: so the size is looked at once more."""
+        """pyarrow asks for an object's size first, and then for so many bytes. What is replaced in between comes cut off, and
+        what is deleted as an error of any kind: so the size is looked at once more."""
         with self._at(name) as (files, path):
             for _ in range(READS):
                 content, failure = _content(files, path, size)
