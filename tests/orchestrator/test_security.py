@@ -196,7 +196,7 @@ def test_nobody_reads_the_runs_without_the_password(tmp_path, secrets, how):
     else:
         command = [ROOT / "docker/mlflow-server"]
         settings = {"KD_PORT": str(port), "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{tmp_path / 'mlflow.db'}", **secrets}
-    process = subprocess.Popen(command, env=environment(**settings), cwd=tmp_path, start_new_session=True)
+    process = subprocess.Popen(command, env=environment(TMPDIR=str(tmp_path), **settings), cwd=tmp_path, start_new_session=True)
     try:
         runs = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search?max_results=1"
         assert answers(process, f"http://127.0.0.1:{port}/health") == 200
@@ -225,7 +225,7 @@ def test_scripts_start_nothing_wide_without_their_secrets(tmp_path, script, give
         (tmp_path / name).write_text('#!/bin/sh\necho "$(basename "$0") $*"\n')
         (tmp_path / name).chmod(0o755)
     (tmp_path / "secret").write_text("" if given == "an empty secret" else CANARY.format("script"))
-    settings = {"HOME": str(tmp_path), "MLFLOW_BACKEND_STORE_URI": "postgresql://mlflow@db/mlflow"}
+    settings = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "MLFLOW_BACKEND_STORE_URI": "postgresql://mlflow@db/mlflow"}
     if "secret" in given:
         settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "secret")}
         settings |= {f"{name}_FILE": str(tmp_path / "secret") for name in SECRETS}

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -191,10 +192,11 @@ def dump(client: Any, *, start: bool = True, artifacts: bool = True) -> dict[str
 
 
 def _files(client: Any, run_id: str) -> dict[str, str]:
-    return {
-        one.path: hashlib.sha256(Path(client.download_artifacts(run_id, one.path)).read_bytes()).hexdigest()
-        for one in client.list_artifacts(run_id)
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        return {
+            one.path: hashlib.sha256(Path(client.download_artifacts(run_id, one.path, folder)).read_bytes()).hexdigest()
+            for one in client.list_artifacts(run_id)
+        }
 
 
 def elsewhere(world: World, empty: Path) -> World:
