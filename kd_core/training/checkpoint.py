@@ -6,6 +6,7 @@ half-written or damaged file is recognised by its name, and the one before it is
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -62,9 +63,10 @@ class Checkpoints:
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None."""
         for name in newest_first(self.keeper):
-            content = self.keeper.read(name)
-            if _hash(content) == name.split(".")[1]:
-                return Checkpoint(safetensors.torch.load(content), read_history(self.keeper, name))
+            with contextlib.suppress(FileNotFoundError):  # removed just now, by a worker that was taken for dead
+                content = self.keeper.read(name)
+                if _hash(content) == name.split(".")[1]:
+                    return Checkpoint(safetensors.torch.load(content), read_history(self.keeper, name))
         return None
 
 

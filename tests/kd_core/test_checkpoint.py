@@ -50,6 +50,13 @@ def test_all_damaged_means_from_the_start(checkpoints):
     assert checkpoints.newest() is None
 
 
+def test_one_that_is_removed_while_it_is_looked_for_is_passed_over(checkpoints, monkeypatch):
+    names = checkpoints.keeper.names()
+    max(checkpoints.keeper.path.iterdir()).unlink()
+    monkeypatch.setattr(checkpoints.keeper, "names", lambda: names)
+    assert len(checkpoints.newest().history) == 10
+
+
 def test_the_history_is_read_without_tensors(checkpoints):
     assert read_history(checkpoints.keeper, max(checkpoints.keeper.names())) == checkpoint(11).history
 
