@@ -16,23 +16,26 @@ NAME = "locks/run-x.json"
 
 @pytest.fixture
 def store(s3, monkeypatch):
-    monkeypatch.setattr(leases, "LEASE_S", 1.0)
-    monkeypatch.setattr(leases, "RENEW_S", 0.2)
+    monkeypatch.setattr(leases, "RENEW_S", 0.1)
     return Store(s3.uri())
 
 
 def written(store, **changes):
-    """A lease of another machine's process, which has half a second to go."""
+    """A lease of another machine's process, which has a minute to go."""
     said = {"id": "theirs", "host": "far", "pid": 12, "machine": "other", "born": "3", "since": 5.0}
-    store.files.write(NAME, json.dumps({**said, "expires": time.time() + 0.5, **changes}).encode())
+    store.files.write(NAME, json.dumps({**said, "expires": time.time() + 60, **changes}).encode())
 
 
 def test_it_is_renewed_while_it_is_held(store):
     with store.lock("run-x") as held:
         assert held
-        since = store.locked_since("run-x")
-        time.sleep(1.5)
-        assert store.locked_since("run-x") == since
+        first = store.read_json(NAME)
+        until = time.monotonic() + 60
+        while (now := store.read_json(NAME))["expires"] == first["expires"]:
+            assert time.monotonic() < until, "it is not renewed"
+            time.sleep(0.02)
+        assert now == {**first, "expires": now["expires"]}
+        assert first["expires"] < now["expires"] <= time.time() + leases.LEASE_S
         with store.lock("run-x") as again:
             assert not again
     assert store.files.sizes("locks") == {}
@@ -43,7 +46,7 @@ def test_one_of_another_machine_holds_until_it_has_run_out(store):
     assert str(store.holder("run-x")) == "process 12 on far"
     with store.lock("run-x") as held:
         assert not held
-    time.sleep(0.6)
+    written(store, expires=time.time())
     assert store.holder("run-x") is None
     with store.lock("run-x") as held:
         assert held
@@ -51,18 +54,14 @@ def test_one_of_another_machine_holds_until_it_has_run_out(store):
 
 def test_one_of_this_machine_ends_with_its_process(store):
     own = leases._process()
-    soon = time.time() + 60
-    written(store, machine=own["machine"], pid=os.getpid(), born=own["born"], expires=soon)
+    written(store, machine=own["machine"], pid=os.getpid(), born=own["born"])
     assert store.locked("run-x")
-    written(store, machine=own["machine"], pid=os.getpid(), born="another process had this number", expires=soon)
+    written(store, machine=own["machine"], pid=os.getpid(), born="another process had this number")
     assert not store.locked("run-x")
 
 
 def test_who_writes_first_of_two_at_once_gives_way(store, monkeypatch):
-    later = time.time() + 60
-    monkeypatch.setattr(
-        leases.time, "sleep", lambda seconds: written(store, expires=later)
-    )  # while one waits, the other writes
+    monkeypatch.setattr(leases.time, "sleep", lambda seconds: written(store))  # while one waits, the other writes
     with store.lock("run-x") as held:
         assert not held
     assert store.holder("run-x").host == "far"
@@ -71,7 +70,7 @@ def test_who_writes_first_of_two_at_once_gives_way(store, monkeypatch):
 def test_a_holder_whose_lease_was_taken_leaves_it_alone(store):
     with store.lock("run-x") as held:
         assert held
-        written(store, expires=time.time() + 60)
+        written(store)
         time.sleep(0.5)
         assert store.holder("run-x").host == "far"
     assert store.holder("run-x").host == "far"
