@@ -73,10 +73,10 @@ def test_a_file_uri_is_a_folder(tmp_path):
 
 
 def refused(capsys, small, *arguments):
-    """What `kd` says, within 20 s and in one line, and nothing is trained."""
+    """What `kd` says, soon and in one line, and nothing is trained."""
     began = time.monotonic()
     assert main([*arguments, str(small)]) == 2
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50  # and not after the minutes of patience that a run has
     [line] = capsys.readouterr().err.splitlines()
     return line
 

@@ -111,7 +111,7 @@ def test_one_that_accepts_and_says_nothing(file, capsys, monkeypatch):
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         assert main(["submit", file, "--address", address]) == 2
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # Ray by itself waits for ever
     assert f"no Ray dashboard answers at {address}: timed out" in capsys.readouterr().err
 
 
