@@ -26,6 +26,7 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_THRESHOLD_S": "10",
 }
+WATCHED = "RAY_RAYLET_PID"
 LOOPBACK = "127.0.0.1"
 KNOCK_S = 10
 OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
@@ -39,17 +40,36 @@ def connect(address: str | None) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if address:
-        _knock(address)
-        _agree(address)
-    else:
-        make_token()
+    with _as_no_orphan():
+        if address:
+            _knock(address)
+            _agree(address)
+        else:
+            make_token()
+        import ray  # noqa: F401 -- where Ray reads its settings
     ends = signal.getsignal(signal.SIGTERM)
     try:
         _connect(address)
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, ends)  # Ray's own handler prints its stack and aborts
+
+
+@contextlib.contextmanager
+def _as_no_orphan() -> Iterator[None]:
+    """Tell Ray, while it is imported, to watch a process that lives, ours, and not our parent.
+
+    A driver whose parent is gone, as after nohup and logout, is taken for a worker whose node is gone: where a job was still at
+    work at ``ray.shutdown()``, Ray often ended this process on the spot, and what it had yet to say and write was lost.
+    """
+    if WATCHED in os.environ:
+        yield
+        return
+    os.environ[WATCHED] = str(os.getpid())
+    try:
+        yield
+    finally:
+        del os.environ[WATCHED]  # Ray's own processes have others to look at
 
 
 def _knock(address: str) -> None:
