@@ -200,9 +200,6 @@ class Remote:
 def _content(files: fs.FileSystem, path: str, size: int | None) -> tuple[bytes | None, OSError | None]:
     """An object's content, or its first bytes; where that fails and the place is there, why."""
     try:
-        if size is None:
-            with files.open_input_stream(path) as source:
-                return source.read(), None
         with files.open_input_file(path) as source:
             return source.read(size), None
     except FileNotFoundError:

@@ -254,16 +254,11 @@ class Meddled:
         self.files = files
         self.acts = list(acts)
 
-    def opened(self, file):
+    def open_input_file(self, path):
+        file = self.files.open_input_file(path)
         if self.acts:
             self.acts.pop(0)()
         return file
-
-    def open_input_stream(self, path):
-        return self.opened(self.files.open_input_stream(path))
-
-    def open_input_file(self, path):
-        return self.opened(self.files.open_input_file(path))
 
     def get_file_info(self, path):
         return self.files.get_file_info(path)
