@@ -11,11 +11,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from torch import Tensor
 
-from kd_core.training.keeper import PREFIX, SUFFIX, Folder, Keeper, newest_first, records
+from kd_core.training.keeper import PREFIX, SUFFIX, Folder, Keeper, newest_first, records, records_in
 
 KEPT = 2  # the newest and one to fall back on
 
@@ -66,13 +67,17 @@ class Checkpoints:
             with contextlib.suppress(FileNotFoundError):  # removed just now, by a worker that was taken for dead
                 content = self.keeper.read(name)
                 if _hash(content) == name.split(".")[1]:
-                    return Checkpoint(safetensors.torch.load(content), read_history(self.keeper, name))
+                    return Checkpoint(safetensors.torch.load(content), _history(records_in(content, name)))
         return None
 
 
 def read_history(keeper: Keeper, name: str) -> tuple[Record, ...]:
     """The epochs that a checkpoint tells of; its tensors are not read."""
-    return tuple(Record(**record) for record in records(keeper, name))
+    return _history(records(keeper, name))
+
+
+def _history(fields: list[dict[str, Any]]) -> tuple[Record, ...]:
+    return tuple(Record(**record) for record in fields)
 
 
 def _hash(content: bytes) -> str:

@@ -73,10 +73,19 @@ def records(keeper: Keeper, name: str) -> list[dict[str, Any]]:
         ValueError: where it has none, or is cut short.
     """
     head = keeper.read(name, HEADER_BYTES)
-    end = 8 + int.from_bytes(head[:8], "little")  # safetensors: the header's length, the header as JSON, the tensors
-    if end > len(head) == HEADER_BYTES:
-        head = keeper.read(name, end)
+    if _end_of_header(head) > len(head) == HEADER_BYTES:
+        head = keeper.read(name, _end_of_header(head))
+    return records_in(head, name)
+
+
+def records_in(content: bytes, name: str) -> list[dict[str, Any]]:
+    """As :func:`records`, of what was read already: the whole file or its first bytes."""
     try:
-        return json.loads(json.loads(head[8:end])["__metadata__"]["history"])
+        return json.loads(json.loads(content[8 : _end_of_header(content)])["__metadata__"]["history"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{name} holds no history") from error
+
+
+def _end_of_header(content: bytes) -> int:
+    """Of safetensors: the header's length in 8 bytes, the header as JSON, the tensors."""
+    return 8 + int.from_bytes(content[:8], "little")
