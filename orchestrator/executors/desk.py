@@ -75,7 +75,7 @@ class Desk:
     def take(self) -> tuple[Job, Place] | None:
         """The next job to run, a student or a trial, and where; None where there is none now."""
         with self._lock:
-            if self._again and self._due(self._again[0][0]):
+            if self._again_is_due:
                 job, place = self._again.popleft()
             elif found := self._trial() or self._student():
                 job, place = found, self.place(found)
@@ -93,9 +93,8 @@ class Desk:
     def ready(self) -> bool:
         """Whether there is something to hand out, as far as can be told without asking."""
         with self._lock:
-            again = self._again and self._due(self._again[0][0])
-            student = self._students and self._due(self._students[0][2])
-            return bool(again or student) or any(self._hungry(study) for study, _ in self._studies.values())
+            studies = [study for study, _ in self._studies.values()]
+            return self._again_is_due or self._student_is_due or any(self._hungry(study) for study in studies)
 
     def report(self, key: str, progress: dict[str, Any]) -> bool:
         """An epoch of a job has ended; whether the job ends here."""
@@ -149,8 +148,16 @@ class Desk:
         trial = self._trials.get(job.key)
         return self._priority(trial.study.job if trial else job) >= self.floor
 
+    @property
+    def _again_is_due(self) -> bool:
+        return bool(self._again) and self._due(self._again[0][0])
+
+    @property
+    def _student_is_due(self) -> bool:
+        return bool(self._students) and self._due(self._students[0][2])
+
     def _student(self) -> Job | None:
-        return heapq.heappop(self._students)[2] if self._students and self._due(self._students[0][2]) else None
+        return heapq.heappop(self._students)[2] if self._student_is_due else None
 
     def _trial(self) -> Job | None:
         due = [pair for pair in self._studies.values() if self._due(pair[0].job)]
