@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from kd_core.analysis.analyser import Analyser
+    from kd_core.methods.modules.analyser import Analyser
 
 ABSENT: Any = None  # a field that nobody needed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from kd_core.training.keeper import Keeper, epoch_of, newest_first
+from kd_core.training.checkpoint_files import Keeper, epoch_of, newest_first
 from orchestrator.files.files import Holder
 from orchestrator.job import Job
 from orchestrator.neighbours import Neighbours

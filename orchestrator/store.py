@@ -128,7 +128,7 @@ class Attempt:
 
 
 class Work:
-    """The folder of a job's work: a keeper of its checkpoints (:class:`kd_core.training.keeper.Keeper`)."""
+    """The folder of a job's work: a keeper of its checkpoints (:class:`kd_core.training.checkpoint_files.Keeper`)."""
 
     def __init__(self, files: Files, folder: str) -> None:
         self.files = files

@@ -12,15 +12,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kd_core.analysis.analyser import Analyser, analysis_terms
 from kd_core.bank import Source
 from kd_core.data.batches import epoch_batches, plain_batches, spans
 from kd_core.data.split import Splits
 from kd_core.knowledge import Batch
 from kd_core.losses import stable_BK
+from kd_core.methods.modules.analyser import Analyser, analysis_terms
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
-from kd_core.training.descent import Descent, Means
 from kd_core.training.loop import part
+from kd_core.training.optim import Descent, Means
 
 
 class Analysing:

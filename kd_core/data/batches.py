@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kd_core.data.split import Splits
 from kd_core.data.views import IDENTITY, normalise
-from kd_core.group import ALONE, Group
+from kd_core.distributed import ALONE, Group
 from kd_core.knowledge import Batch
 from kd_core.random import generator
 

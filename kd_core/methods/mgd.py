@@ -1,6 +1,6 @@
 """MGD, multi-granularity distillation (Shao & Chen 2021, arXiv 2108.06681), over another method.
 
-Each teacher has been analysed (:mod:`kd_core.analysis.analyser`): of its embedding h_t there are codes E_g h_t at several
+Each teacher has been analysed (:mod:`kd_core.methods.modules.analyser`): of its embedding h_t there are codes E_g h_t at several
 granularities g, and logits D_g E_g h_t decoded from them. The student learns the codes by encoders of its own, which are fresh
 and dropped after the training.
 
@@ -121,8 +121,8 @@ class MGD(Method):
         self.base = config.method(config.inner, setting)
         self.encoders: nn.Module = nn.ModuleDict()
         if config.gamma > 0:
-            from kd_core.analysis.analyser import Encoders
             from kd_core.methods.modules.adapters import by_teacher
+            from kd_core.methods.modules.analyser import Encoders
 
             width = setting.student.embedding
             self.encoders = by_teacher(Encoders(width, analyser.config.codes) for analyser in setting.analysers)

@@ -1,7 +1,7 @@
 """Checkpoints: the state at an epoch's end, in files whose names hold their own hash.
 
 A checkpoint is one safetensors file ``epoch-00012.<16 hex digits of its SHA-256>.safetensors``, its history in the metadata. A
-half-written or damaged file is recognised by its name, and the one before it is used. See :mod:`kd_core.training.keeper`.
+half-written or damaged file is recognised by its name, and the one before it is used. See :mod:`kd_core.training.checkpoint_files`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from kd_core.training.keeper import PREFIX, SUFFIX, Folder, Keeper, newest_first, records, records_in
+from kd_core.training.checkpoint_files import PREFIX, SUFFIX, Folder, Keeper, newest_first, records, records_in
 
 KEPT = 2  # the newest and one to fall back on
 

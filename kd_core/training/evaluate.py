@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd_core.group import ALONE, Group
+from kd_core.distributed import ALONE, Group
 from kd_core.knowledge import Batch
 
 Predict = Callable[[Tensor], Tensor]  # images BCHW to logits BK

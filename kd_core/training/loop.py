@@ -17,16 +17,16 @@ from torch import Tensor
 from kd_core.bank import Source
 from kd_core.data.batches import Part, epoch_batches, plain_batches, spans
 from kd_core.data.split import Splits
-from kd_core.group import ALONE, Group, Parted
+from kd_core.distributed import ALONE, Group, Parted
 from kd_core.knowledge import Batch, Knowledge
 from kd_core.methods.method import Method
 from kd_core.models.network import Network
 from kd_core.random import derive
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
-from kd_core.training.descent import Descent, Diverged, Means
 from kd_core.training.evaluate import evaluate
+from kd_core.training.optim import Descent, Diverged, Means
 from kd_core.training.recipe import Recipe
-from kd_core.training.shared import share_statistics
+from kd_core.training.sync_batchnorm import share_statistics
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from kd_core.group import Group
+from kd_core.distributed import Group
 from orchestrator.executors.report import Report
 from orchestrator.job import Job
 from orchestrator.stages.runner import Place, follow_job, run_job

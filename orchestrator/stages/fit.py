@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kd_core.bank import Source
 from kd_core.data.batches import plain_batches
-from kd_core.group import ALONE, Group
+from kd_core.distributed import ALONE, Group
 from kd_core.methods.method import Method
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_core.group import Parted
+from kd_core.distributed import Parted
 from orchestrator.job import Job
 from orchestrator.stages.table import STAGES
 from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store, Work

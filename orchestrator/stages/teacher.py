@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kd_core.data.batches import plain_batches
 from kd_core.data.split import Splits
-from kd_core.group import Group
+from kd_core.distributed import Group
 from kd_core.knobs import Knobs
 from kd_core.knowledge import Setting
 from kd_core.methods.none import Plain

@@ -7,7 +7,7 @@ from typing import Any
 import safetensors.torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, read_history
-from kd_core.training.keeper import Folder
+from kd_core.training.checkpoint_files import Folder
 from orchestrator.job import Job
 from orchestrator.stages.fit import HISTORY, history_table, teller
 from orchestrator.stages.runner import Context

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kd_core.training.keeper import Keeper, newest_first, records
+from kd_core.training.checkpoint_files import Keeper, newest_first, records
 from orchestrator import canonical
 from orchestrator.tables import read_table
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.csv
 
-from kd_core.training.keeper import Keeper
+from kd_core.training.checkpoint_files import Keeper
 from orchestrator import canonical
 from orchestrator.job import Job
 from orchestrator.search.journal import written

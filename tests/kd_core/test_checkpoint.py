@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record, read_history
-from kd_core.training.keeper import HEADER_BYTES, Folder, records
+from kd_core.training.checkpoint_files import HEADER_BYTES, Folder, records
 
 
 def checkpoint(epochs):

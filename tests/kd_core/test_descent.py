@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from kd_core.training.descent import Descent
+from kd_core.training.optim import Descent
 from kd_core.training.recipe import Recipe
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from kd_core.data.batches import epoch_batches, plain_batches, spans
-from kd_core.group import Group, Parted
+from kd_core.distributed import Group, Parted
 from kd_core.models.table import build
 from kd_core.training.checkpoint import Checkpoints
 from kd_core.training.loop import Training
 from kd_core.training.recipe import Recipe
-from kd_core.training.shared import SharedBatchNorm, share_statistics
+from kd_core.training.sync_batchnorm import SharedBatchNorm, share_statistics
 from tests.kd_core import small
 
 RECIPE = Recipe(epochs=3, batch_size=16, lr=0.05)  # 50 images: the last batch has two

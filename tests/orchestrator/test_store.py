@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
-from kd_core.training.keeper import epoch_of, newest_first
+from kd_core.training.checkpoint_files import epoch_of, newest_first
 from orchestrator import store as store_module
 from orchestrator.files.files import StoreFailed
 from orchestrator.job import Job

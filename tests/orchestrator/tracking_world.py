@@ -19,7 +19,7 @@ import safetensors.numpy
 from kd_core.data.table import DataConfig
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
-from kd_core.training.keeper import newest_first
+from kd_core.training.checkpoint_files import newest_first
 from kd_core.training.recipe import Recipe
 from orchestrator.job import Job
 from orchestrator.plan import Plan, make

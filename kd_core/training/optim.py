@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
-from kd_core.group import ALONE, Group
+from kd_core.distributed import ALONE, Group
 from kd_core.training.recipe import Recipe
 
 
