@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from orchestrator.plan import make
 from orchestrator.report.results import probes, results
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 
 def check(condition: bool, what: str) -> None:

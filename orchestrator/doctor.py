@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kd_core.data.table import DataConfig
-from orchestrator.files.files import StoreFailed
 from orchestrator.spec.spec import Spec
-from orchestrator.store import Store, StoreError
+from orchestrator.store.backends.backend import StoreFailed
+from orchestrator.store.store import Store, StoreError
 
 PROJECT = "kd-orchestrator"
 LEAST_FREE = 2**30  # bytes; a store of small networks takes as much

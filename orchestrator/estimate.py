@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.job import Job
+from orchestrator.jobs.flops import data_of, epochs_of, work
+from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import STAGES
 from orchestrator.plan import Plan
 from orchestrator.schedule import Machine, critical_path, demand, finish, workers
 from orchestrator.search.cost import Cost, cost
 from orchestrator.spec.spec import Resources
-from orchestrator.stages.table import STAGES
-from orchestrator.store import Entry, Store
-from orchestrator.work import data_of, epochs_of, work
+from orchestrator.store.store import Entry, Store
 
 Config = Mapping[str, Any]
 Parents = Mapping[str, list[str]]

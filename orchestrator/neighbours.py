@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan
-from orchestrator.store import Entry, Store
+from orchestrator.store.store import Entry, Store
 
 TOLD = 3  # settings in which a result may differ and still be worth a word
 NAMES = ("model", "seed", "data.name", "method.name")  # what differs here is another job, not a changed one

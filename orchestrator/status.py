@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kd_core.training.checkpoint_files import Keeper, epoch_of, newest_first
-from orchestrator.files.files import Holder
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.neighbours import Neighbours
 from orchestrator.plan import Plan
 from orchestrator.snapshot import State
-from orchestrator.store import CorruptEntry, Store
+from orchestrator.store.backends.backend import Holder
+from orchestrator.store.store import CorruptEntry, Store
 
 
 @dataclass(frozen=True)

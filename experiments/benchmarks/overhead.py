@@ -24,8 +24,8 @@ from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.spec.load import load
 from orchestrator.stages.runner import Place, run_job
-from orchestrator.store import Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import Store
 
 YAML = """\
 name: overhead

@@ -19,9 +19,9 @@ from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform
 from kd_core.methods.method import Method
 from kd_core.methods.table import METHODS
 from kd_core.models.table import MODELS
-from orchestrator import canonical
 from orchestrator.cli.console import table
 from orchestrator.cli.plan_view import knob
+from orchestrator.jobs import canonical
 from orchestrator.plan import written
 from orchestrator.report.text import count
 from orchestrator.spec.problems import suggestion

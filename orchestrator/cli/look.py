@@ -62,7 +62,7 @@ def probes(
         typer.echo(f"no teacher of {plan.name} has been probed yet", err=True)
         raise typer.Exit(1)
     if arrow:
-        from orchestrator.tables import write_table
+        from orchestrator.store.arrow import write_table
 
         write_table(table, arrow)
     if plot:

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from orchestrator.plan import Plan
     from orchestrator.spec.spec import Spec
-    from orchestrator.store import Store
+    from orchestrator.store.store import Store
 
 
 def existing(file: Path) -> Path:
@@ -56,7 +56,7 @@ def loaded(file: Path, sets: Sequence[str] | None, store: str | None) -> Spec:
 def planned(file: Path, sets: Sequence[str] | None, store: str | None) -> tuple[Spec, Plan, Store]:
     """The experiment, its plan and its store."""
     from orchestrator.plan import make
-    from orchestrator.store import Store
+    from orchestrator.store.store import Store
 
     spec = loaded(file, sets, store)
     return spec, make(spec), Store(spec.store)

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from orchestrator.cli.console import STYLES, clock, table
 from orchestrator.cli.run_view import cells
-from orchestrator.files.files import Holder
+from orchestrator.jobs.kinds import STAGES
 from orchestrator.plan import Plan
 from orchestrator.snapshot import State
-from orchestrator.stages.table import STAGES
 from orchestrator.status import Status
+from orchestrator.store.backends.backend import Holder
 
 COLUMNS = (State.DONE, State.RUNNING, State.WAITING, State.FAILED, State.BLOCKED, State.IDLE)
 TROUBLE = (State.FAILED, State.BLOCKED)

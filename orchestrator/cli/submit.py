@@ -80,8 +80,8 @@ def submit(
 
 def _send(jobs: Jobs, spec: Spec, sets: Sequence[str] | None, store: str | None) -> str:
     """Send what the experiment needs. The job's id."""
-    from orchestrator.environment import git_commit
     from orchestrator.parcel import pack
+    from orchestrator.store.provenance import git_commit
 
     with tempfile.TemporaryDirectory(prefix="kd-submit-") as folder:
         name = pack(spec, Path(folder))

@@ -19,13 +19,13 @@ from kd_core.training.checkpoint import Checkpoints
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.judges import Judge, judge_of
 from orchestrator.executors.shares import larger
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
 from orchestrator.stages.fit import HISTORY
 from orchestrator.stages.runner import JobFailed, Place, run_job
-from orchestrator.store import CorruptEntry, Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import CorruptEntry, Store
 
 VALIDATION = "validation/accuracy"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 
 
 class CannotRun(ValueError):

@@ -14,9 +14,9 @@ import ray
 
 from kd_core.distributed import Group
 from orchestrator.executors.report import Report
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import Place, follow_job, run_job
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 ANSWER_S = 600  # longest wait of a worker for the others
 QUIET = {

@@ -8,9 +8,9 @@ from typing import Any
 
 from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, Place, Stopped, run_job
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 
 class Inline:

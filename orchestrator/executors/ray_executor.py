@@ -8,10 +8,10 @@ from collections.abc import Callable
 from orchestrator.executors.cluster import connect, require
 from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.spec.spec import Resources
 from orchestrator.stages.runner import Place
-from orchestrator.store import Scratch, Store
+from orchestrator.store.store import Scratch, Store
 
 TRIALS = ("student", "search")  # kinds that Tune runs
 

@@ -9,9 +9,9 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.executors.executor import CannotRun
-from orchestrator.files.files import StoreError
-from orchestrator.files.place import files_at
-from orchestrator.store import Store
+from orchestrator.store.backends.backend import StoreError
+from orchestrator.store.backends.uri import files_at
+from orchestrator.store.store import Store
 
 SEEN_S = 60  # for a node to answer
 

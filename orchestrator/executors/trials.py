@@ -17,9 +17,9 @@ from ray.tune.search import Searcher
 
 from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, run_job
-from orchestrator.store import Scratch
+from orchestrator.store.store import Scratch
 
 # Tune passes the driver's AWS keys on to its workers, in their arguments, where everybody on a machine sees them.
 class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}

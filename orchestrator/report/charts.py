@@ -18,7 +18,7 @@ from orchestrator.report.plots import Panel, Strip, Whisker
 from orchestrator.report.results import evaluations, history, results
 from orchestrator.report.summary import CONTROL
 from orchestrator.spec.spec import TEST
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 ACCURACY = "validation/accuracy"
 WEIGHT = "weight/teacher"  # and the teacher's place among those of its student

@@ -17,7 +17,7 @@ from orchestrator.report.searches import searches
 from orchestrator.report.summary import findings, summarise
 from orchestrator.report.tables import Table
 from orchestrator.report.text import duration
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.selection import Rows, Sizes, matched_accuracy, selection
-from orchestrator.canonical import revive
-from orchestrator.job import Job
+from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan
 from orchestrator.report.results import probes, standing
 from orchestrator.search.chosen import settled
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 EMBEDDING = "embedding"  # the layer after the last stage
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from orchestrator.report.canvas import COLORS, INK, figure, style, svg
 from orchestrator.report.grid import Grid, grid
 from orchestrator.report.statistics import sample
-from orchestrator.store import write_bytes
+from orchestrator.store.store import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

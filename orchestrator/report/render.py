@@ -11,14 +11,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 from orchestrator.plan import Plan
 from orchestrator.report import escape
 from orchestrator.report.document import document
 from orchestrator.report.results import RESULTS, evaluations, results
 from orchestrator.report.searches import chosen
 from orchestrator.report.tables import Value
-from orchestrator.store import Store, write_bytes
+from orchestrator.store.store import Store, write_bytes
 
 Render = Callable[[Plan, Store], str]
 

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orchestrator import canonical
-from orchestrator.job import Job
+from orchestrator.jobs import canonical
+from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan
-from orchestrator.store import CorruptEntry, Entry, Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import CorruptEntry, Entry, Store
 
 MEASURES = pa.schema(
     [

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from kd_core.knobs import Choice, Distribution, IntUniform, LogUniform
-from orchestrator import canonical
-from orchestrator.canonical import revive
-from orchestrator.job import Job
+from orchestrator.jobs import canonical
+from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan
 from orchestrator.report import search_plots
 from orchestrator.report.canvas import style, svg
@@ -24,7 +24,7 @@ from orchestrator.search.importance import importances, untold
 from orchestrator.search.journal import trials_so_far
 from orchestrator.search.space import read_space, stands_at
 from orchestrator.search.trial import STOPPED, Trial
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

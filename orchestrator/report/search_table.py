@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 from orchestrator.report.tables import Column, Row, Table, Value
 from orchestrator.report.text import NOTHING, hours, percent, percent_interval, points
 

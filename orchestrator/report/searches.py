@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator import canonical
-from orchestrator.canonical import revive
-from orchestrator.job import Job
+from orchestrator.jobs import canonical
+from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan
 from orchestrator.report.results import RESULTS, results, standing
 from orchestrator.report.statistics import paired, sample
@@ -19,7 +19,7 @@ from orchestrator.search.config import SearchConfig
 from orchestrator.search.journal import trials_so_far
 from orchestrator.search.space import read_space, stands_at
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 SEARCHES = pa.schema(
     [

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from kd_core.evaluation.table import EVALUATIONS
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.report.asked import Answers
 from orchestrator.report.claims import FAILS, HOLDS, PENDING, Tested
 from orchestrator.report.grid import Grid, Selection

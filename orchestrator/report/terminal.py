@@ -21,7 +21,7 @@ from orchestrator.report.search_table import of_searches, sentences
 from orchestrator.report.searches import searches
 from orchestrator.report.summary import findings, summarise
 from orchestrator.report.tables import Table, Value
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 LONG = 20  # least width of a column whose values go over several lines
 MARK = "*"  # of what is strong, for terminals without bold

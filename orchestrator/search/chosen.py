@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.search.space import applied
-from orchestrator.store import CorruptEntry, Store
+from orchestrator.store.store import CorruptEntry, Store
 
 
 def searched(config: dict[str, Any], parents: Mapping[str, list[str]], store: Store) -> tuple[dict[str, Any], dict[str, Any]]:

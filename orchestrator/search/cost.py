@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.canonical import revive
+from orchestrator.jobs.canonical import revive
 from orchestrator.search import population
 from orchestrator.search.config import ASHA, GRID, MEDIAN, PBT, SearchConfig
 from orchestrator.search.space import points, read_space

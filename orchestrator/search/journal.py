@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.search.trial import TRIALS, Trial, trials_of
-from orchestrator.store import CorruptEntry, Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import CorruptEntry, Store
 
 JOURNAL = "trials"  # a folder of the work folder
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform, Uniform
 from kd_core.training.recipe import Recipe
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 
 RECIPE = "recipe"
 Space = Mapping[str, Distribution]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 from orchestrator.search.space import Values
 
 TRIALS = "trials.arrow"

@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchema
 from pydantic_core import CoreSchema, core_schema
 
 from kd_core.knobs import Bounds, Knobs
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 from orchestrator.spec.problems import Misfit
 
 ONE, MANY, SWITCH = TAGS = ("(one)", "(many)", "(switch)")  # in a pydantic error's location: as what a value was read

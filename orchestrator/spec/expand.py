@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from kd_core.knobs import Knobs
 from kd_core.training.recipe import Recipe
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 from orchestrator.search import space
 from orchestrator.spec.claims import Candidate, numbers, settle
 from orchestrator.spec.derive import MAX_GRID

@@ -7,7 +7,6 @@ from os import PathLike, fspath
 
 from pydantic import ValidationError
 
-from orchestrator.files.place import hidden
 from orchestrator.spec import errors, overrides
 from orchestrator.spec.expand import expand
 from orchestrator.spec.names import Context
@@ -15,6 +14,7 @@ from orchestrator.spec.problems import Place, SpecError
 from orchestrator.spec.schema import Experiment
 from orchestrator.spec.spec import Spec
 from orchestrator.spec.yaml_lines import Document, read_file
+from orchestrator.store.backends.uri import hidden
 
 
 def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str | None = None) -> Spec:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.files.place import hidden
 from orchestrator.spec.problems import Misfit, Path, Place, Problem, SpecError, dotted, shown
 from orchestrator.spec.yaml_lines import Document, read
+from orchestrator.store.backends.uri import hidden
 
 
 def apply(document: Document, assignment: str) -> None:

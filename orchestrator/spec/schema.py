@@ -13,7 +13,6 @@ from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
-from orchestrator.files.place import uri_problem
 from orchestrator.search.config import SearchConfig
 from orchestrator.spec.claims import ClaimSection
 from orchestrator.spec.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
@@ -23,6 +22,7 @@ from orchestrator.spec.names import Context, ModelName, Name, Seed, Text, check_
 from orchestrator.spec.problems import Misfit
 from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking, Weights
 from orchestrator.spec.weights import FromPlace
+from orchestrator.store.backends.uri import uri_problem
 
 MAX_TEACHERS = 1_000
 

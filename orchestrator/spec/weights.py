@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 from orchestrator.spec.names import Context
 from orchestrator.spec.problems import Misfit, suggestion
 from orchestrator.spec.spec import Weights
-from orchestrator.store import sha256
+from orchestrator.store.store import sha256
 
 FILES = (".safetensors", ".pth", ".pt")
 OTHERS = "are for one teacher; give a group of its own to each"

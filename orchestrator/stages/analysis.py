@@ -12,13 +12,13 @@ from kd_core.bank import Live
 from kd_core.methods.modules.analyser import Analyser
 from kd_core.random import derive
 from kd_core.training.checkpoint import Checkpoints
-from orchestrator.canonical import revive
-from orchestrator.job import Job
+from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.job import Job
 from orchestrator.stages.fit import HISTORY, history_table, save, teller
 from orchestrator.stages.networks import shape, splits_of, state, trained
 from orchestrator.stages.runner import Context
-from orchestrator.store import Entry, Store
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
+from orchestrator.store.store import Entry, Store
 
 ANALYSER = "analyser.safetensors"
 

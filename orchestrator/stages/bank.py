@@ -8,7 +8,7 @@ import safetensors.torch
 
 from kd_core.bank import fill
 from kd_core.knowledge import Need
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of, trained
 from orchestrator.stages.runner import Context
 

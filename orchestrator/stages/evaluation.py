@@ -12,14 +12,14 @@ from kd_core.evaluation.evaluation import Subject
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.training.evaluate import Predict
 from kd_core.training.recipe import Recipe
-from orchestrator.canonical import revive
-from orchestrator.job import Job
+from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.job import Job
 from orchestrator.search.chosen import searched
 from orchestrator.stages.fit import OWN
 from orchestrator.stages.networks import splits_of, state, trained
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import method_of
-from orchestrator.store import Entry
+from orchestrator.store.store import Entry
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:

@@ -21,11 +21,11 @@ from kd_core.training.checkpoint import Checkpoints, Record
 from kd_core.training.evaluate import evaluate
 from kd_core.training.loop import Training
 from kd_core.training.recipe import Recipe
-from orchestrator.canonical import revive
-from orchestrator.job import Job
+from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import MODEL, splits_of
 from orchestrator.stages.runner import Context
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
 
 HISTORY = "history.arrow"
 OWN = "method.safetensors"

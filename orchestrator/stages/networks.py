@@ -17,8 +17,8 @@ from kd_core.knowledge import NetworkShape
 from kd_core.models.network import Network
 from kd_core.models.table import build
 from kd_core.random import derive
-from orchestrator.canonical import revive
-from orchestrator.store import CorruptEntry, Entry, sha256
+from orchestrator.jobs.canonical import revive
+from orchestrator.store.store import CorruptEntry, Entry, sha256
 
 MODEL = "model.safetensors"
 

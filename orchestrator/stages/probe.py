@@ -6,11 +6,11 @@ from typing import Any
 
 from kd_core.probes.config import ProbeConfig
 from kd_core.probes.probe import probe, table
-from orchestrator.canonical import revive
-from orchestrator.job import Job
+from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of, trained
 from orchestrator.stages.runner import Context
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
 
 PROBES = "probes.arrow"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kd_core.distributed import Parted
-from orchestrator.job import Job
-from orchestrator.stages.table import STAGES
-from orchestrator.store import PROGRESS, Attempt, CorruptEntry, Store, Work
+from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import STAGES
+from orchestrator.store.store import PROGRESS, Attempt, CorruptEntry, Store, Work
 
 
 class Stopped(BaseException):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, trials_table
 from orchestrator.stages.runner import Context
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:

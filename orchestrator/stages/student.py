@@ -15,8 +15,8 @@ from kd_core.methods.table import METHODS
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
 from kd_core.training.loop import Training
-from orchestrator.canonical import revive
-from orchestrator.job import Job
+from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.job import Job
 from orchestrator.search.chosen import searched
 from orchestrator.stages.analysis import analysed
 from orchestrator.stages.bank import BANK
@@ -24,8 +24,8 @@ from orchestrator.stages.fit import fit, prepared
 from orchestrator.stages.networks import fresh, shape, splits_of, trained
 from orchestrator.stages.probe import PROBES
 from orchestrator.stages.runner import Context
-from orchestrator.store import Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import Store
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:

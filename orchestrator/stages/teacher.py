@@ -17,11 +17,11 @@ from kd_core.methods.none import Plain
 from kd_core.models.network import Network, shape_of
 from kd_core.models.weights import fill, published, read
 from kd_core.training.evaluate import evaluate
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.stages.fit import fit, prepared, save
 from orchestrator.stages.networks import MODEL, fresh, splits_of
 from orchestrator.stages.runner import Context
-from orchestrator.store import sha256
+from orchestrator.store.store import sha256
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:

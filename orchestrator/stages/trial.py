@@ -8,12 +8,12 @@ import safetensors.torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, read_history
 from kd_core.training.checkpoint_files import Folder
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.stages.fit import HISTORY, history_table, teller
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import training_of
-from orchestrator.store import CorruptEntry, sha256
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
+from orchestrator.store.store import CorruptEntry, sha256
 
 STATE = "state.safetensors"  # at the end of a generation
 

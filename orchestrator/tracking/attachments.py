@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.csv
 
 from orchestrator.plan import Plan
-from orchestrator.store import Store
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
+from orchestrator.store.store import Store
 
 
 def attach(plan: Plan, store: Store, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.spec.spec import Spec
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from orchestrator.tracking.failure import TrackingError
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.server import connect, failures, settings

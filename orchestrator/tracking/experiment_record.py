@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 from orchestrator.spec.spec import Spec
 from orchestrator.tracking.history import Epoch, Point
 from orchestrator.tracking.job_record import JobRecord

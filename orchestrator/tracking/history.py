@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kd_core.training.checkpoint_files import Keeper, newest_first, records
-from orchestrator import canonical
-from orchestrator.tables import read_table
+from orchestrator.jobs import canonical
+from orchestrator.store.arrow import read_table
 
 HISTORY = "history.arrow"
 

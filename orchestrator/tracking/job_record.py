@@ -11,13 +11,13 @@ from typing import Any
 import pyarrow.csv
 
 from kd_core.training.checkpoint_files import Keeper
-from orchestrator import canonical
-from orchestrator.job import Job
+from orchestrator.jobs import canonical
+from orchestrator.jobs.job import Job
 from orchestrator.search.journal import written
 from orchestrator.search.space import applied
 from orchestrator.search.trial import TRIALS, Trial, trials_of
-from orchestrator.store import CorruptEntry, Entry, Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import CorruptEntry, Entry, Store
 from orchestrator.tracking import history, search_run
 from orchestrator.tracking.history import HISTORY, Epoch, Point, flat
 from orchestrator.tracking.record import FORMAT, Status

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from orchestrator import canonical
-from orchestrator.files.cache import cache
+from orchestrator.jobs import canonical
 from orchestrator.spec.spec import Spec
-from orchestrator.store import Store
+from orchestrator.store.backends.cache import cache
+from orchestrator.store.store import Store
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan
 from orchestrator.search.trial import Trial
 from orchestrator.spec.spec import Spec
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from orchestrator.tracking.attachments import attach
 from orchestrator.tracking.experiment_record import Artifacts, ExperimentRecord
 from orchestrator.tracking.failure import Busy, TrackingError, sentence

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
-from orchestrator import canonical
-from orchestrator.job import Job
+from orchestrator.jobs import canonical
+from orchestrator.jobs.job import Job
 from orchestrator.search.space import RECIPE
 from orchestrator.search.trial import DONE, Trial, trials_table
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
 from orchestrator.tracking.history import Epoch, Point
 
 DPI = 130

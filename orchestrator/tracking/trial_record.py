@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from orchestrator import canonical
-from orchestrator.job import Job
+from orchestrator.jobs import canonical
+from orchestrator.jobs.job import Job
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
-from orchestrator.store import CorruptEntry, Entry, Store
+from orchestrator.store.store import CorruptEntry, Entry, Store
 from orchestrator.tracking import history
 from orchestrator.tracking.history import HISTORY, Epoch, Point, flat
 from orchestrator.tracking.record import FORMAT, Status

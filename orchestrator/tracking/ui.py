@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.spec.spec import Spec
-from orchestrator.store import Store, write_bytes
+from orchestrator.store.store import Store, write_bytes
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.server import Server, settings
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from orchestrator.plan import Plan
 from orchestrator.snapshot import Snapshot, State
 from orchestrator.spec.spec import Spec
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from orchestrator.tracking.experiment_record import Artifacts
 from orchestrator.tracking.failure import sentence
 from orchestrator.tracking.place import place_of

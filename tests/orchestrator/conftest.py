@@ -80,7 +80,7 @@ def s3(served, tmp_path, monkeypatch) -> ObjectStore:
 
     for name, value in {**ENVIRONMENT, "KD_CACHE": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("orchestrator.files.lease.SETTLE_S", 0.05)
+    monkeypatch.setattr("orchestrator.store.backends.lease.SETTLE_S", 0.05)
     return served
 
 

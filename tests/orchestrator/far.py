@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.plan import Plan, make
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.test_pipeline import content
 
 

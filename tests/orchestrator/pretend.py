@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from orchestrator.stages.table import STAGES, Stage
+from orchestrator.jobs.kinds import STAGES, Stage
 
 KIND = "pretend"
 WORDS = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.11 GiB of which 3.06 MiB is free."

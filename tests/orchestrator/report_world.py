@@ -14,11 +14,11 @@ from kd_core.data.table import DataConfig
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan, make
 from orchestrator.spec.spec import Bank, MethodSpec, Spec, StudentSpec, TeacherSpec
-from orchestrator.store import Attempt, Store
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
+from orchestrator.store.store import Attempt, Store
 
 TEACHERS = {"resnet20-s0": 0.97, "resnet32-s0": 0.975, "wrn_16_2-s0": 0.98}
 PROBES = {  # accuracy by layer; every teacher is the best of one layer or more
@@ -119,8 +119,8 @@ def commit(store: Store, job: Job, accuracy: float, **more: Any) -> None:
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same machine, commit and moment everywhere."""
     told = {"python": "3.11.2", "torch": "2.13.0", "git_commit": "0123456789abcdef0123456789abcdef01234567"}
-    monkeypatch.setattr("orchestrator.store.environment", lambda: told)
-    monkeypatch.setattr("orchestrator.store.time.time", lambda: 1_760_000_000.0)
+    monkeypatch.setattr("orchestrator.store.store.environment", lambda: told)
+    monkeypatch.setattr("orchestrator.store.store.time.time", lambda: 1_760_000_000.0)
 
 
 def _probe_table(plan: Plan, job: Job) -> pa.Table:

@@ -9,8 +9,8 @@ from orchestrator.pipeline import run
 from orchestrator.report.grid import selections
 from orchestrator.stages.analysis import ANALYSER, analysed
 from orchestrator.stages.runner import Place, run_job
-from orchestrator.store import CorruptEntry, Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import CorruptEntry, Store
 from orchestrator.tracking.job_record import record_of
 from orchestrator.tracking.record import Status
 

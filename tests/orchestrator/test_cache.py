@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from orchestrator.store.store.backends import cache
 
-from orchestrator.files import cache
-from orchestrator.job import Job
-from orchestrator.store import Attempt, CorruptEntry, Store
+from orchestrator.jobs.job import Job
+from orchestrator.store.store import Attempt, CorruptEntry, Store
 
 JOB = Job("bank", 1, {"need": "logits"})
 
@@ -40,7 +40,7 @@ def reads(store, monkeypatch):
     def noted(name, sha256, download):
         return fetched(name, sha256, lambda to: (seen.append(name), download(to)))
 
-    monkeypatch.setattr("orchestrator.files.cache.fetched", noted)
+    monkeypatch.setattr("orchestrator.store.backends.cache.fetched", noted)
     return seen
 
 
@@ -77,12 +77,12 @@ def test_a_file_that_is_another_one_in_the_store_is_refused_and_not_kept(entry, 
 
 FETCH = """
 import sys
-from orchestrator.files import cache
+from orchestrator.store.backends import cache
 fetched = cache.fetched
 def noted(name, sha256, download):
     return fetched(name, sha256, lambda to: (print("fetched", flush=True), download(to)))
 cache.fetched = noted
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 sys.stdin.readline()
 assert Store(sys.argv[1]).entry("bank", sys.argv[2]).file("bank.safetensors").read_bytes() == b"values" * 1000
 """
@@ -100,7 +100,7 @@ def test_processes_that_want_a_file_at_once_fetch_it_once(entry, store):
 
 
 def test_what_a_dead_process_was_writing_is_swept_and_what_a_living_one_writes_is_not(s3, tmp_path):
-    program = "from orchestrator.files import cache; path = cache.begin(); (path / 'a').write_bytes(b'1'); print(path)"
+    program = "from orchestrator.store.backends import cache; path = cache.begin(); (path / 'a').write_bytes(b'1'); print(path)"
     ended = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
     dead = Path(ended.stdout.strip())
     assert (dead / "a").exists()

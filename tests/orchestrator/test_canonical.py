@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_core.training.recipe import Recipe
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 
 
 def test_text_by_hand():

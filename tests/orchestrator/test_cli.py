@@ -17,7 +17,7 @@ from orchestrator.cli.app import main
 from orchestrator.cli.serve import serve
 from orchestrator.plan import make
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from orchestrator.tracking.ui import Interface
 from tests.orchestrator.world import begin, finish_job, the
 
@@ -190,7 +190,7 @@ def test_probes_as_table_plot_and_arrow(file, capsys, tmp_path):
     assert "resnet14-s0" in out
     assert "70.00" in out
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-    from orchestrator.tables import read_table
+    from orchestrator.store.arrow import read_table
 
     assert read_table(tmp_path / "p.arrow").num_rows == 6  # two teachers, three layers
 

@@ -19,7 +19,7 @@ from orchestrator.cli.run_view import RunView
 from orchestrator.plan import make
 from orchestrator.snapshot import Snapshot, State
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.world import a_plan, a_spec, finish_job, the
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from orchestrator.plan import make
 from orchestrator.snapshot import Snapshot, State
 from orchestrator.spec.load import load
 from orchestrator.status import statuses
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.search_world import a_spec, a_world, begin_search
 
 YAML = """\

@@ -12,7 +12,7 @@ from orchestrator import doctor
 from orchestrator.cli.app import main
 from orchestrator.doctor import Check
 from orchestrator.spec.spec import Tracking
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from orchestrator.estimate import Estimator
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.report.asked import answers
@@ -19,8 +19,8 @@ from orchestrator.report.terminal import terminal
 from orchestrator.spec.load import load
 from orchestrator.stages.evaluation import subject_of
 from orchestrator.stages.runner import Context, Place
-from orchestrator.store import Attempt, CorruptEntry, Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import Attempt, CorruptEntry, Store
 from orchestrator.tracking.job_record import record_of
 from orchestrator.tracking.record import Status
 

@@ -14,8 +14,8 @@ import pytest
 from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.spec.load import load
-from orchestrator.store import Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import Store
 
 pytestmark = pytest.mark.slow
 

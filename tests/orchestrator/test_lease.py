@@ -7,9 +7,9 @@ import os
 import time
 
 import pytest
+from orchestrator.store.store.backends import lease as leases
 
-from orchestrator.files import lease as leases
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 
 NAME = "locks/run-x.json"
 

@@ -13,7 +13,7 @@ from orchestrator.cli.app import main
 from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.conftest import SMALL
 from tests.orchestrator.object_store import SECRET, ObjectStore
 from tests.orchestrator.test_pipeline import content

@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.pipeline import run
 from orchestrator.snapshot import State
-from orchestrator.store import Store, StoreError
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import Store, StoreError
 
 
 def go(file, *overrides, **more):

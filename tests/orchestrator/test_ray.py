@@ -17,7 +17,7 @@ import pytest
 from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.conftest import SMALL
 from tests.orchestrator.test_pipeline import content
 

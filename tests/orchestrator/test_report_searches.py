@@ -232,8 +232,8 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
     from orchestrator.search.config import SearchConfig
     from orchestrator.search.trial import TRIALS as FILE
     from orchestrator.spec.spec import MethodSpec, SearchSpec, StudentSpec, TeacherSpec
-    from orchestrator.store import Attempt, Store
-    from orchestrator.tables import write_table
+    from orchestrator.store.arrow import write_table
+    from orchestrator.store.store import Attempt, Store
     from tests.orchestrator.search_world import a_spec
 
     spec = a_spec(tmp_path)

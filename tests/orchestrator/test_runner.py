@@ -10,10 +10,10 @@ import threadpoolctl
 import torch
 
 from orchestrator.executors.shares import TIMES, larger
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import STAGES
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Place, ran_out, run_job
-from orchestrator.stages.table import STAGES
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator import pretend
 
 

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.schedule import Machine, critical_path, demand, finish, priorities, workers
 from orchestrator.spec.spec import Resources, Share, TeacherShare
 

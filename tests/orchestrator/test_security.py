@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.cli.app import main
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.ui import SECRETS, Unguarded, ui
 from tests.orchestrator.ray_head import ROOT, end, environment, free_ports

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.snapshot import State
 from orchestrator.spec.spec import Bank
 from orchestrator.status import driver_since, statuses
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.world import a_plan, begin, finish_job, tamper, the
 
 

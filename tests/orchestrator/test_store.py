@@ -16,10 +16,10 @@ import torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.checkpoint_files import epoch_of, newest_first
-from orchestrator import store as store_module
-from orchestrator.files.files import StoreFailed
-from orchestrator.job import Job
-from orchestrator.store import Attempt, CorruptEntry, Store, StoreError, read_json, write_bytes, write_json
+from orchestrator.jobs.job import Job
+from orchestrator.store.backends.backend import StoreFailed
+from orchestrator.store.store import Attempt, CorruptEntry, Store, StoreError, read_json, write_bytes, write_json
+from orchestrator.store.store import store as store_module
 from tests.orchestrator.object_store import SECRET
 
 JOB = Job("teacher", 1, {"model": "resnet8", "seed": 0}, title="resnet8-s0")
@@ -385,7 +385,7 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path):
 
 HOLD = """
 import sys
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 with Store(sys.argv[1]).lock("run-x") as held:
     print(held, flush=True)
     sys.stdin.read()

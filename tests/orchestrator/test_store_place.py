@@ -9,10 +9,10 @@ import pytest
 
 from orchestrator.cli.app import main
 from orchestrator.doctor import writable
-from orchestrator.files.place import hidden, uri_problem
 from orchestrator.spec.load import load
 from orchestrator.spec.problems import SpecError
-from orchestrator.store import Store, StoreError
+from orchestrator.store.backends.uri import hidden, uri_problem
+from orchestrator.store.store import Store, StoreError
 
 GOOD = [
     "kd-store",

@@ -24,7 +24,7 @@ from orchestrator.executors.token import HOW
 from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.ray_head import environment, ray_head
 from tests.orchestrator.test_pipeline import content
 

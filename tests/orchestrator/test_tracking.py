@@ -79,7 +79,7 @@ def test_every_job_is_a_run_below_the_experiments_run(world):
 
 
 def test_a_student_holds_its_curves_at_their_own_times(world, monkeypatch):
-    monkeypatch.setattr("orchestrator.store.environment", lambda: {"git_commit": "c0ffee+", "torch": "2.13.0"})
+    monkeypatch.setattr("orchestrator.store.store.environment", lambda: {"git_commit": "c0ffee+", "torch": "2.13.0"})
     world.finish_all()
     mirror(world)
     run = dump(client(world))[world.of("student")[1].key]

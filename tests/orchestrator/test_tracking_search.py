@@ -14,7 +14,7 @@ from orchestrator.report.searches import trials as trials_of
 from orchestrator.search import journal
 from orchestrator.search.trial import DONE, FAILED, STOPPED
 from orchestrator.spec.load import load
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.projection import Summary, opened, project
 from orchestrator.tracking.server import Server, settings

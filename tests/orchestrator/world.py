@@ -13,11 +13,11 @@ from kd_core.data.table import DataConfig
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
-from orchestrator.job import Job
+from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan, make
 from orchestrator.spec.spec import Bank, MethodSpec, Resources, Spec, StudentSpec, TeacherSpec
-from orchestrator.store import PROGRESS, Attempt, Store
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
+from orchestrator.store.store import PROGRESS, Attempt, Store
 
 RECIPE = Recipe(epochs=10)
 TEACHERS = ("resnet20-s0", "resnet8-s0")

@@ -10,13 +10,13 @@ from kd_core.data.table import DataConfig
 from kd_core.knobs import Choice, Distribution, LogUniform, Uniform
 from kd_core.methods.kd import KD
 from kd_core.training.recipe import Recipe
-from orchestrator import canonical
-from orchestrator.job import Job
+from orchestrator.jobs import canonical
+from orchestrator.jobs.job import Job
 from orchestrator.plan import written
 from orchestrator.search.config import SearchConfig
 from orchestrator.search.space import plain
-from orchestrator.store import Attempt, Store
-from orchestrator.tables import write_table
+from orchestrator.store.arrow import write_table
+from orchestrator.store.store import Attempt, Store
 
 SPACE: dict[str, Distribution] = {"temperature": Uniform(1, 8), "recipe.lr": LogUniform(0.01, 0.1)}
 EPOCHS = 9

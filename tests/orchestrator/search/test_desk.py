@@ -10,7 +10,7 @@ import pytest
 from orchestrator.executors.desk import Desk
 from orchestrator.search.study import Study
 from orchestrator.stages.runner import Place
-from orchestrator.store import Store
+from orchestrator.store.store import Store
 from tests.orchestrator.search.searches import EPOCHS, a_search, choices, finish_trial
 from tests.orchestrator.world import a_plan
 

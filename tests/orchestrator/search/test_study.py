@@ -7,8 +7,8 @@ import pytest
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_of, trials_table
 from orchestrator.stages.runner import Place, run_job
-from orchestrator.store import Store
-from orchestrator.tables import read_table
+from orchestrator.store.arrow import read_table
+from orchestrator.store.store import Store
 from tests.orchestrator.search.searches import EPOCHS, SPACE, a_search, choices
 
 

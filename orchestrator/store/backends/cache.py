@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from orchestrator.files.files import CorruptEntry
-from orchestrator.files.local import sha256 as sha256_of
+from orchestrator.store.backends.backend import CorruptEntry
+from orchestrator.store.backends.local import sha256 as sha256_of
 
 _at_work: dict[Path, IO[str]] = {}  # folders that this process fills, and the locks that say so
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from kd_core.data.table import DataConfig
 from kd_core.models.cost import multiplications
-from orchestrator.canonical import revive
+from orchestrator.jobs.canonical import revive
 
 Config = Mapping[str, Any]
 TRAINED = 3  # a step computes forwards, and about twice as much backwards

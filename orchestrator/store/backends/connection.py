@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pyarrow import fs
 
-from orchestrator.files.place import hidden
+from orchestrator.store.backends.uri import hidden
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.files.files import Files, Holder
-from orchestrator.files.local import json_bytes, json_object
+from orchestrator.store.backends.backend import Files, Holder
+from orchestrator.store.backends.local import json_bytes, json_object
 
 LEASE_S = 60.0
 RENEW_S = 15.0

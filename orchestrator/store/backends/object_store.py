@@ -20,10 +20,10 @@ from typing import Any
 
 from pyarrow import fs
 
-from orchestrator.files import cache
-from orchestrator.files.connect import FIRST, PATIENT, bucket_of, connect, endpoint_of
-from orchestrator.files.files import Holder, StoreError, StoreFailed
-from orchestrator.files.lease import holder, lease
+from orchestrator.store.backends.backend import Holder, StoreError, StoreFailed
+from orchestrator.store.backends.connection import FIRST, PATIENT, bucket_of, connect, endpoint_of
+from orchestrator.store.backends.lease import holder, lease
+from orchestrator.store.store.backends import cache
 
 CHUNK = 8 * 2**20  # bytes
 AWAY = "NETWORK_CONNECTION"  # pyarrow's code
@@ -32,7 +32,7 @@ AWAY_S = 2.0  # how long a place that did not answer is not asked again
 
 
 class Remote:
-    """See :class:`orchestrator.files.files.Files`. The first request is impatient: what is wrong is said within seconds. Once
+    """See :class:`orchestrator.store.backends.backend.Files`. The first request is impatient: what is wrong is said within seconds. Once
     the place has answered, later requests are tried again for a minute or two."""
 
     many = 16

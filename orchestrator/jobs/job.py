@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from orchestrator import canonical
+from orchestrator.jobs import canonical
 
 SHOWN = 16  # hex digits of a key that people see
 

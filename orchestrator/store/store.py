@@ -8,7 +8,7 @@
 
 Every attempt writes into a folder of its own, so that a worker that was thought dead cannot mix its files with another's.
 Only JSON, safetensors and Arrow are written or read; nothing is unpickled. All of this holds in a folder and in an object
-store alike; what they differ in is in :mod:`orchestrator.files`.
+store alike; what they differ in is in :mod:`orchestrator.store.backends`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestrator import canonical
-from orchestrator.environment import environment
-from orchestrator.files.files import CorruptEntry as CorruptEntry
-from orchestrator.files.files import Files, Holder, StoreFailed
-from orchestrator.files.files import StoreError as StoreError
-from orchestrator.files.local import Local, json_bytes, json_object, sha256
-from orchestrator.files.local import read_json as read_json
-from orchestrator.files.local import write_bytes as write_bytes
-from orchestrator.files.local import write_json as write_json
-from orchestrator.files.place import files_at
-from orchestrator.job import Job, key_of
+from orchestrator.jobs import canonical
+from orchestrator.jobs.job import Job, key_of
+from orchestrator.store.backends.backend import CorruptEntry as CorruptEntry
+from orchestrator.store.backends.backend import Files, Holder, StoreFailed
+from orchestrator.store.backends.backend import StoreError as StoreError
+from orchestrator.store.backends.local import Local, json_bytes, json_object, sha256
+from orchestrator.store.backends.local import read_json as read_json
+from orchestrator.store.backends.local import write_bytes as write_bytes
+from orchestrator.store.backends.local import write_json as write_json
+from orchestrator.store.backends.uri import files_at
+from orchestrator.store.provenance import environment
 
 FORMAT = 1
 PROGRESS = "progress.json"  # in a job's work folder
@@ -325,7 +325,7 @@ class Store:
     def lock(self, name: str) -> AbstractContextManager[bool]:
         """Hold an exclusive lock of that name until the block ends or the process dies; False where another holds it.
 
-        In an object store it is a lease, with a small race: see :mod:`orchestrator.files.lease`.
+        In an object store it is a lease, with a small race: see :mod:`orchestrator.store.backends.lease`.
         """
         return self.files.lock(name)
 

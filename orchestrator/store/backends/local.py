@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from orchestrator.files.files import Holder, StoreError
+from orchestrator.store.backends.backend import Holder, StoreError
 
 LOCK_TRIES, LOCK_PAUSE_S = 3, 0.05  # one that only looks, as `kd status` does, holds a lock for an instant
 
 
 class Local:
-    """See :class:`orchestrator.files.files.Files`. Locks are the kernel's: they end with their process."""
+    """See :class:`orchestrator.store.backends.backend.Files`. Locks are the kernel's: they end with their process."""
 
     many = 1
 

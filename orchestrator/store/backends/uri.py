@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from orchestrator.files.files import Files, StoreError
-from orchestrator.files.local import Local
+from orchestrator.store.backends.backend import Files, StoreError
+from orchestrator.store.backends.local import Local
 
 REMOTE = ("s3", "gs", "gcs", "abfs", "abfss")
 ALLOWED = "a path, file:///PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX"
@@ -36,7 +36,7 @@ def files_at(place: Path | str) -> Files:
 @functools.cache
 def _remote(uri: str) -> Files:
     """One for a process: connecting takes longer than most requests."""
-    from orchestrator.files.remote import Remote
+    from orchestrator.store.backends.object_store import Remote
 
     return Remote(uri)
 
