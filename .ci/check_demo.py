@@ -10,9 +10,9 @@ from pathlib import Path
 import mlflow
 import pyarrow.compute as pc
 
+from orchestrator.experiment.load import load
 from orchestrator.plan import make
 from orchestrator.report.results import probes, results
-from orchestrator.spec.load import load
 from orchestrator.store.store import Store
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kd_core.data.table import DataConfig
-from orchestrator.spec.spec import Spec
+from orchestrator.experiment.spec import Spec
 from orchestrator.store.backends.backend import StoreFailed
 from orchestrator.store.store import Store, StoreError
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.flops import data_of, epochs_of, work
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import STAGES
 from orchestrator.plan import Plan
 from orchestrator.schedule import Machine, critical_path, demand, finish, workers
 from orchestrator.search.cost import Cost, cost
-from orchestrator.spec.spec import Resources
 from orchestrator.store.store import Entry, Store
 
 Config = Mapping[str, Any]

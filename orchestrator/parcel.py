@@ -11,10 +11,10 @@ from pathlib import Path, PurePath
 
 import kd_core
 import orchestrator
-from orchestrator.spec.load import load, read_changed
-from orchestrator.spec.problems import Path as YamlPath
-from orchestrator.spec.problems import Problem, SpecError
-from orchestrator.spec.spec import Spec, other_data
+from orchestrator.experiment.load import load, read_changed
+from orchestrator.experiment.problems import Path as YamlPath
+from orchestrator.experiment.problems import Problem, SpecError
+from orchestrator.experiment.spec import Spec, other_data
 
 PACKAGES = (kd_core, orchestrator)
 LARGEST = 400 * 2**20  # bytes of weights; Ray takes parcels of 512 MiB

@@ -16,12 +16,12 @@ from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Knobs
 from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
+from orchestrator.experiment.search_config import GRID
+from orchestrator.experiment.space import changed, corners, defaults, plain
+from orchestrator.experiment.spec import Claim, SearchSpec, Spec, StudentSpec, TeacherSpec
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import STAGES
-from orchestrator.search.config import GRID
-from orchestrator.search.space import changed, corners, defaults, plain
-from orchestrator.spec.spec import Claim, SearchSpec, Spec, StudentSpec, TeacherSpec
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
-from orchestrator.spec.spec import Resources
 
 TINY = 1e-9  # thirds of a GPU add up to one
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from unittest import mock
 
 from orchestrator.executors.ray_executor import RayExecutor
+from orchestrator.experiment.load import load
 from orchestrator.pipeline import run
 from orchestrator.plan import make
-from orchestrator.spec.load import load
 from orchestrator.stages.runner import Place, run_job
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store

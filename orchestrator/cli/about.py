@@ -87,7 +87,7 @@ def schema() -> None:
     """
     from json import dumps
 
-    from orchestrator.spec.schema import schema as made
+    from orchestrator.experiment.schema import schema as made
 
     typer.echo(dumps(made(), indent=2, ensure_ascii=False))
 

@@ -21,10 +21,10 @@ from kd_core.methods.table import METHODS
 from kd_core.models.table import MODELS
 from orchestrator.cli.console import table
 from orchestrator.cli.plan_view import knob
+from orchestrator.experiment.problems import suggestion
 from orchestrator.jobs import canonical
 from orchestrator.plan import written
 from orchestrator.report.text import count
-from orchestrator.spec.problems import suggestion
 
 
 def models() -> Iterator[RenderableType]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from orchestrator.experiment.spec import Spec
     from orchestrator.plan import Plan
-    from orchestrator.spec.spec import Spec
     from orchestrator.store.store import Store
 
 
@@ -48,7 +48,7 @@ def loaded(file: Path, sets: Sequence[str] | None, store: str | None) -> Spec:
     Raises:
         SpecError: with every mistake in it.
     """
-    from orchestrator.spec.load import load
+    from orchestrator.experiment.load import load
 
     return load(file, sets or (), store)
 

@@ -14,7 +14,7 @@ from orchestrator.cli.options import Set, StoreOption, command, existing
 
 if TYPE_CHECKING:
     from orchestrator.executors.jobs import Ending, Jobs
-    from orchestrator.spec.spec import Spec
+    from orchestrator.experiment.spec import Spec
 
 DASHBOARD = "http://127.0.0.1:8265"
 

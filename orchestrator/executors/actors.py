@@ -21,8 +21,8 @@ from orchestrator.executors.executor import CannotRun, Ended
 from orchestrator.executors.gang import RemoteGang
 from orchestrator.executors.report import Report
 from orchestrator.executors.shares import larger
+from orchestrator.experiment.spec import TeacherShare
 from orchestrator.jobs.job import Job
-from orchestrator.spec.spec import TeacherShare
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Place, run_job
 
 

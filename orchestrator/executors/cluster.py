@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.executors.executor import CannotRun
 from orchestrator.executors.token import HOW, MODE, make_token, token_at_hand, use_token
-from orchestrator.spec.spec import Share
+from orchestrator.experiment.spec import Share
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orchestrator.search.config import ASHA, MEDIAN, SearchConfig
+from orchestrator.experiment.search_config import ASHA, MEDIAN, SearchConfig
 
 EPOCH, ACCURACY = "epoch", "accuracy"
 

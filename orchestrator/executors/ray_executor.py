@@ -8,8 +8,8 @@ from collections.abc import Callable
 from orchestrator.executors.cluster import connect, require
 from orchestrator.executors.desk import Desk
 from orchestrator.executors.executor import Ended
+from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
-from orchestrator.spec.spec import Resources
 from orchestrator.stages.runner import Place
 from orchestrator.store.store import Scratch, Store
 

@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 from markupsafe import Markup
 
+from orchestrator.experiment.spec import TEST
 from orchestrator.plan import Plan
 from orchestrator.report import plots
 from orchestrator.report.claims import FAILS, HOLDS, Tested, judge
 from orchestrator.report.plots import Panel, Strip, Whisker
 from orchestrator.report.results import evaluations, history, results
 from orchestrator.report.summary import CONTROL
-from orchestrator.spec.spec import TEST
 from orchestrator.store.store import Store
 
 ACCURACY = "validation/accuracy"

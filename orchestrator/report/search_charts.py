@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from kd_core.knobs import Choice, Distribution, IntUniform, LogUniform
+from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.experiment.space import read_space, stands_at
 from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
@@ -19,10 +21,8 @@ from orchestrator.report.charts import Chart
 from orchestrator.report.search_plots import Point, Slice
 from orchestrator.report.search_table import TITLE
 from orchestrator.report.searches import searches
-from orchestrator.search.config import SearchConfig
 from orchestrator.search.importance import importances, untold
 from orchestrator.search.journal import trials_so_far
-from orchestrator.search.space import read_space, stands_at
 from orchestrator.search.trial import STOPPED, Trial
 from orchestrator.store.store import Store
 

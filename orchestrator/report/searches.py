@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.experiment.space import read_space, stands_at
 from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
@@ -15,9 +17,7 @@ from orchestrator.plan import Plan
 from orchestrator.report.results import RESULTS, results, standing
 from orchestrator.report.statistics import paired, sample
 from orchestrator.search.budget import planned
-from orchestrator.search.config import SearchConfig
 from orchestrator.search.journal import trials_so_far
-from orchestrator.search.space import read_space, stands_at
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
 from orchestrator.store.store import Store
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from kd_core.knobs import Choice, IntUniform
-from orchestrator.search.config import GRID, PBT, SearchConfig
+from orchestrator.experiment.search_config import GRID, PBT, SearchConfig
+from orchestrator.experiment.space import Space
 from orchestrator.search.population import generations
-from orchestrator.search.space import Space
 
 
 def planned(how: SearchConfig, space: Space, epochs: int) -> int:

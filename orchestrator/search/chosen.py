@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.experiment.space import applied
 from orchestrator.jobs.job import Job
-from orchestrator.search.space import applied
 from orchestrator.store.store import CorruptEntry, Store
 
 

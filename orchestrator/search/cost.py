@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.experiment.search_config import ASHA, GRID, MEDIAN, PBT, SearchConfig
+from orchestrator.experiment.space import points, read_space
 from orchestrator.jobs.canonical import revive
 from orchestrator.search import population
-from orchestrator.search.config import ASHA, GRID, MEDIAN, PBT, SearchConfig
-from orchestrator.search.space import points, read_space
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.search.config import PBT, SearchConfig
-from orchestrator.search.space import Space
+from orchestrator.experiment.search_config import PBT, SearchConfig
+from orchestrator.experiment.space import Space
 from orchestrator.search.trial import DONE, Trial
 
 LEAST = 5  # trials that came to their end

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from kd_core.knobs import Choice, Distribution, IntUniform
 from kd_core.random import derive
-from orchestrator.search.config import SearchConfig
-from orchestrator.search.space import Space, Values
+from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.experiment.space import Space, Values
 from orchestrator.search.trial import DONE, Trial
 
 QUARTER = 0.25

@@ -14,14 +14,14 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from orchestrator.experiment.search_config import PBT, SearchConfig
+from orchestrator.experiment.space import applied, read_space
 from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import STAGES
 from orchestrator.search import journal, population
 from orchestrator.search.budget import planned
-from orchestrator.search.config import PBT, SearchConfig
-from orchestrator.search.space import applied, read_space
 from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_of
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import PROGRESS, Store

@@ -16,9 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from kd_core.knobs import Choice, Distribution, IntUniform, LogUniform
 from kd_core.random import derive
+from orchestrator.experiment.search_config import GRID, RANDOM, SearchConfig
+from orchestrator.experiment.space import Space, Values, points
 from orchestrator.jobs import canonical
-from orchestrator.search.config import GRID, RANDOM, SearchConfig
-from orchestrator.search.space import Space, Values, points
 from orchestrator.search.trial import DONE, RUNNING, STOPPED, Trial
 
 TRIES = 50  # to find a point that was not tried yet

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from orchestrator.experiment.space import Values
 from orchestrator.jobs import canonical
-from orchestrator.search.space import Values
 
 TRIALS = "trials.arrow"
 

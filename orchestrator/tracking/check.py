@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.spec.spec import Spec
+from orchestrator.experiment.spec import Spec
 from orchestrator.store.store import Store
 from orchestrator.tracking.failure import TrackingError
 from orchestrator.tracking.place import place_of

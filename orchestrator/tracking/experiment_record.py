@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from orchestrator.experiment.spec import Spec
 from orchestrator.jobs import canonical
-from orchestrator.spec.spec import Spec
 from orchestrator.tracking.history import Epoch, Point
 from orchestrator.tracking.job_record import JobRecord
 from orchestrator.tracking.record import FORMAT, Status

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow.csv
 
 from kd_core.training.checkpoint_files import Keeper
+from orchestrator.experiment.space import applied
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.search.journal import written
-from orchestrator.search.space import applied
 from orchestrator.search.trial import TRIALS, Trial, trials_of
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import CorruptEntry, Entry, Store

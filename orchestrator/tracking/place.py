@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.experiment.spec import Spec
 from orchestrator.jobs import canonical
-from orchestrator.spec.spec import Spec
 from orchestrator.store.backends.cache import cache
 from orchestrator.store.store import Store
 

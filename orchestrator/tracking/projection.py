@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan
 from orchestrator.search.trial import Trial
-from orchestrator.spec.spec import Spec
 from orchestrator.store.store import Store
 from orchestrator.tracking.attachments import attach
 from orchestrator.tracking.experiment_record import Artifacts, ExperimentRecord

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 
+from orchestrator.experiment.space import RECIPE
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
-from orchestrator.search.space import RECIPE
 from orchestrator.search.trial import DONE, Trial, trials_table
 from orchestrator.store.arrow import write_table
 from orchestrator.tracking.history import Epoch, Point

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.spec.spec import Spec
+from orchestrator.experiment.spec import Spec
 from orchestrator.store.store import Store, write_bytes
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.server import Server, settings

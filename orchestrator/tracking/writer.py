@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from orchestrator.experiment.spec import Spec
 from orchestrator.plan import Plan
 from orchestrator.snapshot import Snapshot, State
-from orchestrator.spec.spec import Spec
 from orchestrator.store.store import Store
 from orchestrator.tracking.experiment_record import Artifacts
 from orchestrator.tracking.failure import sentence

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from orchestrator.experiment.load import load
 from orchestrator.plan import Plan, make
-from orchestrator.spec.load import load
 from orchestrator.store.store import Store
 from tests.orchestrator.test_pipeline import content
 

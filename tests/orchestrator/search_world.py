@@ -12,12 +12,12 @@ from kd_core.data.table import DataConfig
 from kd_core.knobs import Distribution, LogUniform, Uniform
 from kd_core.methods.table import METHODS
 from kd_core.training.recipe import Recipe
+from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.experiment.spec import Bank, MethodSpec, SearchSpec, Spec, StudentSpec, TeacherSpec, Tracking
 from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan, make
 from orchestrator.search import journal
-from orchestrator.search.config import SearchConfig
 from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_table
-from orchestrator.spec.spec import Bank, MethodSpec, SearchSpec, Spec, StudentSpec, TeacherSpec, Tracking
 from orchestrator.store.arrow import write_table
 from orchestrator.store.store import Attempt, Store
 from tests.orchestrator import report_world

@@ -10,8 +10,8 @@ import pytest
 from orchestrator.executors.cluster import QUIET
 from orchestrator.executors.executor import CannotRun
 from orchestrator.executors.token import make_token
+from orchestrator.experiment.spec import TeacherShare
 from orchestrator.jobs.job import Job
-from orchestrator.spec.spec import TeacherShare
 from orchestrator.stages.runner import Place
 from orchestrator.store.store import Store
 from tests.orchestrator import pretend

@@ -15,8 +15,8 @@ import typer
 from orchestrator.cli import options
 from orchestrator.cli.app import main
 from orchestrator.cli.serve import serve
+from orchestrator.experiment.load import load
 from orchestrator.plan import make
-from orchestrator.spec.load import load
 from orchestrator.store.store import Store
 from orchestrator.tracking.ui import Interface
 from tests.orchestrator.world import begin, finish_job, the

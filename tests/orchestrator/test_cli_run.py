@@ -16,9 +16,9 @@ from rich.console import Console
 from orchestrator.cli import run_view
 from orchestrator.cli.app import main
 from orchestrator.cli.run_view import RunView
+from orchestrator.experiment.load import load
 from orchestrator.plan import make
 from orchestrator.snapshot import Snapshot, State
-from orchestrator.spec.load import load
 from orchestrator.store.store import Store
 from tests.orchestrator.world import a_plan, a_spec, finish_job, the
 

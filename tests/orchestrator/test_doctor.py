@@ -11,7 +11,7 @@ import pytest
 from orchestrator import doctor
 from orchestrator.cli.app import main
 from orchestrator.doctor import Check
-from orchestrator.spec.spec import Tracking
+from orchestrator.experiment.spec import Tracking
 from orchestrator.store.store import Store
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from orchestrator.estimate import Estimator
+from orchestrator.experiment.load import load
 from orchestrator.jobs.job import Job
 from orchestrator.pipeline import run
 from orchestrator.plan import make
@@ -16,7 +17,6 @@ from orchestrator.report.asked import answers
 from orchestrator.report.render import render
 from orchestrator.report.results import EVALUATIONS, evaluations
 from orchestrator.report.terminal import terminal
-from orchestrator.spec.load import load
 from orchestrator.stages.evaluation import subject_of
 from orchestrator.stages.runner import Context, Place
 from orchestrator.store.arrow import read_table

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.experiment.load import load
 from orchestrator.pipeline import run
 from orchestrator.plan import make
-from orchestrator.spec.load import load
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store
 

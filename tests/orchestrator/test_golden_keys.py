@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.experiment.load import load
 from orchestrator.plan import make
-from orchestrator.spec.load import load
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "keys.json"

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator import pipeline
 from orchestrator.executors.executor import Ended
-from orchestrator.spec.spec import Bank
+from orchestrator.experiment.spec import Bank
 from orchestrator.store.store import Store
 from tests.orchestrator.world import TEACHERS, a_spec, finish_job
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from orchestrator import parcel
-from orchestrator.spec.problems import SpecError
+from orchestrator.experiment.problems import SpecError
 
 HEAD = """\
 name: far

@@ -14,9 +14,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from orchestrator.experiment.load import load
 from orchestrator.pipeline import run
 from orchestrator.plan import make
-from orchestrator.spec.load import load
 from orchestrator.store.store import Store
 from tests.orchestrator.conftest import SMALL
 from tests.orchestrator.test_pipeline import content

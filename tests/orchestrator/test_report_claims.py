@@ -9,11 +9,11 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from orchestrator.experiment.spec import Claim
 from orchestrator.report.claims import judge, verdicts
 from orchestrator.report.render import FORMATS, render
 from orchestrator.report.results import EVALUATIONS, RESULTS
 from orchestrator.report.terminal import terminal
-from orchestrator.spec.spec import Claim
 from tests.orchestrator.report_world import a_plan, a_store
 
 NOTHING = EVALUATIONS.empty_table()

@@ -3,10 +3,10 @@ from dataclasses import replace
 import matplotlib.image
 import pytest
 
+from orchestrator.experiment.spec import Claim
 from orchestrator.report.charts import charts
 from orchestrator.report.plots import COLORS, heat_map
 from orchestrator.report.results import PROBES, probes
-from orchestrator.spec.spec import Claim
 from tests.orchestrator.report_world import a_plan, a_store
 
 

@@ -228,10 +228,10 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
     from kd_core.knobs import IntUniform
     from kd_core.methods.gpac import GPAC
     from kd_core.probes.config import ProbeConfig
+    from orchestrator.experiment.search_config import SearchConfig
+    from orchestrator.experiment.spec import MethodSpec, SearchSpec, StudentSpec, TeacherSpec
     from orchestrator.plan import make
-    from orchestrator.search.config import SearchConfig
     from orchestrator.search.trial import TRIALS as FILE
-    from orchestrator.spec.spec import MethodSpec, SearchSpec, StudentSpec, TeacherSpec
     from orchestrator.store.arrow import write_table
     from orchestrator.store.store import Attempt, Store
     from tests.orchestrator.search_world import a_spec

@@ -8,9 +8,9 @@ import statistics
 
 import pytest
 
+from orchestrator.experiment.spec import Resources, Share, TeacherShare
 from orchestrator.jobs.job import Job
 from orchestrator.schedule import Machine, critical_path, demand, finish, priorities, workers
-from orchestrator.spec.spec import Resources, Share, TeacherShare
 
 ONE = Machine(1)
 

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from orchestrator.experiment.load import load
 from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.search.trial import TRIALS, trials_of
-from orchestrator.spec.load import load
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store
 from tests.orchestrator.test_ray import start as start_run

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.app import main
-from orchestrator.spec.load import load
+from orchestrator.experiment.load import load
 from orchestrator.store.store import Store
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.ui import SECRETS, Unguarded, ui

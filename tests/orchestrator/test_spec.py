@@ -19,10 +19,10 @@ from kd_core.methods.kd import KD
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
-from orchestrator.spec.load import load
-from orchestrator.spec.methods import MethodSection
-from orchestrator.spec.spec import Share, Spec, TeacherShare
-from orchestrator.spec.yaml_lines import read_file
+from orchestrator.experiment.load import load
+from orchestrator.experiment.methods import MethodSection
+from orchestrator.experiment.spec import Share, Spec, TeacherShare
+from orchestrator.experiment.yaml_lines import read_file
 
 FULL = """\
 name: digits
@@ -202,7 +202,9 @@ def test_the_store_can_be_replaced(tmp_path: Path) -> None:
 def test_loading_is_light_and_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(FULL)
     heavy = "{'torch', 'ray', 'pyarrow', 'mlflow', 'numpy', 'pandas'}"
-    code = f"import sys; from orchestrator.spec.load import load; load('x.yaml'); print(sorted({heavy} & set(sys.modules)))"
+    code = (
+        f"import sys; from orchestrator.experiment.load import load; load('x.yaml'); print(sorted({heavy} & set(sys.modules)))"
+    )
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False

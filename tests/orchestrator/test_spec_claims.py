@@ -7,11 +7,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from orchestrator.experiment.load import load
+from orchestrator.experiment.schema import schema
+from orchestrator.experiment.spec import Claim
+from orchestrator.experiment.yaml_lines import read_file
 from orchestrator.plan import make
-from orchestrator.spec.load import load
-from orchestrator.spec.schema import schema
-from orchestrator.spec.spec import Claim
-from orchestrator.spec.yaml_lines import read_file
 from tests.orchestrator.wrong_files import STUDENTS, Wrong, check
 
 HEAD = (

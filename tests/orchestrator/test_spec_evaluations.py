@@ -11,11 +11,11 @@ from kd_core.data.table import DataConfig
 from kd_core.evaluation.calibration import Calibration
 from kd_core.evaluation.robustness import Robustness
 from kd_core.evaluation.transfer import Transfer
+from orchestrator.experiment.load import load
+from orchestrator.experiment.schema import schema
+from orchestrator.experiment.spec import EvaluationSpec
+from orchestrator.experiment.yaml_lines import read_file
 from orchestrator.plan import make
-from orchestrator.spec.load import load
-from orchestrator.spec.schema import schema
-from orchestrator.spec.spec import EvaluationSpec
-from orchestrator.spec.yaml_lines import read_file
 from tests.orchestrator.wrong_files import STUDENTS, Wrong, check
 
 HEAD = STUDENTS + "    [none, kd]\n"  # lines 1 to 7

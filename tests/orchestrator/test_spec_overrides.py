@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.spec.load import load
-from orchestrator.spec.problems import SpecError
-from orchestrator.spec.spec import Spec
+from orchestrator.experiment.load import load
+from orchestrator.experiment.problems import SpecError
+from orchestrator.experiment.spec import Spec
 
 TEXT = """\
 name: x

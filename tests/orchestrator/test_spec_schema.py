@@ -11,9 +11,9 @@ import pytest
 
 from kd_core.methods.table import METHODS
 from kd_core.models.table import MODELS
-from orchestrator.spec.problems import Place
-from orchestrator.spec.schema import schema
-from orchestrator.spec.yaml_lines import read, read_file
+from orchestrator.experiment.problems import Place
+from orchestrator.experiment.schema import schema
+from orchestrator.experiment.yaml_lines import read, read_file
 
 GOOD = """\
 name: x

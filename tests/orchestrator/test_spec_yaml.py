@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.spec.load import load
-from orchestrator.spec.problems import SpecError
+from orchestrator.experiment.load import load
+from orchestrator.experiment.problems import SpecError
 from tests.orchestrator.wrong_files import HEAD, STUDENTS, TOP, Wrong, check
 
 WRONG: Wrong = {

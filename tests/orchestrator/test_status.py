@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.experiment.spec import Bank
 from orchestrator.snapshot import State
-from orchestrator.spec.spec import Bank
 from orchestrator.status import driver_since, statuses
 from orchestrator.store.store import Store
 from tests.orchestrator.world import a_plan, begin, finish_job, tamper, the

@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.cli.app import main
 from orchestrator.doctor import writable
-from orchestrator.spec.load import load
-from orchestrator.spec.problems import SpecError
+from orchestrator.experiment.load import load
+from orchestrator.experiment.problems import SpecError
 from orchestrator.store.backends.uri import hidden, uri_problem
 from orchestrator.store.store import Store, StoreError
 

@@ -21,9 +21,9 @@ import pytest
 from orchestrator.cli.app import main
 from orchestrator.executors import jobs
 from orchestrator.executors.token import HOW
+from orchestrator.experiment.load import load
 from orchestrator.pipeline import run
 from orchestrator.plan import make
-from orchestrator.spec.load import load
 from orchestrator.store.store import Store
 from tests.orchestrator.ray_head import environment, ray_head
 from tests.orchestrator.test_pipeline import content

@@ -8,12 +8,12 @@ import shutil
 
 import pytest
 
+from orchestrator.experiment.load import load
 from orchestrator.pipeline import run
 from orchestrator.plan import make
 from orchestrator.report.searches import trials as trials_of
 from orchestrator.search import journal
 from orchestrator.search.trial import DONE, FAILED, STOPPED
-from orchestrator.spec.load import load
 from orchestrator.store.store import Store
 from orchestrator.tracking.place import place_of
 from orchestrator.tracking.projection import Summary, opened, project

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.spec.load import load
-from orchestrator.spec.problems import SpecError
+from orchestrator.experiment.load import load
+from orchestrator.experiment.problems import SpecError
 
 DATA = "data: {name: digits}\n"
 TOP = "name: x\n" + DATA  # lines 1 and 2

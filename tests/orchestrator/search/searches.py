@@ -10,11 +10,11 @@ from kd_core.data.table import DataConfig
 from kd_core.knobs import Choice, Distribution, LogUniform, Uniform
 from kd_core.methods.kd import KD
 from kd_core.training.recipe import Recipe
+from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.experiment.space import plain
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.plan import written
-from orchestrator.search.config import SearchConfig
-from orchestrator.search.space import plain
 from orchestrator.store.arrow import write_table
 from orchestrator.store.store import Attempt, Store
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.estimate import Estimator
+from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
 from orchestrator.plan import Plan
 from orchestrator.schedule import Machine
 from orchestrator.search.cost import Cost, cost
-from orchestrator.spec.spec import Resources
 from orchestrator.store.store import Store
 from tests.orchestrator.search.searches import a_search, choices
 from tests.orchestrator.world import finish_job

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from kd_core.knobs import Choice, IntUniform, LogUniform, Uniform
-from orchestrator.search.config import SearchConfig
+from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.search.importance import importances, untold
 from orchestrator.search.trial import DONE, STOPPED, Trial
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kd_core.knobs import Choice, IntUniform, Uniform
+from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.experiment.space import points, stands_at
 from orchestrator.search.budget import planned
-from orchestrator.search.config import SearchConfig
 from orchestrator.search.journal import trials_so_far, written
-from orchestrator.search.space import points, stands_at
 from tests.orchestrator.search_world import a_trial, a_world, begin_search, finish_search
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from kd_core.knobs import Choice, IntUniform, LogUniform, Uniform
-from orchestrator.search.config import SearchConfig
+from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.search.population import generations, offspring, perturbed, span
 from orchestrator.search.trial import DONE, FAILED, Trial
 

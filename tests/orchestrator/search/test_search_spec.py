@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kd_core.knobs import LogUniform, Uniform
+from orchestrator.experiment.load import load
+from orchestrator.experiment.schema import schema
 from orchestrator.plan import make
-from orchestrator.spec.load import load
-from orchestrator.spec.schema import schema
 
 TOP = """\
 name: x

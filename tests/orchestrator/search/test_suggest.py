@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kd_core.knobs import Choice, IntUniform, LogUniform, Uniform
-from orchestrator.search.config import SearchConfig
+from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.search.suggest import suggest
 from orchestrator.search.trial import DONE, FAILED, RUNNING, STOPPED, Trial
 

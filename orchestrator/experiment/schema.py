@@ -13,15 +13,15 @@ from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
-from orchestrator.search.config import SearchConfig
-from orchestrator.spec.claims import ClaimSection
-from orchestrator.spec.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
-from orchestrator.spec.evaluations import Asked, FromQuestions, asked_model
-from orchestrator.spec.methods import FromEntry, Variant
-from orchestrator.spec.names import Context, ModelName, Name, Seed, Text, check_data, without_password
-from orchestrator.spec.problems import Misfit
-from orchestrator.spec.spec import Bank, Places, Resources, TeacherSpec, Tracking, Weights
-from orchestrator.spec.weights import FromPlace
+from orchestrator.experiment.claims import ClaimSection
+from orchestrator.experiment.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
+from orchestrator.experiment.evaluations import Asked, FromQuestions, asked_model
+from orchestrator.experiment.methods import FromEntry, Variant
+from orchestrator.experiment.names import Context, ModelName, Name, Seed, Text, check_data, without_password
+from orchestrator.experiment.problems import Misfit
+from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.experiment.spec import Bank, Places, Resources, TeacherSpec, Tracking, Weights
+from orchestrator.experiment.weights import FromPlace
 from orchestrator.store.backends.uri import uri_problem
 
 MAX_TEACHERS = 1_000

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from kd_core.evaluation.table import EVALUATIONS
-from orchestrator.spec.derive import Section
-from orchestrator.spec.names import Label, Text
-from orchestrator.spec.problems import Misfit, Path, Problem, dotted, suggestion
-from orchestrator.spec.spec import TEST, Claim, EvaluationSpec
-from orchestrator.spec.yaml_lines import Document
+from orchestrator.experiment.derive import Section
+from orchestrator.experiment.names import Label, Text
+from orchestrator.experiment.problems import Misfit, Path, Problem, dotted, suggestion
+from orchestrator.experiment.spec import TEST, Claim, EvaluationSpec
+from orchestrator.experiment.yaml_lines import Document
 
 
 class ClaimSection(Section):

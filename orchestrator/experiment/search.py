@@ -13,10 +13,10 @@ from pydantic_core import CoreSchema, core_schema
 from kd_core.knobs import Distribution, Knobs
 from kd_core.methods.wrapper import Wrapping
 from kd_core.training.recipe import Recipe
-from orchestrator.search import space
-from orchestrator.search.config import SearchConfig
-from orchestrator.spec.derive import Section, number, section
-from orchestrator.spec.problems import Misfit, shown
+from orchestrator.experiment import space
+from orchestrator.experiment.derive import Section, number, section
+from orchestrator.experiment.problems import Misfit, shown
+from orchestrator.experiment.search_config import SearchConfig
 
 AUTO = "auto"
 BUDGET = "epochs"  # of the recipe: what a trial may spend is not searched

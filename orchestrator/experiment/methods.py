@@ -23,13 +23,13 @@ from pydantic_core import CoreSchema, core_schema
 from kd_core.knobs import Choice, Distribution, Knobs, Uniform
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
-from orchestrator.search.config import GRID, SearchConfig
-from orchestrator.search.space import own_space
-from orchestrator.spec.derive import MAX_GRID, OneOrMany, Section, grid, section
-from orchestrator.spec.names import ALL, EACH, Context, Label, TeacherName
-from orchestrator.spec.problems import Misfit, shown, suggestion
-from orchestrator.spec.search import FromSearch, WrittenSearch
-from orchestrator.spec.spec import SearchSpec
+from orchestrator.experiment.derive import MAX_GRID, OneOrMany, Section, grid, section
+from orchestrator.experiment.names import ALL, EACH, Context, Label, TeacherName
+from orchestrator.experiment.problems import Misfit, shown, suggestion
+from orchestrator.experiment.search import FromSearch, WrittenSearch
+from orchestrator.experiment.search_config import GRID, SearchConfig
+from orchestrator.experiment.space import own_space
+from orchestrator.experiment.spec import SearchSpec
 
 SEARCH = "finds values for its knobs, or for the recipe's, on the validation split"
 SYNTAX = "a method is written `name`, or `name: {knobs}`"

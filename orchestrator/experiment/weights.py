@@ -8,9 +8,9 @@ from typing import Any, cast
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from orchestrator.spec.names import Context
-from orchestrator.spec.problems import Misfit, suggestion
-from orchestrator.spec.spec import Weights
+from orchestrator.experiment.names import Context
+from orchestrator.experiment.problems import Misfit, suggestion
+from orchestrator.experiment.spec import Weights
 from orchestrator.store.store import sha256
 
 FILES = (".safetensors", ".pth", ".pt")

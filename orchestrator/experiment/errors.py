@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.spec.derive import TAGS
-from orchestrator.spec.problems import Misfit, Path, Problem, shown, suggestion
-from orchestrator.spec.schema import schema
-from orchestrator.spec.yaml_lines import Document
+from orchestrator.experiment.derive import TAGS
+from orchestrator.experiment.problems import Misfit, Path, Problem, shown, suggestion
+from orchestrator.experiment.schema import schema
+from orchestrator.experiment.yaml_lines import Document
 
 MUST = {
     "int_type": "be an integer",

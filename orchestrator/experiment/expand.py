@@ -7,15 +7,15 @@ from dataclasses import dataclass, fields, replace
 
 from kd_core.knobs import Knobs
 from kd_core.training.recipe import Recipe
+from orchestrator.experiment import space
+from orchestrator.experiment.claims import Candidate, numbers, settle
+from orchestrator.experiment.derive import MAX_GRID
+from orchestrator.experiment.methods import Variant
+from orchestrator.experiment.problems import Path, Problem, SpecError, dotted
+from orchestrator.experiment.schema import Experiment
+from orchestrator.experiment.spec import MethodSpec, Spec, StudentSpec
+from orchestrator.experiment.yaml_lines import Document
 from orchestrator.jobs import canonical
-from orchestrator.search import space
-from orchestrator.spec.claims import Candidate, numbers, settle
-from orchestrator.spec.derive import MAX_GRID
-from orchestrator.spec.methods import Variant
-from orchestrator.spec.problems import Path, Problem, SpecError, dotted
-from orchestrator.spec.schema import Experiment
-from orchestrator.spec.spec import MethodSpec, Spec, StudentSpec
-from orchestrator.spec.yaml_lines import Document
 
 SEARCHED = ", searched"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.spec.problems import Misfit, Path, Place, Problem, SpecError, dotted, shown
-from orchestrator.spec.yaml_lines import Document, read
+from orchestrator.experiment.problems import Misfit, Path, Place, Problem, SpecError, dotted, shown
+from orchestrator.experiment.yaml_lines import Document, read
 from orchestrator.store.backends.uri import hidden
 
 

@@ -9,7 +9,7 @@ from kd_core.data.table import DataConfig
 from kd_core.knobs import Distribution, Knobs, knob
 from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
-from orchestrator.search.config import SearchConfig
+from orchestrator.experiment.search_config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def other_data(config: Knobs | None) -> dict[str, DataConfig]:
 
 @dataclass(frozen=True)
 class SearchSpec:
-    space: tuple[tuple[str, Distribution], ...]  # by dotted name: see orchestrator.search.space
+    space: tuple[tuple[str, Distribution], ...]  # by dotted name: see orchestrator.experiment.space
     how: SearchConfig
 
 

@@ -26,8 +26,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchema
 from pydantic_core import CoreSchema, core_schema
 
 from kd_core.knobs import Bounds, Knobs
+from orchestrator.experiment.problems import Misfit
 from orchestrator.jobs import canonical
-from orchestrator.spec.problems import Misfit
 
 ONE, MANY, SWITCH = TAGS = ("(one)", "(many)", "(switch)")  # in a pydantic error's location: as what a value was read
 MAX_GRID = 10_000

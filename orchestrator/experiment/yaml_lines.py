@@ -12,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from orchestrator.spec.problems import Path, Place, Problem, SpecError
+from orchestrator.experiment.problems import Path, Place, Problem, SpecError
 
 MAX_BYTES = 256 * 1024
 MAX_VALUES = 100_000  # after aliases are followed

@@ -7,13 +7,13 @@ from os import PathLike, fspath
 
 from pydantic import ValidationError
 
-from orchestrator.spec import errors, overrides
-from orchestrator.spec.expand import expand
-from orchestrator.spec.names import Context
-from orchestrator.spec.problems import Place, SpecError
-from orchestrator.spec.schema import Experiment
-from orchestrator.spec.spec import Spec
-from orchestrator.spec.yaml_lines import Document, read_file
+from orchestrator.experiment import errors, overrides
+from orchestrator.experiment.expand import expand
+from orchestrator.experiment.names import Context
+from orchestrator.experiment.problems import Place, SpecError
+from orchestrator.experiment.schema import Experiment
+from orchestrator.experiment.spec import Spec
+from orchestrator.experiment.yaml_lines import Document, read_file
 from orchestrator.store.backends.uri import hidden
 
 

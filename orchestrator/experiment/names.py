@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from kd_core.data.table import DataConfig
 from kd_core.models.table import check_name, model_info, model_names
-from orchestrator.search.config import SearchConfig
-from orchestrator.spec.problems import Misfit, suggestion
-from orchestrator.spec.spec import Tracking
+from orchestrator.experiment.problems import Misfit, suggestion
+from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.experiment.spec import Tracking
 
 PASSWORD = re.compile(r"://[^\s?#]*:[^\s?#]*@|[?&][^=&]*(pass|token|secret)[^=&]*=", re.IGNORECASE)  # in a URI
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -13,10 +13,10 @@ from kd_core.data.table import DataConfig
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Knobs
 from kd_core.models.table import model_info
-from orchestrator.spec.derive import FromSwitch, Section
-from orchestrator.spec.names import Context, check_data
-from orchestrator.spec.problems import Misfit
-from orchestrator.spec.spec import EvaluationSpec, other_data
+from orchestrator.experiment.derive import FromSwitch, Section
+from orchestrator.experiment.names import Context, check_data
+from orchestrator.experiment.problems import Misfit
+from orchestrator.experiment.spec import EvaluationSpec, other_data
 
 
 class Asked(Section):
