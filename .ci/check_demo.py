@@ -11,7 +11,7 @@ import mlflow
 import pyarrow.compute as pc
 
 from orchestrator.experiment.load import load
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from orchestrator.report.results import probes, results
 from orchestrator.store.store import Store
 

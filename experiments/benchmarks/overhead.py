@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 from unittest import mock
 
+from orchestrator.driver import run
 from orchestrator.executors.ray_executor import RayExecutor
 from orchestrator.experiment.load import load
-from orchestrator.pipeline import run
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from orchestrator.stages.runner import Place, run_job
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store

@@ -23,7 +23,7 @@ from orchestrator.cli.console import table
 from orchestrator.cli.plan_view import knob
 from orchestrator.experiment.problems import suggestion
 from orchestrator.jobs import canonical
-from orchestrator.plan import written
+from orchestrator.planning.plan import written
 from orchestrator.report.text import count
 
 

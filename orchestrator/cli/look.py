@@ -30,7 +30,7 @@ def status(file: File, store: StoreOption = None, sets: Set = None) -> None:
     """
     from orchestrator.cli.console import show
     from orchestrator.cli.status_view import view
-    from orchestrator.status import driver, statuses
+    from orchestrator.planning.state import driver, statuses
 
     _, plan, place = planned(file, sets, store)
     show(*view(plan, statuses(plan, place), driver(plan, place)))
@@ -139,8 +139,8 @@ def track(
       kd track experiments/digits.yaml --set tracking.uri=http://127.0.0.1:5000
       kd track experiments/digits.yaml --rebuild
     """
-    from orchestrator.snapshot import State
-    from orchestrator.status import statuses
+    from orchestrator.planning.snapshot import State
+    from orchestrator.planning.state import statuses
     from orchestrator.tracking.projection import project
 
     spec, plan, place = planned(file, sets, store)

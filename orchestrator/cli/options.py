@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from orchestrator.experiment.spec import Spec
-    from orchestrator.plan import Plan
+    from orchestrator.planning.plan import Plan
     from orchestrator.store.store import Store
 
 
@@ -55,7 +55,7 @@ def loaded(file: Path, sets: Sequence[str] | None, store: str | None) -> Spec:
 
 def planned(file: Path, sets: Sequence[str] | None, store: str | None) -> tuple[Spec, Plan, Store]:
     """The experiment, its plan and its store."""
-    from orchestrator.plan import make
+    from orchestrator.planning.plan import make
     from orchestrator.store.store import Store
 
     spec = loaded(file, sets, store)

@@ -9,10 +9,10 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from orchestrator.cli.console import counted
-from orchestrator.status import titles
+from orchestrator.planning.state import titles
 
 if TYPE_CHECKING:
-    from orchestrator.pipeline import Outcome
+    from orchestrator.driver import Outcome
 
 
 def view(outcome: Outcome, elapsed: str) -> Iterator[RenderableType]:

@@ -32,10 +32,10 @@ def plan(
     """
     from orchestrator.cli.console import show
     from orchestrator.cli.plan_view import as_json, view
-    from orchestrator.estimate import Estimator
-    from orchestrator.schedule import Machine, this_machine
-    from orchestrator.snapshot import State
-    from orchestrator.status import statuses
+    from orchestrator.planning.estimate import Estimator
+    from orchestrator.planning.schedule import Machine, this_machine
+    from orchestrator.planning.snapshot import State
+    from orchestrator.planning.state import statuses
 
     spec, made, place = planned(file, sets, store)
     found, here = statuses(made, place), this_machine()

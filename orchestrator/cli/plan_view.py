@@ -16,18 +16,18 @@ from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
 from kd_core.training.recipe import Recipe
 from orchestrator.cli.console import STYLES, clock, counted, table
-from orchestrator.estimate import Estimate
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.space import plain, read_space
 from orchestrator.experiment.spec import SearchSpec, Spec, Weights
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import SHOWN, Job
 from orchestrator.jobs.kinds import STAGES
-from orchestrator.plan import Plan, written
-from orchestrator.schedule import Machine, demand, workers
+from orchestrator.planning.estimate import Estimate
+from orchestrator.planning.plan import Plan, written
+from orchestrator.planning.schedule import Machine, demand, workers
+from orchestrator.planning.snapshot import State
+from orchestrator.planning.state import Status
 from orchestrator.search.budget import planned
-from orchestrator.snapshot import State
-from orchestrator.status import Status
 
 WORDS = {State.WAITING: "missing", State.IDLE: "not needed"}
 PLURALS = {

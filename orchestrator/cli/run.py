@@ -36,7 +36,7 @@ def run(
       kd run experiments/digits.yaml --set data.train_size=400 --set students.seeds=[0,1]
       kd run experiments/digits.yaml --store /shared/store --address 10.0.0.1:6379
     """
-    from orchestrator import pipeline
+    from orchestrator import driver as pipeline
     from orchestrator.cli.console import show, show_report, terminate_like_ctrl_c
     from orchestrator.cli.outcome_view import view
     from orchestrator.cli.run_view import RunView

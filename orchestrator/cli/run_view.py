@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.console import STYLES, clock, console, table
-from orchestrator.estimate import Estimate, Estimator, epochs_left
 from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job
-from orchestrator.schedule import this_machine
-from orchestrator.snapshot import Snapshot, State
+from orchestrator.planning.estimate import Estimate, Estimator, epochs_left
+from orchestrator.planning.schedule import this_machine
+from orchestrator.planning.snapshot import Snapshot, State
 from orchestrator.store.store import CorruptEntry, Store
 
 ESTIMATE_S = 2.0  # between two estimates of the time left

@@ -12,9 +12,9 @@ from rich.text import Text
 from orchestrator.cli.console import STYLES, clock, table
 from orchestrator.cli.run_view import cells
 from orchestrator.jobs.kinds import STAGES
-from orchestrator.plan import Plan
-from orchestrator.snapshot import State
-from orchestrator.status import Status
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.snapshot import State
+from orchestrator.planning.state import Status
 from orchestrator.store.backends.backend import Holder
 
 COLUMNS = (State.DONE, State.RUNNING, State.WAITING, State.FAILED, State.BLOCKED, State.IDLE)

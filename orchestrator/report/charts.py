@@ -12,7 +12,7 @@ import pyarrow as pa
 from markupsafe import Markup
 
 from orchestrator.experiment.spec import TEST
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.report import plots
 from orchestrator.report.claims import FAILS, HOLDS, Tested, judge
 from orchestrator.report.plots import Panel, Strip, Whisker

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.report import tables
 from orchestrator.report.asked import answers
 from orchestrator.report.claims import judge, verdicts

@@ -12,7 +12,7 @@ from kd_core.methods.gpac import GPAC
 from kd_core.methods.selection import Rows, Sizes, matched_accuracy, selection
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.report.results import probes, standing
 from orchestrator.search.chosen import settled
 from orchestrator.store.store import Store

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from orchestrator.jobs import canonical
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.report import escape
 from orchestrator.report.document import document
 from orchestrator.report.results import RESULTS, evaluations, results

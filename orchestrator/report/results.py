@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import CorruptEntry, Entry, Store
 

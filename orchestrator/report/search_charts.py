@@ -14,7 +14,7 @@ from orchestrator.experiment.space import read_space, stands_at
 from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.report import search_plots
 from orchestrator.report.canvas import style, svg
 from orchestrator.report.charts import Chart

@@ -13,7 +13,7 @@ from orchestrator.experiment.space import read_space, stands_at
 from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.report.results import RESULTS, results, standing
 from orchestrator.report.statistics import paired, sample
 from orchestrator.search.budget import planned

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.report import tables
 from orchestrator.report.asked import answers
 from orchestrator.report.claims import judge, verdicts

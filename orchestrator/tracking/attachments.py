@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.csv
 
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.store.arrow import write_table
 from orchestrator.store.store import Store
 

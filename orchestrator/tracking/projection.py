@@ -18,7 +18,7 @@ from typing import Any
 
 from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.search.trial import Trial
 from orchestrator.store.store import Store
 from orchestrator.tracking.attachments import attach

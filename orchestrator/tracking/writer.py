@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from orchestrator.experiment.spec import Spec
-from orchestrator.plan import Plan
-from orchestrator.snapshot import Snapshot, State
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.snapshot import Snapshot, State
 from orchestrator.store.store import Store
 from orchestrator.tracking.experiment_record import Artifacts
 from orchestrator.tracking.failure import sentence

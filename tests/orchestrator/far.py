@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.experiment.load import load
-from orchestrator.plan import Plan, make
+from orchestrator.planning.plan import Plan, make
 from orchestrator.store.store import Store
 from tests.orchestrator.test_pipeline import content
 

@@ -15,7 +15,7 @@ from kd_core.training.recipe import Recipe
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.spec import Bank, MethodSpec, SearchSpec, Spec, StudentSpec, TeacherSpec, Tracking
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan, make
+from orchestrator.planning.plan import Plan, make
 from orchestrator.search import journal
 from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_table
 from orchestrator.store.arrow import write_table

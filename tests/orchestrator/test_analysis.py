@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from orchestrator.pipeline import run
+from orchestrator.driver import run
 from orchestrator.report.grid import selections
 from orchestrator.stages.analysis import ANALYSER, analysed
 from orchestrator.stages.runner import Place, run_job

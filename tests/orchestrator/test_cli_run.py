@@ -17,8 +17,8 @@ from orchestrator.cli import run_view
 from orchestrator.cli.app import main
 from orchestrator.cli.run_view import RunView
 from orchestrator.experiment.load import load
-from orchestrator.plan import make
-from orchestrator.snapshot import Snapshot, State
+from orchestrator.planning.plan import make
+from orchestrator.planning.snapshot import Snapshot, State
 from orchestrator.store.store import Store
 from tests.orchestrator.world import a_plan, a_spec, finish_job, the
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from orchestrator.cli.app import main
 from orchestrator.cli.run_view import RunView, picture, share_done, trials_left
 from orchestrator.experiment.load import load
-from orchestrator.plan import make
-from orchestrator.snapshot import Snapshot, State
-from orchestrator.status import statuses
+from orchestrator.planning.plan import make
+from orchestrator.planning.snapshot import Snapshot, State
+from orchestrator.planning.state import statuses
 from orchestrator.store.store import Store
 from tests.orchestrator.search_world import a_spec, a_world, begin_search
 

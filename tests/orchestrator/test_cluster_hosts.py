@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.experiment.load import load
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from tests.docker.test_docker import interpolated
 from tests.orchestrator.conftest import SMALL
 from tests.orchestrator.hosts import Lab

@@ -9,11 +9,11 @@ import pytest
 
 from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
-from orchestrator.estimate import Estimator, epochs_left
 from orchestrator.experiment.spec import Bank, Resources, Share, TeacherShare
 from orchestrator.jobs.job import Job
-from orchestrator.plan import make
-from orchestrator.schedule import Machine, finish, this_machine
+from orchestrator.planning.estimate import Estimator, epochs_left
+from orchestrator.planning.plan import make
+from orchestrator.planning.schedule import Machine, finish, this_machine
 from orchestrator.store.store import Store
 from tests.orchestrator.world import a_plan, a_spec, finish_job, the
 

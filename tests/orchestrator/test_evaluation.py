@@ -8,11 +8,11 @@ import io
 import pytest
 import torch
 
-from orchestrator.estimate import Estimator
+from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.jobs.job import Job
-from orchestrator.pipeline import run
-from orchestrator.plan import make
+from orchestrator.planning.estimate import Estimator
+from orchestrator.planning.plan import make
 from orchestrator.report.asked import answers
 from orchestrator.report.render import render
 from orchestrator.report.results import EVALUATIONS, evaluations

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.driver import run
 from orchestrator.experiment.load import load
-from orchestrator.pipeline import run
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store
 

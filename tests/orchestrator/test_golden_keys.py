@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.experiment.load import load
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "keys.json"

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from orchestrator.cli.app import main
+from orchestrator.driver import run
 from orchestrator.experiment.load import load
-from orchestrator.pipeline import run
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from orchestrator.store.store import Store
 from tests.orchestrator.conftest import SMALL
 from tests.orchestrator.object_store import SECRET, ObjectStore

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from orchestrator import pipeline
+from orchestrator import driver as pipeline
 from orchestrator.executors.executor import Ended
 from orchestrator.experiment.spec import Bank
 from orchestrator.store.store import Store

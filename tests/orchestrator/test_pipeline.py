@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from orchestrator.pipeline import run
-from orchestrator.snapshot import State
+from orchestrator.driver import run
+from orchestrator.planning.snapshot import State
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store, StoreError
 
@@ -148,7 +148,7 @@ class Stop(KeyboardInterrupt):
 
 def test_stopped_anywhere_it_goes_on(small, finished, monkeypatch):
     """The driver goes away at every third snapshot, within jobs and between; the same call goes on, and nothing differs."""
-    monkeypatch.setattr("orchestrator.pipeline.TICK_S", 0)  # a snapshot after every epoch
+    monkeypatch.setattr("orchestrator.driver.TICK_S", 0)  # a snapshot after every epoch
     for _ in range(200):
         seen = []
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from orchestrator.experiment.load import load
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 
 YAML = """
 name: x
@@ -244,7 +244,7 @@ def test_without_probes_there_are_none(plan):
 def test_planning_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):
     (tmp_path / "x.yaml").write_text(YAML)
     code = (
-        "import sys; from orchestrator.plan import make; from orchestrator.experiment.load import load; "
+        "import sys; from orchestrator.planning.plan import make; from orchestrator.experiment.load import load; "
         f"make(load({str(tmp_path / 'x.yaml')!r})); "
         "print([name for name in ('torch', 'ray', 'mlflow', 'pyarrow') if name in sys.modules])"
     )

@@ -14,9 +14,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from orchestrator.driver import run
 from orchestrator.experiment.load import load
-from orchestrator.pipeline import run
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from orchestrator.store.store import Store
 from tests.orchestrator.conftest import SMALL
 from tests.orchestrator.test_pipeline import content

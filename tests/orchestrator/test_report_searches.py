@@ -230,7 +230,7 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
     from kd_core.probes.config import ProbeConfig
     from orchestrator.experiment.search_config import SearchConfig
     from orchestrator.experiment.spec import MethodSpec, SearchSpec, StudentSpec, TeacherSpec
-    from orchestrator.plan import make
+    from orchestrator.planning.plan import make
     from orchestrator.search.trial import TRIALS as FILE
     from orchestrator.store.arrow import write_table
     from orchestrator.store.store import Attempt, Store

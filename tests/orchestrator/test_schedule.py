@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.experiment.spec import Resources, Share, TeacherShare
 from orchestrator.jobs.job import Job
-from orchestrator.schedule import Machine, critical_path, demand, finish, priorities, workers
+from orchestrator.planning.schedule import Machine, critical_path, demand, finish, priorities, workers
 
 ONE = Machine(1)
 

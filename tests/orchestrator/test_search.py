@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from orchestrator.driver import run
 from orchestrator.experiment.load import load
-from orchestrator.pipeline import run
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from orchestrator.search.trial import TRIALS, trials_of
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store

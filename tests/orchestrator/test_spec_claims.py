@@ -11,7 +11,7 @@ from orchestrator.experiment.load import load
 from orchestrator.experiment.schema import schema
 from orchestrator.experiment.spec import Claim
 from orchestrator.experiment.yaml_lines import read_file
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from tests.orchestrator.wrong_files import STUDENTS, Wrong, check
 
 HEAD = (

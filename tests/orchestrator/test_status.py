@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.experiment.spec import Bank
-from orchestrator.snapshot import State
-from orchestrator.status import driver_since, statuses
+from orchestrator.planning.snapshot import State
+from orchestrator.planning.state import driver_since, statuses
 from orchestrator.store.store import Store
 from tests.orchestrator.world import a_plan, begin, finish_job, tamper, the
 

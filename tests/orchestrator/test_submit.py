@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.app import main
+from orchestrator.driver import run
 from orchestrator.executors import jobs
 from orchestrator.executors.token import HOW
 from orchestrator.experiment.load import load
-from orchestrator.pipeline import run
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 from orchestrator.store.store import Store
 from tests.orchestrator.ray_head import environment, ray_head
 from tests.orchestrator.test_pipeline import content

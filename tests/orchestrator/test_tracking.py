@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from orchestrator.snapshot import Snapshot, State
+from orchestrator.planning.snapshot import Snapshot, State
 from orchestrator.tracking.failure import Busy, TrackingError
 from orchestrator.tracking.history import flat
 from orchestrator.tracking.place import Place, place_of

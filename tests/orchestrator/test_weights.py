@@ -10,11 +10,11 @@ import torch
 
 from kd_core.vision import models
 from orchestrator.cli.plan_view import settings
-from orchestrator.estimate import Estimator
+from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Weights
-from orchestrator.pipeline import run
-from orchestrator.plan import make
+from orchestrator.planning.estimate import Estimator
+from orchestrator.planning.plan import make
 from orchestrator.report.render import render
 from orchestrator.tracking.job_record import record_of
 from tests.orchestrator.wrong_files import DATA, TOP, Wrong, check

@@ -23,7 +23,7 @@ from kd_core.training.checkpoint_files import newest_first
 from kd_core.training.recipe import Recipe
 from orchestrator.experiment.spec import Bank, MethodSpec, Spec, StudentSpec, TeacherSpec, Tracking
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan, make
+from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
 from orchestrator.store.store import PROGRESS, Attempt, Store
 from orchestrator.tracking.place import place_of

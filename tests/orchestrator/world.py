@@ -15,7 +15,7 @@ from kd_core.probes.config import ProbeConfig
 from kd_core.training.recipe import Recipe
 from orchestrator.experiment.spec import Bank, MethodSpec, Resources, Spec, StudentSpec, TeacherSpec
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan, make
+from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
 from orchestrator.store.store import PROGRESS, Attempt, Store
 

@@ -14,7 +14,7 @@ from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.space import plain
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
-from orchestrator.plan import written
+from orchestrator.planning.plan import written
 from orchestrator.store.arrow import write_table
 from orchestrator.store.store import Attempt, Store
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.estimate import Estimator
 from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan
-from orchestrator.schedule import Machine
+from orchestrator.planning.estimate import Estimator
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.schedule import Machine
 from orchestrator.search.cost import Cost, cost
 from orchestrator.store.store import Store
 from tests.orchestrator.search.searches import a_search, choices

@@ -7,7 +7,7 @@ import pytest
 from kd_core.knobs import LogUniform, Uniform
 from orchestrator.experiment.load import load
 from orchestrator.experiment.schema import schema
-from orchestrator.plan import make
+from orchestrator.planning.plan import make
 
 TOP = """\
 name: x

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 from orchestrator.store.store import Entry, Store
 
 TOLD = 3  # settings in which a result may differ and still be worth a word

@@ -7,9 +7,9 @@ from typing import Any
 
 from kd_core.training.checkpoint_files import Keeper, epoch_of, newest_first
 from orchestrator.jobs.job import Job
-from orchestrator.neighbours import Neighbours
-from orchestrator.plan import Plan
-from orchestrator.snapshot import State
+from orchestrator.planning.explain import Neighbours
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.snapshot import State
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.store import CorruptEntry, Store
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.estimate import Estimator
 from orchestrator.executors.executor import CannotRun, Ended, Executor
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Spec, other_data
 from orchestrator.jobs.job import Job
-from orchestrator.plan import Plan, make
-from orchestrator.schedule import priorities
-from orchestrator.snapshot import Snapshot, State, Watch
+from orchestrator.planning.estimate import Estimator
+from orchestrator.planning.plan import Plan, make
+from orchestrator.planning.schedule import priorities
+from orchestrator.planning.snapshot import Snapshot, State, Watch
 from orchestrator.stages.runner import Place
 from orchestrator.store.store import CorruptEntry, Store, StoreError
 

@@ -13,8 +13,8 @@ from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.flops import data_of, epochs_of, work
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import STAGES
-from orchestrator.plan import Plan
-from orchestrator.schedule import Machine, critical_path, demand, finish, workers
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.schedule import Machine, critical_path, demand, finish, workers
 from orchestrator.search.cost import Cost, cost
 from orchestrator.store.store import Entry, Store
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.plan import Plan
+from orchestrator.planning.plan import Plan
 
 
 class State(enum.StrEnum):
