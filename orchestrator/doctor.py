@@ -134,7 +134,7 @@ def writable(store: Store) -> Check:
 
 def ray() -> Check:
     """Whether a private cluster starts and one of its workers answers."""
-    from orchestrator.executors.cluster import connect
+    from orchestrator.executors.ray.cluster import connect
 
     began = time.monotonic()
     connect(None)

@@ -273,7 +273,7 @@ class _Run:
             from orchestrator.executors.inline import Inline
 
             return Inline(self.store, self._place, rank, lambda: self.show(changed=False))
-        from orchestrator.executors.ray_executor import RayExecutor
+        from orchestrator.executors.ray.executor import RayExecutor
 
         scratch = self.store.scratch(f"tune/{self.spec.name}")
         return RayExecutor(self.missing, self.store, self._place, rank, self.spec.resources, address, scratch)

@@ -20,7 +20,7 @@ from pathlib import Path
 from unittest import mock
 
 from orchestrator.driver import run
-from orchestrator.executors.ray_executor import RayExecutor
+from orchestrator.executors.ray.executor import RayExecutor
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
 from orchestrator.stages.runner import Place, run_job

@@ -13,7 +13,7 @@ import typer
 from orchestrator.cli.options import Set, StoreOption, command, existing
 
 if TYPE_CHECKING:
-    from orchestrator.executors.jobs import Ending, Jobs
+    from orchestrator.executors.ray.submission import Ending, Jobs
     from orchestrator.experiment.spec import Spec
 
 DASHBOARD = "http://127.0.0.1:8265"
@@ -43,7 +43,7 @@ def submit(
       kd submit --follow kd-digits-1a2b3c4d --address http://127.0.0.1:8265
       kd submit --stop kd-digits-1a2b3c4d --address http://127.0.0.1:8265
     """
-    from orchestrator.executors.jobs import Jobs, Unreachable
+    from orchestrator.executors.ray.submission import Jobs, Unreachable
 
     if sum(given is not None for given in (file, follow, stop)) != 1:
         raise typer.BadParameter("give one of FILE, --follow ID and --stop ID")
@@ -52,7 +52,7 @@ def submit(
         typer.echo(f"{stop}: {ending.status.lower()}")
         return
     if file:
-        from orchestrator.parcel import checked
+        from orchestrator.executors.ray.package import checked
 
         spec = checked(str(existing(file)), sets or (), store)
         jobs = Jobs(address, ca)
@@ -80,7 +80,7 @@ def submit(
 
 def _send(jobs: Jobs, spec: Spec, sets: Sequence[str] | None, store: str | None) -> str:
     """Send what the experiment needs. The job's id."""
-    from orchestrator.parcel import pack
+    from orchestrator.executors.ray.package import pack
     from orchestrator.store.provenance import git_commit
 
     with tempfile.TemporaryDirectory(prefix="kd-submit-") as folder:

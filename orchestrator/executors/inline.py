@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.executors.desk import Desk
+from orchestrator.executors.dispatcher import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, Place, Stopped, run_job

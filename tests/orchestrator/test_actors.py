@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.executors.cluster import QUIET
 from orchestrator.executors.executor import CannotRun
-from orchestrator.executors.token import make_token
+from orchestrator.executors.ray.auth import make_token
+from orchestrator.executors.ray.cluster import QUIET
 from orchestrator.experiment.spec import TeacherShare
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import Place
@@ -54,7 +54,7 @@ def jobs(tmp_path, count, **config) -> list[Job]:
 
 
 def actors(tmp_path, share, slots, **more):
-    from orchestrator.executors.actors import Actors
+    from orchestrator.executors.ray.actors import Actors
 
     place = Place(Store(tmp_path / "store").place, tmp_path, cpus=share.cpus, gpus=share.gpus)
     return Actors(lambda job: place, share, slots, max_failures=0, **more)

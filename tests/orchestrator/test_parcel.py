@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from orchestrator import parcel
+from orchestrator.executors.ray import package as parcel
 from orchestrator.experiment.problems import SpecError
 
 HEAD = """\

@@ -9,7 +9,7 @@ import pytest
 import threadpoolctl
 import torch
 
-from orchestrator.executors.shares import TIMES, larger
+from orchestrator.executors.memory_retry import TIMES, larger
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import STAGES
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Place, ran_out, run_job

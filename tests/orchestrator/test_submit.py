@@ -20,8 +20,8 @@ import pytest
 
 from orchestrator.cli.app import main
 from orchestrator.driver import run
-from orchestrator.executors import jobs
-from orchestrator.executors.token import HOW
+from orchestrator.executors.ray import submission as jobs
+from orchestrator.executors.ray.auth import HOW
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
 from orchestrator.store.store import Store

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from orchestrator.executors.desk import Desk
+from orchestrator.executors.dispatcher import Desk
 from orchestrator.search.study import Study
 from orchestrator.stages.runner import Place
 from orchestrator.store.store import Store

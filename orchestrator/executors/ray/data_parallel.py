@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from kd_core.distributed import Group
-from orchestrator.executors.report import Report
+from orchestrator.executors.ray.report import Report
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import Place, follow_job, run_job
 from orchestrator.store.store import Store

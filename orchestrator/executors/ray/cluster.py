@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from orchestrator.executors.executor import CannotRun
-from orchestrator.executors.token import HOW, MODE, make_token, token_at_hand, use_token
+from orchestrator.executors.ray.auth import HOW, MODE, make_token, token_at_hand, use_token
 from orchestrator.experiment.spec import Share
 
 QUIET = {

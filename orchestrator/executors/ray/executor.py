@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from orchestrator.executors.cluster import connect, require
-from orchestrator.executors.desk import Desk
+from orchestrator.executors.dispatcher import Desk
 from orchestrator.executors.executor import Ended
+from orchestrator.executors.ray.cluster import connect, require
 from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import Place
@@ -36,9 +36,9 @@ class RayExecutor:
     ) -> None:
         connect(address)
         try:
-            from orchestrator.executors.actors import Actors
-            from orchestrator.executors.seen import require_seen
-            from orchestrator.executors.trials import Trials
+            from orchestrator.executors.ray.actors import Actors
+            from orchestrator.executors.ray.store_check import require_seen
+            from orchestrator.executors.ray.tune import Trials
 
             require_seen(store)
             students = [job for job in jobs if job.kind in TRIALS]

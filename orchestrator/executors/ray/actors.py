@@ -18,9 +18,9 @@ from typing import Any
 import ray
 
 from orchestrator.executors.executor import CannotRun, Ended
-from orchestrator.executors.gang import RemoteGang
-from orchestrator.executors.report import Report
-from orchestrator.executors.shares import larger
+from orchestrator.executors.memory_retry import larger
+from orchestrator.executors.ray.data_parallel import RemoteGang
+from orchestrator.executors.ray.report import Report
 from orchestrator.experiment.spec import TeacherShare
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Place, run_job

@@ -17,8 +17,8 @@ from typing import Any
 
 from kd_core.training.checkpoint import Checkpoints
 from orchestrator.executors.executor import Ended
-from orchestrator.executors.judges import Judge, judge_of
-from orchestrator.executors.shares import larger
+from orchestrator.executors.memory_retry import larger
+from orchestrator.executors.ray.early_stopping import Judge, judge_of
 from orchestrator.jobs.job import Job
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial

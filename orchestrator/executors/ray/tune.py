@@ -15,7 +15,7 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from orchestrator.executors.desk import Desk
+from orchestrator.executors.dispatcher import Desk
 from orchestrator.executors.executor import Ended
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, run_job

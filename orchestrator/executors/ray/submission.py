@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator.executors.executor import CannotRun
-from orchestrator.executors.token import HOW, use_token
+from orchestrator.executors.ray.auth import HOW, use_token
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
