@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
-from orchestrator.report.results import probes, results
+from orchestrator.report.data.results import probes, results
 from orchestrator.store.store import Store
 
 

@@ -43,35 +43,35 @@ class Outcome:
     @property
     def results(self) -> pa.Table:
         """One row per student job, as in ``kd report --format csv``."""
-        from orchestrator.report.results import results
+        from orchestrator.report.data.results import results
 
         return results(self.plan, self.store)
 
     @property
     def evaluations(self) -> pa.Table:
         """One row per (student, evaluation, number)."""
-        from orchestrator.report.results import evaluations
+        from orchestrator.report.data.results import evaluations
 
         return evaluations(self.plan, self.store)
 
     @property
     def probes(self) -> pa.Table:
         """One row per (teacher, layer, split)."""
-        from orchestrator.report.results import probes
+        from orchestrator.report.data.results import probes
 
         return probes(self.plan, self.store)
 
     @property
     def searches(self) -> pa.Table:
         """One row per student and method whose knobs are searched."""
-        from orchestrator.report.searches import searches
+        from orchestrator.report.data.searches import searches
 
         return searches(self.plan, self.store)
 
     @property
     def trials(self) -> pa.Table:
         """One row per trial of a search that has begun."""
-        from orchestrator.report.searches import trials
+        from orchestrator.report.data.searches import trials
 
         return trials(self.plan, self.store)
 

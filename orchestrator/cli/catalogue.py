@@ -24,7 +24,7 @@ from orchestrator.cli.plan_view import knob
 from orchestrator.experiment.problems import suggestion
 from orchestrator.jobs import canonical
 from orchestrator.planning.plan import written
-from orchestrator.report.text import count
+from orchestrator.report.analysis.formatting import count
 
 
 def models() -> Iterator[RenderableType]:

@@ -53,8 +53,8 @@ def probes(
       kd probes experiments/digits.yaml --plot probes.png --arrow probes.arrow
     """
     from orchestrator.cli.console import show_report
-    from orchestrator.report.results import probes as table_of
-    from orchestrator.report.terminal import probe_table
+    from orchestrator.report.data.results import probes as table_of
+    from orchestrator.report.text.terminal import probe_table
 
     _, plan, place = planned(file, sets, store)
     table = table_of(plan, place)
@@ -66,7 +66,7 @@ def probes(
 
         write_table(table, arrow)
     if plot:
-        from orchestrator.report.plots import heat_map
+        from orchestrator.report.figures.plots import heat_map
 
         heat_map(table, plot)
     show_report(probe_table, plan, place)
@@ -89,7 +89,7 @@ def report(
       kd report experiments/digits.yaml --format html -o digits.html
       kd report experiments/digits.yaml --format csv | column -s, -t
     """
-    from orchestrator.report.render import render, write
+    from orchestrator.report.text.render import render, write
 
     _, plan, place = planned(file, sets, store)
     if out:

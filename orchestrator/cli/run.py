@@ -40,7 +40,7 @@ def run(
     from orchestrator.cli.console import show, show_report, terminate_like_ctrl_c
     from orchestrator.cli.outcome_view import view
     from orchestrator.cli.run_view import RunView
-    from orchestrator.report.terminal import terminal
+    from orchestrator.report.text.terminal import terminal
     from orchestrator.tracking.place import place_of
 
     spec = loaded(file, sets, store)

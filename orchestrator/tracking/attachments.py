@@ -13,9 +13,9 @@ from orchestrator.store.store import Store
 
 def attach(plan: Plan, store: Store, folder: Path) -> None:
     """Write report.md, report.html and results.csv, and where a teacher was probed probes.arrow, probes.csv and probes.png."""
-    from orchestrator.report.plots import heat_map
-    from orchestrator.report.render import write
-    from orchestrator.report.results import probes
+    from orchestrator.report.data.results import probes
+    from orchestrator.report.figures.plots import heat_map
+    from orchestrator.report.text.render import write
 
     for name, format in {"report.md": "md", "report.html": "html", "results.csv": "csv"}.items():
         write(plan, store, format, folder / name)

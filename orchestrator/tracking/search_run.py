@@ -48,7 +48,7 @@ def best_so_far(trials: Sequence[Trial]) -> tuple[Epoch, ...]:
 
 def files(search: Job, trials: Sequence[Trial], winner: int, folder: Path) -> list[Path]:
     """trials.arrow, trials.csv with a column for every knob, and the pictures of the report that can be drawn."""
-    from orchestrator.report.search_charts import pictures
+    from orchestrator.report.figures.search_charts import pictures
 
     write_table(trials_table(trials), folder / "trials.arrow")
     pyarrow.csv.write_csv(readable(trials), folder / "trials.csv")

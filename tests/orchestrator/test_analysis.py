@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from orchestrator.driver import run
-from orchestrator.report.grid import selections
+from orchestrator.report.data.probe_grid import selections
 from orchestrator.stages.analysis import ANALYSER, analysed
 from orchestrator.stages.runner import Place, run_job
 from orchestrator.store.arrow import read_table

@@ -13,10 +13,10 @@ from orchestrator.experiment.load import load
 from orchestrator.jobs.job import Job
 from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.plan import make
-from orchestrator.report.asked import answers
-from orchestrator.report.render import render
-from orchestrator.report.results import EVALUATIONS, evaluations
-from orchestrator.report.terminal import terminal
+from orchestrator.report.analysis.evaluations import answers
+from orchestrator.report.data.results import EVALUATIONS, evaluations
+from orchestrator.report.text.render import render
+from orchestrator.report.text.terminal import terminal
 from orchestrator.stages.evaluation import subject_of
 from orchestrator.stages.runner import Context, Place
 from orchestrator.store.arrow import read_table

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from orchestrator.experiment.spec import Claim
-from orchestrator.report.claims import judge, verdicts
-from orchestrator.report.render import FORMATS, render
-from orchestrator.report.results import EVALUATIONS, RESULTS
-from orchestrator.report.terminal import terminal
+from orchestrator.report.analysis.claims import judge, verdicts
+from orchestrator.report.data.results import EVALUATIONS, RESULTS
+from orchestrator.report.text.render import FORMATS, render
+from orchestrator.report.text.terminal import terminal
 from tests.orchestrator.report_world import a_plan, a_store
 
 NOTHING = EVALUATIONS.empty_table()

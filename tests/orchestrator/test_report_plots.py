@@ -4,9 +4,9 @@ import matplotlib.image
 import pytest
 
 from orchestrator.experiment.spec import Claim
-from orchestrator.report.charts import charts
-from orchestrator.report.plots import COLORS, heat_map
-from orchestrator.report.results import PROBES, probes
+from orchestrator.report.data.results import PROBES, probes
+from orchestrator.report.figures.charts import charts
+from orchestrator.report.figures.plots import COLORS, heat_map
 from tests.orchestrator.report_world import a_plan, a_store
 
 

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orchestrator.report import escape
-from orchestrator.report.render import FORMATS, render, write
-from orchestrator.report.terminal import probe_table, terminal
+from orchestrator.report.analysis.formatting import escape
+from orchestrator.report.text.render import FORMATS, render, write
+from orchestrator.report.text.terminal import probe_table, terminal
 from tests.orchestrator.report_world import RESULTS, TEACHERS, a_plan, a_store, steady, the_student  # noqa: F401
 
 EVIL = r"<b>a|b_c_ *d* $x$ 50% & #1 {y} \z [l](u) `t` ~"  # a label may be any line of 80 visible characters
@@ -272,8 +272,8 @@ def test_markdown_needs_neither_torch_nor_matplotlib(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from tests.orchestrator.report_world import a_plan, a_store\n"
-        "from orchestrator.report.render import render\n"
-        "from orchestrator.report.terminal import terminal\n"
+        "from orchestrator.report.text.render import render\n"
+        "from orchestrator.report.text.terminal import terminal\n"
         "plan = a_plan()\n"
         f"store = a_store(Path({str(tmp_path)!r}), plan)\n"
         "for format in ('md', 'csv', 'tex'):\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.report.results import history, probes, results, teachers
+from orchestrator.report.data.results import history, probes, results, teachers
 from tests.orchestrator.report_world import LAYERS, RESULTS, TEACHERS, a_plan, a_store, commit, the_student
 from tests.orchestrator.world import begin, tamper, the
 

@@ -11,14 +11,14 @@ import re
 import pyarrow.compute as pc
 import pytest
 
-from orchestrator.report.grid import selections
-from orchestrator.report.render import render
-from orchestrator.report.results import standing
-from orchestrator.report.search_charts import search_charts
-from orchestrator.report.search_table import of_searches, sentences
-from orchestrator.report.searches import SEARCHES, TRIALS, searches, trials
-from orchestrator.report.terminal import terminal
-from orchestrator.report.text import hours
+from orchestrator.report.analysis.formatting import hours
+from orchestrator.report.data.probe_grid import selections
+from orchestrator.report.data.results import standing
+from orchestrator.report.data.searches import SEARCHES, TRIALS, searches, trials
+from orchestrator.report.figures.search_charts import search_charts
+from orchestrator.report.text.render import render
+from orchestrator.report.text.search_table import of_searches, sentences
+from orchestrator.report.text.terminal import terminal
 from tests.orchestrator import report_world
 from tests.orchestrator.search_world import (
     CONTROL,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from orchestrator.report.statistics import Difference, Sample, holm, paired, sample
+from orchestrator.report.analysis.statistics import Difference, Sample, holm, paired, sample
 
 accuracies = st.lists(st.integers(0, 360).map(lambda right: right / 360), min_size=2, max_size=8)
 

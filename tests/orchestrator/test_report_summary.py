@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from orchestrator.report.grid import grid, selections
-from orchestrator.report.results import probes, results
-from orchestrator.report.summary import Absent, findings, summarise
+from orchestrator.report.analysis.summary import Absent, findings, summarise
+from orchestrator.report.data.probe_grid import grid, selections
+from orchestrator.report.data.results import probes, results
 from tests.orchestrator.report_world import LAYERS, PROBES, RESULTS, TEACHERS, a_plan, a_store
 
 

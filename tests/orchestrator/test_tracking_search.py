@@ -11,7 +11,7 @@ import pytest
 from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
-from orchestrator.report.searches import trials as trials_of
+from orchestrator.report.data.searches import trials as trials_of
 from orchestrator.search import journal
 from orchestrator.search.trial import DONE, FAILED, STOPPED
 from orchestrator.store.store import Store

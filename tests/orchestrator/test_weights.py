@@ -15,7 +15,7 @@ from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Weights
 from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.plan import make
-from orchestrator.report.render import render
+from orchestrator.report.text.render import render
 from orchestrator.tracking.job_record import record_of
 from tests.orchestrator.wrong_files import DATA, TOP, Wrong, check
 

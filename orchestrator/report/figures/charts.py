@@ -13,11 +13,11 @@ from markupsafe import Markup
 
 from orchestrator.experiment.spec import TEST
 from orchestrator.planning.plan import Plan
-from orchestrator.report import plots
-from orchestrator.report.claims import FAILS, HOLDS, Tested, judge
-from orchestrator.report.plots import Panel, Strip, Whisker
-from orchestrator.report.results import evaluations, history, results
-from orchestrator.report.summary import CONTROL
+from orchestrator.report.analysis.claims import FAILS, HOLDS, Tested, judge
+from orchestrator.report.analysis.summary import CONTROL
+from orchestrator.report.data.results import evaluations, history, results
+from orchestrator.report.figures import plots
+from orchestrator.report.figures.plots import Panel, Strip, Whisker
 from orchestrator.store.store import Store
 
 ACCURACY = "validation/accuracy"

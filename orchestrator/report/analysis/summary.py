@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.report.statistics import Difference, Sample, holm, paired, sample
-from orchestrator.report.text import percent_interval, points, probability
+from orchestrator.report.analysis.formatting import percent_interval, points, probability
+from orchestrator.report.analysis.statistics import Difference, Sample, holm, paired, sample
 
 CONTROL = "none"  # the method that the others are compared with: training without teachers
 LEVEL = 0.05

@@ -15,12 +15,12 @@ from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
-from orchestrator.report import search_plots
-from orchestrator.report.canvas import style, svg
-from orchestrator.report.charts import Chart
-from orchestrator.report.search_plots import Point, Slice
-from orchestrator.report.search_table import TITLE
-from orchestrator.report.searches import searches
+from orchestrator.report.data.searches import searches
+from orchestrator.report.figures import search_plots
+from orchestrator.report.figures.canvas import style, svg
+from orchestrator.report.figures.charts import Chart
+from orchestrator.report.figures.search_plots import Point, Slice
+from orchestrator.report.text.search_table import TITLE
 from orchestrator.search.importance import importances, untold
 from orchestrator.search.journal import trials_so_far
 from orchestrator.search.trial import STOPPED, Trial

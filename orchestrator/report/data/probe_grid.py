@@ -13,7 +13,7 @@ from kd_core.methods.selection import Rows, Sizes, matched_accuracy, selection
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
-from orchestrator.report.results import probes, standing
+from orchestrator.report.data.results import probes, standing
 from orchestrator.search.chosen import settled
 from orchestrator.store.store import Store
 
@@ -49,7 +49,7 @@ class Selection:
 
 
 def grid(table: pa.Table) -> Grid:
-    """The grid of a table of probes (:data:`orchestrator.report.results.PROBES`)."""
+    """The grid of a table of probes (:data:`orchestrator.report.data.results.PROBES`)."""
     rows = [row for row in table.to_pylist() if row["split"] == "validation"]
     deep = sorted(rows, key=lambda row: (row["layer"] == EMBEDDING, row["stage"]))
     return Grid(

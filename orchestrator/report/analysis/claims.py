@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from kd_core.evaluation.table import EVALUATIONS
 from orchestrator.experiment.spec import TEST, Claim
-from orchestrator.report.statistics import Difference, holm, paired
-from orchestrator.report.summary import LEVEL
+from orchestrator.report.analysis.statistics import Difference, holm, paired
+from orchestrator.report.analysis.summary import LEVEL
 
 HOLDS, FAILS, UNTOLD, PENDING = "holds", "does not hold", "cannot be told", "not measured yet"
 VERDICTS = (HOLDS, FAILS, UNTOLD, PENDING)

@@ -8,14 +8,14 @@ from typing import Any
 import pyarrow as pa
 
 from orchestrator.jobs import canonical
-from orchestrator.report.tables import Column, Row, Table, Value
-from orchestrator.report.text import NOTHING, hours, percent, percent_interval, points
+from orchestrator.report.analysis.formatting import NOTHING, hours, percent, percent_interval, points
+from orchestrator.report.text.tables import Column, Row, Table, Value
 
 TITLE = "Searches"
 
 
 def of_searches(searches: pa.Table) -> Table:
-    """A row for each student and method whose knobs are searched (:data:`orchestrator.report.searches.SEARCHES`)."""
+    """A row for each student and method whose knobs are searched (:data:`orchestrator.report.data.searches.SEARCHES`)."""
     notes: dict[str, int] = {}
     groups: dict[str, list[Row]] = {}
     for row in searches.to_pylist():

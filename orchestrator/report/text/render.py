@@ -13,11 +13,11 @@ from markupsafe import Markup
 
 from orchestrator.jobs import canonical
 from orchestrator.planning.plan import Plan
-from orchestrator.report import escape
-from orchestrator.report.document import document
-from orchestrator.report.results import RESULTS, evaluations, results
-from orchestrator.report.searches import chosen
-from orchestrator.report.tables import Value
+from orchestrator.report.text import escape
+from orchestrator.report.data.results import RESULTS, evaluations, results
+from orchestrator.report.data.searches import chosen
+from orchestrator.report.text.document import document
+from orchestrator.report.text.tables import Value
 from orchestrator.store.store import Store, write_bytes
 
 Render = Callable[[Plan, Store], str]
@@ -73,8 +73,8 @@ def as_tex(plan: Plan, store: Store) -> str:
 
 def as_html(plan: Plan, store: Store) -> str:
     """One file that needs nothing else."""
-    from orchestrator.report.charts import charts
-    from orchestrator.report.search_charts import search_charts
+    from orchestrator.report.figures.charts import charts
+    from orchestrator.report.figures.search_charts import search_charts
 
     environment = jinja2.Environment(loader=_templates(), autoescape=True, **_LAYOUT)
     pictures = [*charts(plan, store), *search_charts(plan, store)]

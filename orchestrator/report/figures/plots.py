@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from orchestrator.report.canvas import COLORS, INK, figure, style, svg
-from orchestrator.report.grid import Grid, grid
-from orchestrator.report.statistics import sample
+from orchestrator.report.analysis.statistics import sample
+from orchestrator.report.data.probe_grid import Grid, grid
+from orchestrator.report.figures.canvas import COLORS, INK, figure, style, svg
 from orchestrator.store.store import write_bytes
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Panel:
 
 
 def heat_map(table: pa.Table, path: Path) -> None:
-    """Draw a table of probes (:data:`orchestrator.report.results.PROBES`), teacher × layer; the suffix is the format.
+    """Draw a table of probes (:data:`orchestrator.report.data.results.PROBES`), teacher × layer; the suffix is the format.
 
     Raises:
         ValueError: where the table is empty.

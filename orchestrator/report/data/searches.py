@@ -14,8 +14,8 @@ from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
-from orchestrator.report.results import RESULTS, results, standing
-from orchestrator.report.statistics import paired, sample
+from orchestrator.report.analysis.statistics import paired, sample
+from orchestrator.report.data.results import RESULTS, results, standing
 from orchestrator.search.budget import planned
 from orchestrator.search.journal import trials_so_far
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial

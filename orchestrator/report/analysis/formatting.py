@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.report.statistics import Sample
+from orchestrator.report.analysis.statistics import Sample
 
 NOTHING = "–"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.report.statistics import Difference, Sample, paired, sample
-from orchestrator.report.summary import CONTROL
+from orchestrator.report.analysis.statistics import Difference, Sample, paired, sample
+from orchestrator.report.analysis.summary import CONTROL
 
 Rows = list[dict[str, Any]]
 

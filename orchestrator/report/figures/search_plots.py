@@ -1,6 +1,6 @@
 """Pictures of searches, by matplotlib: what a knob's values came to, and which knobs mattered.
 
-Both are to be called within :func:`orchestrator.report.canvas.style`.
+Both are to be called within :func:`orchestrator.report.figures.canvas.style`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.report.canvas import COLORS, INK, figure
+from orchestrator.report.figures.canvas import COLORS, INK, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

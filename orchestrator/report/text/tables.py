@@ -10,12 +10,21 @@ import pyarrow as pa
 
 from kd_core.evaluation.table import EVALUATIONS
 from orchestrator.jobs.job import Job
-from orchestrator.report.asked import Answers
-from orchestrator.report.claims import FAILS, HOLDS, PENDING, Tested
-from orchestrator.report.grid import Grid, Selection
-from orchestrator.report.results import Standing
-from orchestrator.report.summary import LEVEL, Cell
-from orchestrator.report.text import NOTHING, count, duration, percent, percent_interval, points, probability, spread
+from orchestrator.report.analysis.claims import FAILS, HOLDS, PENDING, Tested
+from orchestrator.report.analysis.evaluations import Answers
+from orchestrator.report.analysis.formatting import (
+    NOTHING,
+    count,
+    duration,
+    percent,
+    percent_interval,
+    points,
+    probability,
+    spread,
+)
+from orchestrator.report.analysis.summary import LEVEL, Cell
+from orchestrator.report.data.probe_grid import Grid, Selection
+from orchestrator.report.data.results import Standing
 
 GIVEN = "given"  # what a teacher that was not trained has for a chosen epoch
 
