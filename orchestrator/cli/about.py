@@ -22,8 +22,8 @@ def models() -> None:
       kd list models
       kd list models | grep resnet
     """
-    from orchestrator.cli.catalogue import models as view
-    from orchestrator.cli.console import show
+    from orchestrator.cli.views.catalogue import models as view
+    from orchestrator.cli.views.console import show
 
     show(*view())
 
@@ -39,8 +39,8 @@ def methods(name: Name = None) -> None:
       kd list methods
       kd list methods gpac
     """
-    from orchestrator.cli.catalogue import method, methods
-    from orchestrator.cli.console import show
+    from orchestrator.cli.views.catalogue import method, methods
+    from orchestrator.cli.views.console import show
 
     show(*(method(name) if name else methods()))
 
@@ -56,8 +56,8 @@ def evaluations(name: Name = None) -> None:
       kd list evaluations
       kd list evaluations robustness
     """
-    from orchestrator.cli.catalogue import evaluation, evaluations
-    from orchestrator.cli.console import show
+    from orchestrator.cli.views.catalogue import evaluation, evaluations
+    from orchestrator.cli.views.console import show
 
     show(*(evaluation(name) if name else evaluations()))
 
@@ -70,8 +70,8 @@ def datasets() -> None:
     Example:
       kd list datasets
     """
-    from orchestrator.cli.catalogue import datasets as view
-    from orchestrator.cli.console import show
+    from orchestrator.cli.views.catalogue import datasets as view
+    from orchestrator.cli.views.console import show
 
     show(*view())
 
@@ -108,9 +108,9 @@ def doctor(
       kd doctor
       kd doctor experiments/digits.yaml
     """
-    from orchestrator.cli.console import show
-    from orchestrator.cli.doctor_view import line
-    from orchestrator.doctor import bare, checks
+    from orchestrator.cli.checks import bare, checks
+    from orchestrator.cli.views.console import show
+    from orchestrator.cli.views.doctor import line
 
     sound = True
     for check in checks(loaded(existing(file), None, store) if file else bare(store or "kd-store")):

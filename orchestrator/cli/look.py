@@ -28,8 +28,8 @@ def status(file: File, store: StoreOption = None, sets: Set = None) -> None:
       kd status experiments/digits.yaml
       watch -n 5 kd status experiments/digits.yaml
     """
-    from orchestrator.cli.console import show
-    from orchestrator.cli.status_view import view
+    from orchestrator.cli.views.console import show
+    from orchestrator.cli.views.status import view
     from orchestrator.planning.state import driver, statuses
 
     _, plan, place = planned(file, sets, store)
@@ -52,7 +52,7 @@ def probes(
       kd probes experiments/digits.yaml
       kd probes experiments/digits.yaml --plot probes.png --arrow probes.arrow
     """
-    from orchestrator.cli.console import show_report
+    from orchestrator.cli.views.console import show_report
     from orchestrator.report.data.results import probes as table_of
     from orchestrator.report.text.terminal import probe_table
 

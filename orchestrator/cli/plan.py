@@ -30,8 +30,8 @@ def plan(
       kd plan experiments/cifar100_gpac.yaml --cpus 64 --gpus 8
       kd plan experiments/digits.yaml --json | jq '.jobs[] | select(.state == "missing") | .title'
     """
-    from orchestrator.cli.console import show
-    from orchestrator.cli.plan_view import as_json, view
+    from orchestrator.cli.views.console import show
+    from orchestrator.cli.views.plan import as_json, view
     from orchestrator.planning.estimate import Estimator
     from orchestrator.planning.schedule import Machine, this_machine
     from orchestrator.planning.snapshot import State

@@ -37,11 +37,11 @@ def run(
       kd run experiments/digits.yaml --store /shared/store --address 10.0.0.1:6379
     """
     from orchestrator import driver as pipeline
-    from orchestrator.cli.console import show, show_report, terminate_like_ctrl_c
-    from orchestrator.cli.outcome_view import view
-    from orchestrator.cli.run_view import RunView
+    from orchestrator.cli.views.console import show, show_report, terminate_like_ctrl_c
+    from orchestrator.cli.views.outcome import view
+    from orchestrator.cli.views.run import RunView
     from orchestrator.report.text.terminal import terminal
-    from orchestrator.tracking.place import place_of
+    from orchestrator.tracking.location import place_of
 
     spec = loaded(file, sets, store)
     terminate_like_ctrl_c()

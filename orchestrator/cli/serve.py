@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchestrator.cli.console import terminate_like_ctrl_c
+from orchestrator.cli.views.console import terminate_like_ctrl_c
 
 if TYPE_CHECKING:
     from orchestrator.tracking.ui import Interface

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.experiment.spec import Spec
 from orchestrator.store.store import Store
 from orchestrator.tracking.failure import TrackingError
-from orchestrator.tracking.place import place_of
+from orchestrator.tracking.location import place_of
 from orchestrator.tracking.server import connect, failures, settings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from orchestrator.tracking.place import Place
+from orchestrator.tracking.location import Place
 
 LONGEST = 300  # characters of a reason
 UNREACHABLE = (ConnectionError, TimeoutError, socket.gaierror)

@@ -26,7 +26,7 @@ from orchestrator.tracking.experiment_record import Artifacts, ExperimentRecord
 from orchestrator.tracking.failure import Busy, TrackingError, sentence
 from orchestrator.tracking.history import Epoch, count, mark
 from orchestrator.tracking.job_record import JobRecord, record_of, with_trials
-from orchestrator.tracking.place import place_of
+from orchestrator.tracking.location import place_of
 from orchestrator.tracking.record import Record, Status
 from orchestrator.tracking.server import Run, Server, failures, settings
 from orchestrator.tracking.trial_record import TrialRecord, key_of, trial_record

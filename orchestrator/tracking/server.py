@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.tracking.history import Point
-from orchestrator.tracking.place import Place
+from orchestrator.tracking.location import Place
 
 POINTS_A_CALL = 900  # MLflow takes 1000 metrics, params and tags together
 PARAMS_A_CALL = 80  # of which 100 may be params, and 100 tags

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.experiment.spec import Spec
 from orchestrator.store.store import Store, write_bytes
-from orchestrator.tracking.place import place_of
+from orchestrator.tracking.location import place_of
 from orchestrator.tracking.server import Server, settings
 
 HOST = "127.0.0.1"

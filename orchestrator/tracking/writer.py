@@ -12,7 +12,7 @@ from orchestrator.planning.snapshot import Snapshot, State
 from orchestrator.store.store import Store
 from orchestrator.tracking.experiment_record import Artifacts
 from orchestrator.tracking.failure import sentence
-from orchestrator.tracking.place import place_of
+from orchestrator.tracking.location import place_of
 from orchestrator.tracking.projection import opened
 from orchestrator.tracking.server import settings
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator.cli import run_view
 from orchestrator.cli.app import main
-from orchestrator.cli.run_view import RunView
+from orchestrator.cli.views import run as run_view
+from orchestrator.cli.views.run import RunView
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
 from orchestrator.planning.snapshot import Snapshot, State

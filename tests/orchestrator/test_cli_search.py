@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.app import main
-from orchestrator.cli.run_view import RunView, picture, share_done, trials_left
+from orchestrator.cli.views.run import RunView, picture, share_done, trials_left
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
 from orchestrator.planning.snapshot import Snapshot, State
@@ -115,7 +115,7 @@ def test_before_the_first_trial_has_ended_no_time_is_told(tmp_path):
     ],
 )
 def test_the_time_left(ended, at_work, ago, seconds, monkeypatch):
-    monkeypatch.setattr("orchestrator.cli.run_view.time.time", lambda: 1000.0 + ago)
+    monkeypatch.setattr("orchestrator.cli.views.run.time.time", lambda: 1000.0 + ago)
     said = {"trials": 7, "told": ended, "at_work": at_work, "trial_seconds": 20.0, "updated": 1000.0}
     assert trials_left(said) == pytest.approx(seconds)
 

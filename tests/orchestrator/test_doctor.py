@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator import doctor
+from orchestrator.cli import checks as doctor
 from orchestrator.cli.app import main
-from orchestrator.doctor import Check
+from orchestrator.cli.checks import Check
 from orchestrator.experiment.spec import Tracking
 from orchestrator.store.store import Store
 

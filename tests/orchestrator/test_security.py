@@ -16,7 +16,7 @@ import pytest
 from orchestrator.cli.app import main
 from orchestrator.experiment.load import load
 from orchestrator.store.store import Store
-from orchestrator.tracking.place import place_of
+from orchestrator.tracking.location import place_of
 from orchestrator.tracking.ui import SECRETS, Unguarded, ui
 from tests.orchestrator.ray_head import ROOT, end, environment, free_ports
 from tests.orchestrator.world import a_spec

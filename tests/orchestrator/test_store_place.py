@@ -8,7 +8,7 @@ import time
 import pytest
 
 from orchestrator.cli.app import main
-from orchestrator.doctor import writable
+from orchestrator.cli.checks import writable
 from orchestrator.experiment.load import load
 from orchestrator.experiment.problems import SpecError
 from orchestrator.store.backends.uri import hidden, uri_problem

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Engine
 from orchestrator.planning.snapshot import Snapshot, State
 from orchestrator.tracking.failure import Busy, TrackingError
 from orchestrator.tracking.history import flat
-from orchestrator.tracking.place import Place, place_of
+from orchestrator.tracking.location import Place, place_of
 from orchestrator.tracking.projection import Summary, project
 from orchestrator.tracking.server import SETTINGS, Server, initialise, settings
 from orchestrator.tracking.ui import ui

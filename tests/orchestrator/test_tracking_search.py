@@ -15,7 +15,7 @@ from orchestrator.report.data.searches import trials as trials_of
 from orchestrator.search import journal
 from orchestrator.search.trial import DONE, FAILED, STOPPED
 from orchestrator.store.store import Store
-from orchestrator.tracking.place import place_of
+from orchestrator.tracking.location import place_of
 from orchestrator.tracking.projection import Summary, opened, project
 from orchestrator.tracking.server import Server, settings
 from orchestrator.tracking.trial_record import key_of

@@ -182,7 +182,7 @@ def eventually(holds, seconds=60.0):
 INITIALISE = """
 import sys
 from pathlib import Path
-from orchestrator.tracking.place import Place
+from orchestrator.tracking.location import Place
 from orchestrator.tracking.server import Server, settings
 with settings():
     import mlflow

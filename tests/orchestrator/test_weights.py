@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from kd_core.vision import models
-from orchestrator.cli.plan_view import settings
+from orchestrator.cli.views.plan import settings
 from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Weights

@@ -26,7 +26,7 @@ from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
 from orchestrator.store.store import PROGRESS, Attempt, Store
-from orchestrator.tracking.place import place_of
+from orchestrator.tracking.location import place_of
 from orchestrator.tracking.projection import Summary, opened, project
 from orchestrator.tracking.server import settings
 

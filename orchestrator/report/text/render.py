@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from orchestrator.jobs import canonical
 from orchestrator.planning.plan import Plan
-from orchestrator.report.text import escape
 from orchestrator.report.data.results import RESULTS, evaluations, results
 from orchestrator.report.data.searches import chosen
+from orchestrator.report.text import escape
 from orchestrator.report.text.document import document
 from orchestrator.report.text.tables import Value
 from orchestrator.store.store import Store, write_bytes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from orchestrator.cli.console import counted
+from orchestrator.cli.views.console import counted
 from orchestrator.planning.state import titles
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.console import STYLES, clock, console, table
+from orchestrator.cli.views.console import STYLES, clock, console, table
 from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job
 from orchestrator.planning.estimate import Estimate, Estimator, epochs_left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from orchestrator.doctor import Check
+from orchestrator.cli.checks import Check
 
 
 def line(check: Check) -> Text:

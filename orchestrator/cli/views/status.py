@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from rich.console import RenderableType
 from rich.text import Text
 
-from orchestrator.cli.console import STYLES, clock, table
-from orchestrator.cli.run_view import cells
+from orchestrator.cli.views.console import STYLES, clock, table
+from orchestrator.cli.views.run import cells
 from orchestrator.jobs.kinds import STAGES
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.snapshot import State

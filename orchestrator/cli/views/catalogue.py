@@ -19,8 +19,8 @@ from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform
 from kd_core.methods.method import Method
 from kd_core.methods.table import METHODS
 from kd_core.models.table import MODELS
-from orchestrator.cli.console import table
-from orchestrator.cli.plan_view import knob
+from orchestrator.cli.views.console import table
+from orchestrator.cli.views.plan import knob
 from orchestrator.experiment.problems import suggestion
 from orchestrator.jobs import canonical
 from orchestrator.planning.plan import written
