@@ -18,7 +18,7 @@ from kd_core.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kd_core.data.split import Splits
+    from kd_core.data.splits import Splits
     from kd_core.models.network import Network
 
 KEPT = frozenset({Need.LOGITS, Need.EMBEDDING, Need.ATTENTION})

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Parted(RuntimeError):
+class WorkerLost(RuntimeError):
     """Another worker of the group is gone or does not answer. Nothing is wrong with the job: it can be tried again."""
 
 
@@ -63,7 +63,7 @@ class Group:
         """Replace every tensor by its sum over the workers, the same bits on each. They are of one type and device.
 
         Raises:
-            Parted: where another worker is gone.
+            WorkerLost: where another worker is gone.
         """
         if self.size == 1 or not tensors:
             return
@@ -77,7 +77,7 @@ class Group:
         """Replace every tensor by that of the first worker.
 
         Raises:
-            Parted: where another worker is gone.
+            WorkerLost: where another worker is gone.
         """
         if self.size > 1:
             for tensor in tensors:
@@ -93,7 +93,7 @@ class _together:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            raise Parted(f"another worker of the group is gone: {error}") from error
+            raise WorkerLost(f"another worker of the group is gone: {error}") from error
 
 
 ALONE = Group()

@@ -7,13 +7,11 @@ H × W spatial size, P = H·W, D dimension of the embedding.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from kd_core.methods.modules.analyser import Analyser
+    from torch import Tensor
 
 ABSENT: Any = None  # a field that nobody needed
 
@@ -84,23 +82,3 @@ class NetworkShape:
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """Spatial size (H, W) of each stage."""
         return tuple((height, width) for _, height, width in self.stages)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """All that a method is built from, besides its config."""
-
-    student: NetworkShape
-    teachers: tuple[NetworkShape, ...]
-    labels_N: Tensor  # of the training split
-    probes: tuple[tuple[float, ...], ...] = ()  # LCP validation accuracy in [0, 1] of (teacher, teacher's stage)
-    heads: tuple[nn.Module, ...] = ()  # frozen classifiers of the teachers: BD to BK
-    analysers: tuple[Analyser, ...] = ()  # frozen, of each teacher
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What a method answers: scalar loss terms, weighted, whose sum is minimised, and scalars worth a curve (detached)."""
-
-    terms: dict[str, Tensor]
-    curves: dict[str, Tensor] = field(default_factory=dict)

@@ -17,8 +17,9 @@ from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.plan import Plan, make
 from orchestrator.planning.schedule import priorities
 from orchestrator.planning.snapshot import Snapshot, State, Watch
-from orchestrator.stages.runner import Place
-from orchestrator.store.store import CorruptEntry, Store, StoreError
+from orchestrator.stages.runner import Runtime
+from orchestrator.store.errors import CorruptEntry, StoreError
+from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,14 +100,14 @@ def run(
     spec = source if isinstance(source, Spec) else load(source, overrides, store)
     if executor not in ("ray", "inline"):
         raise CannotRun(f"executor must be ray or inline, but got {executor}")
-    plan, place = make(spec), Store(spec.store)
-    place.prepare()
-    with place.lock(f"run-{spec.name}") as held:
+    plan, runtime = make(spec), Store(spec.store)
+    runtime.prepare()
+    with runtime.lock(f"run-{spec.name}") as held:
         if not held:
-            who = place.holder(f"run-{spec.name}") or "another process"
-            raise StoreError(f"another `kd run` of {spec.name} is at work on {place.place} ({who}); `kd status` shows it")
-        done, notes = survey(plan, place)
-        work = _Run(spec, plan, place, done, notes, watch)
+            who = runtime.holder(f"run-{spec.name}") or "another process"
+            raise StoreError(f"another `kd run` of {spec.name} is at work on {runtime.location} ({who}); `kd status` shows it")
+        done, notes = survey(plan, runtime)
+        work = _Run(spec, plan, runtime, done, notes, watch)
         with work.tracked():
             if work.missing:
                 _check_data(spec)
@@ -272,11 +273,11 @@ class _Run:
         if name == "inline":
             from orchestrator.executors.inline import Inline
 
-            return Inline(self.store, self._place, rank, lambda: self.show(changed=False))
+            return Inline(self.store, self._runtime, rank, lambda: self.show(changed=False))
         from orchestrator.executors.ray.executor import RayExecutor
 
         scratch = self.store.scratch(f"tune/{self.spec.name}")
-        return RayExecutor(self.missing, self.store, self._place, rank, self.spec.resources, address, scratch)
+        return RayExecutor(self.missing, self.store, self._runtime, rank, self.spec.resources, address, scratch)
 
     def _weights(self, job: Job) -> Path | None:
         """Where the file lies whose content the job's config names."""
@@ -284,10 +285,10 @@ class _Run:
         files = (teacher.weights.file for teacher in self.spec.teachers if teacher.weights and teacher.weights.sha256 == named)
         return next((Path(file).absolute() for file in files if named and file), None)
 
-    def _place(self, job: Job) -> Place:
+    def _runtime(self, job: Job) -> Runtime:
         share = self.spec.resources.of(job.kind)
-        return Place(
-            store=self.store.place,
+        return Runtime(
+            store=self.store.location,
             data_root=Path(self.spec.data_root).absolute(),
             download=False,
             data_memory_gib=self.spec.data_memory_gib,

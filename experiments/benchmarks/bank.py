@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from kd_core.bank import Bank, Live, fill
 from kd_core.data.load import load
 from kd_core.data.table import DataConfig
-from kd_core.knowledge import Need, Setting
+from kd_core.knowledge import Need
+from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
 from kd_core.models.network import shape_of
 from kd_core.models.table import build

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from kd_core.bank import Source
 from kd_core.data.batches import epoch_batches, plain_batches, spans
-from kd_core.data.split import Splits
+from kd_core.data.splits import Splits
 from kd_core.knowledge import Batch
 from kd_core.losses import stable_BK
 from kd_core.methods.modules.analyser import Analyser, analysis_terms
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.loop import part
-from kd_core.training.optim import Descent, Means
+from kd_core.training.optim import SGD, EpochMeans
 
 
 class Analysing:
@@ -38,7 +38,7 @@ class Analysing:
         self.recipe = analyser.config
         self.seed = seed
         self.device = torch.device(device)
-        self.descent = Descent(analyser.parameters(), self.recipe)
+        self.optimizer = SGD(analyser.parameters(), self.recipe)
         self.history: tuple[Record, ...] = ()
 
     def run(
@@ -51,7 +51,7 @@ class Analysing:
         """
         if checkpoints and (found := checkpoints.newest()):
             self.analyser.load_state_dict(part(found.tensors, "analyser."))
-            self.descent.restore(found.tensors)
+            self.optimizer.restore(found.tensors)
             self.history = found.history
         while len(self.history) < self.recipe.epochs:
             epoch, began = len(self.history), time.monotonic()
@@ -65,17 +65,17 @@ class Analysing:
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         steps = len(spans(len(self.splits.train), self.recipe.batch_size))
-        means = Means()
+        means = EpochMeans()
         batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device)
         for step, batch in enumerate(batches):
             terms, accuracies = self._heard(batch)
-            self.descent.step(torch.stack(tuple(terms.values())).sum(), epoch + step / steps)
+            self.optimizer.step(torch.stack(tuple(terms.values())).sum(), epoch + step / steps)
             told = {name: value.detach() for name, value in terms.items()}
             means.add(told | {f"train/{name}": value for name, value in accuracies.items()}, len(batch.labels_B))
-        return {**means.metrics(epoch + 1), "lr": self.descent.lr, **self._validation(epoch)}
+        return {**means.metrics(epoch + 1), "lr": self.optimizer.lr, **self._validation(epoch)}
 
     def _validation(self, epoch: int) -> dict[str, float]:
-        means = Means()
+        means = EpochMeans()
         with torch.inference_mode():
             for batch in plain_batches(self.splits, "validation", self.device):
                 terms, accuracies = self._heard(batch)
@@ -95,4 +95,4 @@ class Analysing:
         return {f"loss/{name}": value for name, value in terms.items()}, accuracies
 
     def _state(self) -> dict[str, Tensor]:
-        return {f"analyser.{name}": value for name, value in self.analyser.state_dict().items()} | self.descent.state()
+        return {f"analyser.{name}": value for name, value in self.analyser.state_dict().items()} | self.optimizer.state()

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kd_core.data.split import Splits
+from kd_core.data.splits import Splits
 from kd_core.data.views import IDENTITY, normalise
 from kd_core.distributed import ALONE, Group
 from kd_core.knowledge import Batch

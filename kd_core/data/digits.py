@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from kd_core.data.split import Source, Split
+from kd_core.data.split import Split
+from kd_core.data.splits import Source
 from kd_core.data.table import DataConfig
 
 MEAN, STD = (0.3053,), (0.3757,)  # of the 1,438 training images

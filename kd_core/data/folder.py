@@ -10,7 +10,8 @@ import torch
 
 from kd_core.data.files import Files
 from kd_core.data.published import Archive
-from kd_core.data.split import DataError, Source
+from kd_core.data.split import DataError
+from kd_core.data.splits import Source
 from kd_core.data.table import DataConfig
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")

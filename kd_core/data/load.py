@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from kd_core.data.choose import stratified, with_noise
-from kd_core.data.split import DataError, Images, Source, Split, Splits
+from kd_core.data.split import DataError, Split
+from kd_core.data.splits import Images, Source, Splits
 from kd_core.data.table import DataConfig
 from kd_core.data.views import Augmentation
 from kd_core.random import generator

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from kd_core.data.views import Augmentation
-
-if TYPE_CHECKING:
-    from kd_core.data.files import Files
 
 NAMED = 5  # problems that an error spells out
 
@@ -65,38 +59,3 @@ class Split:
     def to(self, device: torch.device | str) -> Split:
         """The same split on a device; itself where it already lies there."""
         return Split(self.images_NCHW.to(device), self.labels_N.to(device))
-
-
-Images: TypeAlias = "Split | Files"  # in memory, or on disk: both are indexed, streamed and moved alike
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set as it is published: all its training images and its own test split."""
-
-    train: Images
-    test: Images
-    mean: tuple[float, ...]  # of each channel, on the scale 0..1, over the training images
-    std: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Splits:
-    """What a job sees. ``train`` may be reduced and its labels noisy; ``validation`` and ``test`` are clean."""
-
-    train: Images
-    validation: Images
-    test: Images
-    classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    augmentation: Augmentation  # of the training images
-
-    @property
-    def image(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image."""
-        return self.train.image
-
-    def to(self, device: torch.device | str) -> Splits:
-        """The same splits on a device."""
-        return replace(self, train=self.train.to(device), validation=self.validation.to(device), test=self.test.to(device))

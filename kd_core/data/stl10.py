@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from kd_core.data.published import Archive
-from kd_core.data.split import Source, Split
+from kd_core.data.split import Split
+from kd_core.data.splits import Source
 from kd_core.data.table import DataConfig
 from kd_core.vision import datasets
 

@@ -25,7 +25,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kd_core.data.split import Source, Split
+from kd_core.data.split import Split
+from kd_core.data.splits import Source
 from kd_core.data.table import DataConfig
 from kd_core.random import generator
 

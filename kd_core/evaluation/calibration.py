@@ -15,7 +15,7 @@ from kd_core.lazy import F, torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kd_core.data.split import Splits
+    from kd_core.data.splits import Splits
 
 
 def expected_calibration_error(logits_NK: Tensor, labels_N: Tensor, bins: int) -> float:

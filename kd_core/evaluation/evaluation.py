@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kd_core.knobs import Knobs
 
 if TYPE_CHECKING:
-    from kd_core.data.split import Splits
+    from kd_core.data.splits import Splits
     from kd_core.models.network import Network
     from kd_core.training.evaluate import Predict
 

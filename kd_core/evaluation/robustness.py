@@ -16,7 +16,7 @@ from kd_core.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kd_core.data.split import Splits
+    from kd_core.data.splits import Splits
 
 
 def noisy(images_BCHW: Tensor, noise_BCHW: Tensor, mean_C: Tensor, std_C: Tensor) -> Tensor:

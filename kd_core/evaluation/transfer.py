@@ -15,7 +15,7 @@ from kd_core.evaluation.evaluation import Evaluation, Subject
 from kd_core.knobs import Knobs, knob
 
 if TYPE_CHECKING:
-    from kd_core.data.split import Splits
+    from kd_core.data.splits import Splits
 
 
 class Transfer(Evaluation):

@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_core.knobs import Knobs, LogUniform, knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
 from kd_core.losses import at_common_size, cross_entropy, match_stages
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss, Setting
 
 
 class FitNet(Method):

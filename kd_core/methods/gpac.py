@@ -34,11 +34,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kd_core.knobs import IntUniform, Knobs, LogUniform, Uniform, knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
 from kd_core.losses import attention_distance, cross_entropy, divergences_MB, match_stages, teacher_means
 from kd_core.methods.method import Method
 from kd_core.methods.selection import matched_accuracy, selection, uniform_selection
+from kd_core.methods.setting import Loss, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.losses import cross_entropy, divergences_MB
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss
 
 
 class KD(Method):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from kd_core.knobs import knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.losses import cross_entropy
 from kd_core.methods.aekd import AEKD
 from kd_core.methods.aver import AVER
@@ -24,6 +24,7 @@ from kd_core.methods.dkd import DKD
 from kd_core.methods.ebkd import EBKD
 from kd_core.methods.kd import KD
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.wrapper import Wrapping
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kd_core.knobs import Knobs
-from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn
+from kd_core.methods.setting import Loss, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,8 +1,8 @@
 """MGD, multi-granularity distillation (Shao & Chen 2021, arXiv 2108.06681), over another method.
 
-Each teacher has been analysed (:mod:`kd_core.methods.modules.analyser`): of its embedding h_t there are codes E_g h_t at several
-granularities g, and logits D_g E_g h_t decoded from them. The student learns the codes by encoders of its own, which are fresh
-and dropped after the training.
+Each teacher has been analysed (:mod:`kd_core.methods.modules.analyser`): of its embedding h_t there are codes E_g h_t at
+several granularities g, and logits D_g E_g h_t decoded from them. The student learns the codes by encoders of its own, which
+are fresh and dropped after the training.
 
     L = L_base + div · (1/M) Σ_t KL_T(z'_t ‖ z_s) + γ · Σ_g (1/M) Σ_t KL_{T_g}(E_g h_t ‖ E'_{t,g} h_s)
 
@@ -25,7 +25,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from kd_core.knobs import Choice, Knobs, LogUniform, knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn, torch
 from kd_core.losses import cross_entropy, kl_divergence, stable_BK
 from kd_core.methods.afd import AFD
@@ -41,6 +41,7 @@ from kd_core.methods.nst import NST
 from kd_core.methods.pkt import PKT
 from kd_core.methods.reviewkd import ReviewKD
 from kd_core.methods.rkd import RKD
+from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.sp import SP
 from kd_core.methods.vid import VID
 from kd_core.methods.wrapper import Wrapping

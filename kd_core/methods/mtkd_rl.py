@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, nn, torch
 from kd_core.losses import cross_entropies_MB, cross_entropy, divergences_MB, opposed_MB, teacher_means
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kd_core.knobs import Knobs
-from kd_core.knowledge import Batch, Knowledge, Loss, Need
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.losses import cross_entropy
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss
 
 
 class Plain(Method):

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kd_core.knobs import Knobs, LogUniform, knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F
 from kd_core.losses import at_common_size, cross_entropy, match_stages
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

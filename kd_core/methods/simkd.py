@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kd_core.knobs import IntUniform, Knobs, LogUniform, knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need, Setting
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor

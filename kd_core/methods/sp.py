@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kd_core.knobs import Knobs, LogUniform, knob
-from kd_core.knowledge import Batch, Knowledge, Loss, Need
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
 from kd_core.losses import cross_entropy
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss
 
 if TYPE_CHECKING:
     from torch import Tensor

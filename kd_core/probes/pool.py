@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kd_core.data.batches import Part, plain_batches
-from kd_core.data.split import Splits
+from kd_core.data.splits import Splits
 from kd_core.models.network import Network
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd_core.data.split import Splits
+from kd_core.data.splits import Splits
 from kd_core.models.network import Network
 from kd_core.probes.config import ProbeConfig
 from kd_core.probes.logistic import fit

@@ -1,7 +1,8 @@
 """Checkpoints: the state at an epoch's end, in files whose names hold their own hash.
 
 A checkpoint is one safetensors file ``epoch-00012.<16 hex digits of its SHA-256>.safetensors``, its history in the metadata. A
-half-written or damaged file is recognised by its name, and the one before it is used. See :mod:`kd_core.training.checkpoint_files`.
+half-written or damaged file is recognised by its name, and the one before it is used. Where they lie is the affair of
+:mod:`kd_core.training.checkpoint_files`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from kd_core.training.checkpoint_files import PREFIX, SUFFIX, Folder, Keeper, newest_first, records, records_in
+from kd_core.training.checkpoint_files import PREFIX, SUFFIX, CheckpointFiles, Folder, newest_first, records, records_in
 
 KEPT = 2  # the newest and one to fall back on
 
@@ -45,10 +46,10 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one job, in a folder of its own or wherever else ``keeper`` keeps them."""
+    """The checkpoints of one job, in a folder of its own or wherever else ``files`` keeps them."""
 
-    def __init__(self, keeper: Keeper | Path) -> None:
-        self.keeper = Folder(keeper) if isinstance(keeper, Path) else keeper
+    def __init__(self, files: CheckpointFiles | Path) -> None:
+        self.files = Folder(files) if isinstance(files, Path) else files
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint in one step and drop those older than the last two.
@@ -57,23 +58,23 @@ class Checkpoints:
             OSError: where it cannot be written; earlier checkpoints stay as they were.
         """
         content = checkpoint.content()
-        self.keeper.write(f"{PREFIX}{len(checkpoint.history):05d}.{_hash(content)}{SUFFIX}", content)
-        for old in newest_first(self.keeper)[KEPT:]:
-            self.keeper.remove(old)
+        self.files.write(f"{PREFIX}{len(checkpoint.history):05d}.{_hash(content)}{SUFFIX}", content)
+        for old in newest_first(self.files)[KEPT:]:
+            self.files.remove(old)
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None."""
-        for name in newest_first(self.keeper):
+        for name in newest_first(self.files):
             with contextlib.suppress(FileNotFoundError):  # removed just now, by a worker that was taken for dead
-                content = self.keeper.read(name)
+                content = self.files.read(name)
                 if _hash(content) == name.split(".")[1]:
                     return Checkpoint(safetensors.torch.load(content), _history(records_in(content, name)))
         return None
 
 
-def read_history(keeper: Keeper, name: str) -> tuple[Record, ...]:
+def read_history(files: CheckpointFiles, name: str) -> tuple[Record, ...]:
     """The epochs that a checkpoint tells of; its tensors are not read."""
-    return _history(records(keeper, name))
+    return _history(records(files, name))
 
 
 def _history(fields: list[dict[str, Any]]) -> tuple[Record, ...]:

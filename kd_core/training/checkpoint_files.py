@@ -14,7 +14,7 @@ PREFIX, SUFFIX = "epoch-", ".safetensors"
 HEADER_BYTES = 2**16  # read at once in the hope that a header is no longer
 
 
-class Keeper(Protocol):
+class CheckpointFiles(Protocol):
     """Keeps the files of one job under flat names. Raises OSError where it cannot."""
 
     def names(self) -> list[str]:
@@ -31,7 +31,7 @@ class Keeper(Protocol):
 
 
 class Folder:
-    """A keeper: a local folder, which is made when something is written."""
+    """A local folder, which is made when something is written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,9 +56,9 @@ class Folder:
         (self.path / name).unlink(missing_ok=True)
 
 
-def newest_first(keeper: Keeper) -> list[str]:
+def newest_first(files: CheckpointFiles) -> list[str]:
     """The names of the checkpoints."""
-    return sorted((name for name in keeper.names() if name.startswith(PREFIX) and name.endswith(SUFFIX)), reverse=True)
+    return sorted((name for name in files.names() if name.startswith(PREFIX) and name.endswith(SUFFIX)), reverse=True)
 
 
 def epoch_of(name: str) -> int:
@@ -66,15 +66,15 @@ def epoch_of(name: str) -> int:
     return int(name.removeprefix(PREFIX).split(".")[0])
 
 
-def records(keeper: Keeper, name: str) -> list[dict[str, Any]]:
+def records(files: CheckpointFiles, name: str) -> list[dict[str, Any]]:
     """The history in a checkpoint's header, a dict of the fields of a Record for each epoch; its tensors are not read.
 
     Raises:
         ValueError: where it has none, or is cut short.
     """
-    head = keeper.read(name, HEADER_BYTES)
+    head = files.read(name, HEADER_BYTES)
     if _end_of_header(head) > len(head) == HEADER_BYTES:
-        head = keeper.read(name, _end_of_header(head))
+        head = files.read(name, _end_of_header(head))
     return records_in(head, name)
 
 

@@ -16,17 +16,17 @@ from torch import Tensor
 
 from kd_core.bank import Source
 from kd_core.data.batches import Part, epoch_batches, plain_batches, spans
-from kd_core.data.split import Splits
-from kd_core.distributed import ALONE, Group, Parted
+from kd_core.data.splits import Splits
+from kd_core.distributed import ALONE, Group, WorkerLost
 from kd_core.knowledge import Batch, Knowledge
 from kd_core.methods.method import Method
 from kd_core.models.network import Network
 from kd_core.random import derive
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.evaluate import evaluate
-from kd_core.training.optim import Descent, Diverged, Means
+from kd_core.training.optim import SGD, Diverged, EpochMeans
 from kd_core.training.recipe import Recipe
-from kd_core.training.sync_batchnorm import share_statistics
+from kd_core.training.sync_batchnorm import synchronize_batchnorm
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Training:
         self.device = torch.device(device)
         self.watch_test = watch_test
         self.group = group
-        share_statistics(self.network, group)
-        self.descent = Descent([*network.parameters(), *method.trainable()], recipe, group)
+        synchronize_batchnorm(self.network, group)
+        self.optimizer = SGD([*network.parameters(), *method.trainable()], recipe, group)
         self._observe = torch.compile(network.observe) if compile and group.size == 1 else network.observe
         self.history: tuple[Record, ...] = ()
         self.chosen: dict[str, Tensor] = {}
@@ -94,7 +94,7 @@ class Training:
 
         Raises:
             Diverged: at the end of an epoch in which a loss term was not finite.
-            Parted: where another worker of the group is gone.
+            WorkerLost: where another worker of the group is gone.
         """
         if checkpoints and (found := checkpoints.newest()):
             self.restore(found)
@@ -121,7 +121,7 @@ class Training:
         group, rank = self.group, self.group.rank
         torch.manual_seed(derive(self.seed, "dropout", epoch, *([rank] if rank else [])))
         whole = spans(len(self.splits.train), self.recipe.batch_size)
-        means = Means()
+        means = EpochMeans()
         batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device, group)
         for step, (span, batch) in enumerate(zip(whole, batches, strict=True)):
             weight = group.begin(span)
@@ -133,7 +133,7 @@ class Training:
         accuracy, loss = self._evaluate("validation")
         if not math.isfinite(loss):
             raise Diverged(epoch + 1, {"validation": loss})
-        metrics |= {"lr": self.descent.lr, "validation/accuracy": accuracy, "validation/loss": loss}
+        metrics |= {"lr": self.optimizer.lr, "validation/accuracy": accuracy, "validation/loss": loss}
         if self.watch_test:
             metrics["test/accuracy"], _ = self._evaluate("test")
         return metrics
@@ -149,7 +149,7 @@ class Training:
             teachers = tuple(teacher(batch) for teacher in self.teachers)
         student = _float(student)
         loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)
-        self.descent.step(torch.stack(tuple(loss.terms.values())).sum() * weight, epoch + progress)
+        self.optimizer.step(torch.stack(tuple(loss.terms.values())).sum() * weight, epoch + progress)
         seen = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}
         seen |= {name: value.detach() for name, value in loss.curves.items()}
         with torch.no_grad():
@@ -160,13 +160,15 @@ class Training:
         """Make sure that all workers stand where the first one does.
 
         Raises:
-            Parted: where a worker found another checkpoint, as one may whose predecessor was still writing.
+            WorkerLost: where a worker found another checkpoint, as one may whose predecessor was still writing.
         """
         group = self.group
         epochs = torch.tensor([float(len(self.history))], device=group.device)
         group.copy([epochs])
         if epochs.item() != len(self.history):
-            raise Parted(f"this worker found a checkpoint of {len(self.history)} epochs, the first one of {epochs.item():g}")
+            raise WorkerLost(
+                f"this worker found a checkpoint of {len(self.history)} epochs, the first one of {epochs.item():g}"
+            )
         group.copy(self._state().values())
 
     def _autocast(self) -> torch.autocast:
@@ -185,13 +187,13 @@ class Training:
     def checkpoint(self) -> Checkpoint:
         """All that the training is after its last epoch."""
         chosen = {f"chosen.{name}": value for name, value in self.chosen.items()}
-        return Checkpoint(self._state() | chosen | self.descent.state(), self.history)
+        return Checkpoint(self._state() | chosen | self.optimizer.state(), self.history)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from there; the recipe and the method's knobs may be others."""
         self.network.load_state_dict(part(checkpoint.tensors, "network."))
         self.method.own.load_state_dict(part(checkpoint.tensors, "own."))
-        self.descent.restore(checkpoint.tensors)
+        self.optimizer.restore(checkpoint.tensors)
         self.chosen = {name: value.to(self.device) for name, value in part(checkpoint.tensors, "chosen.").items()}
         self.history = checkpoint.history
         accuracies = [record.metrics["validation/accuracy"] for record in self.history]

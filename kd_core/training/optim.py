@@ -23,7 +23,7 @@ class Diverged(RuntimeError):
         self.terms = terms
 
 
-class Descent:
+class SGD:
     """SGD on parameters that lie where they will stay. The loss of a group is the sum of its workers' losses.
 
     This is torch's own SGD as a function: its class would import torch's compiler, more than a second in every process.
@@ -76,8 +76,8 @@ class Descent:
                 self._momentum[position] = buffer.to(parameter.device)
 
 
-class Means:
-    """Means over the samples of an epoch of what its batches tell; they stay on the device until they are asked for."""
+class EpochMeans:
+    """EpochMeans over the samples of an epoch of what its batches tell; they stay on the device until they are asked for."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}

@@ -78,7 +78,7 @@ class SharedBatchNorm(_BatchNorm):
         self.running_var.lerp_(var_C * count / (count - 1), share)
 
 
-def share_statistics(network: nn.Module, group: Group) -> None:
+def synchronize_batchnorm(network: nn.Module, group: Group) -> None:
     """Let every batch normalisation of a network see the whole group's batch; nothing where a worker is alone.
 
     Raises:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from kd_core.data.table import DataConfig
 from orchestrator.experiment.spec import Spec
-from orchestrator.store.backends.backend import StoreFailed
-from orchestrator.store.store import Store, StoreError
+from orchestrator.store.errors import StoreError, StoreFailed
+from orchestrator.store.store import Store
 
 PROJECT = "kd-orchestrator"
 LEAST_FREE = 2**30  # bytes; a store of small networks takes as much
@@ -117,7 +117,7 @@ def writable(store: Store) -> Check:
             store.prepare()
         except (StoreError, StoreFailed) as error:
             return Check("store", False, str(error), remedy)
-        return Check("store", True, f"{store.place} answers and can be written")
+        return Check("store", True, f"{store.location} answers and can be written")
     place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     try:
         if place == store.root:

@@ -36,18 +36,18 @@ def run(
       kd run experiments/digits.yaml --set data.train_size=400 --set students.seeds=[0,1]
       kd run experiments/digits.yaml --store /shared/store --address 10.0.0.1:6379
     """
-    from orchestrator import driver as pipeline
+    from orchestrator import driver
     from orchestrator.cli.views.console import show, show_report, terminate_like_ctrl_c
     from orchestrator.cli.views.outcome import view
     from orchestrator.cli.views.run import RunView
     from orchestrator.report.text.terminal import terminal
-    from orchestrator.tracking.location import place_of
+    from orchestrator.tracking.location import tracking_location
 
     spec = loaded(file, sets, store)
     terminate_like_ctrl_c()
     try:
         with RunView(spec) as live:
-            outcome = pipeline.run(spec, executor=executor.value, address=address, watch=live)
+            outcome = driver.run(spec, executor=executor.value, address=address, watch=live)
     except KeyboardInterrupt:
         typer.echo(f"Stopped. It goes on from here with:  {command('run', file, sets, store)}", err=True)
         raise typer.Exit(1) from None
@@ -56,6 +56,8 @@ def run(
     if spec.tracking.enabled:
         typer.echo(f"Browse the curves:  {command('ui', file, sets, store)}")
         if outcome.store.root is None and not spec.tracking.uri:
-            typer.echo(f"They are in         {place_of(spec, outcome.store).file}, on this machine alone; see `tracking.uri`")
+            typer.echo(
+                f"They are in         {tracking_location(spec, outcome.store).file}, on this machine alone; see `tracking.uri`"
+            )
     typer.echo(f"Write a report:     {command('report', file, sets, store)} --format html -o {spec.name}.html")
     raise typer.Exit(1 if outcome.failed or outcome.blocked else 0)

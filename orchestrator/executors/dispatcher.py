@@ -1,7 +1,8 @@
 """Hands out what can run as a trial now: students that are ready, and the trials of open searches.
 
-Both executors work from a desk. Each search is a study of its own, with its own suggestions and its own judge, and all of them
-share the resources: the study with the fewest trials at work is served first, students when they are of higher priority.
+Both executors work from a dispatcher. Each search is a study of its own, with its own suggestions and its own early stopping,
+and all of them share the resources: the study with the fewest trials at work is served first, students when they are of higher
+priority.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from typing import Any
 
 from kd_core.training.checkpoint import Checkpoints
 from orchestrator.executors.executor import Ended
-from orchestrator.executors.memory_retry import larger
-from orchestrator.executors.ray.early_stopping import Judge, judge_of
+from orchestrator.executors.memory_retry import larger_share
+from orchestrator.executors.ray.early_stopping import EarlyStopping, early_stopping_of
 from orchestrator.jobs.job import Job
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
 from orchestrator.stages.fit import HISTORY
-from orchestrator.stages.runner import JobFailed, Place, run_job
+from orchestrator.stages.runner import JobFailed, Runtime, run_job
 from orchestrator.store.arrow import read_table
-from orchestrator.store.store import CorruptEntry, Store
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 
 VALIDATION = "validation/accuracy"
 
@@ -35,7 +37,7 @@ class _AtWork:
     """A trial that was handed out, and what it has reported."""
 
     study: Study
-    judge: Judge
+    stopping: EarlyStopping
     trial: Trial
     job: Job
     accuracies: dict[int, float] = field(default_factory=dict)  # by epoch, from 1
@@ -43,21 +45,23 @@ class _AtWork:
     stopped: bool = False
 
 
-class Desk:
-    """Safe to use from two threads. ``place`` gives where a job runs, ``priority`` what goes first (higher)."""
+class Dispatcher:
+    """Safe to use from two threads. ``runtime`` gives where a job runs, ``priority`` what goes first (higher)."""
 
-    def __init__(self, store: Store, place: Callable[[Job], Place], priority: Callable[[Job], float] = lambda job: 0.0) -> None:
+    def __init__(
+        self, store: Store, runtime: Callable[[Job], Runtime], priority: Callable[[Job], float] = lambda job: 0.0
+    ) -> None:
         self.floor = -math.inf  # nothing of lower priority is handed out for now
         self._store = store
-        self.place = place
+        self.runtime = runtime
         self._priority = priority
         self._lock = threading.RLock()
         self._order = itertools.count()
         self._students: list[tuple[float, int, Job]] = []  # a heap
-        self._studies: dict[str, tuple[Study, Judge]] = {}
+        self._studies: dict[str, tuple[Study, EarlyStopping]] = {}
         self._trials: dict[str, _AtWork] = {}
-        self._at_work: dict[str, tuple[Job, Place]] = {}
-        self._again: deque[tuple[Job, Place]] = deque()  # with a larger share
+        self._at_work: dict[str, tuple[Job, Runtime]] = {}
+        self._again: deque[tuple[Job, Runtime]] = deque()  # with a larger share
         self._ended: deque[Ended] = deque()
         self._finished: deque[Job] = deque()  # searches whose trials have all ended
         self._changed = threading.Event()
@@ -72,17 +76,17 @@ class Desk:
             else:
                 heapq.heappush(self._students, (-self._priority(job), next(self._order), job))
 
-    def take(self) -> tuple[Job, Place] | None:
+    def take(self) -> tuple[Job, Runtime] | None:
         """The next job to run, a student or a trial, and where; None where there is none now."""
         with self._lock:
             if self._again_is_due:
-                job, place = self._again.popleft()
+                job, runtime = self._again.popleft()
             elif found := self._trial() or self._student():
-                job, place = found, self.place(found)
+                job, runtime = found, self.runtime(found)
             else:
                 return None
-            self._at_work[job.key] = job, place
-            return job, place
+            self._at_work[job.key] = job, runtime
+            return job, runtime
 
     @property
     def idle(self) -> bool:
@@ -105,14 +109,14 @@ class Desk:
             epoch, accuracy = progress["epoch"], progress["accuracy"]
             found.accuracies[epoch] = accuracy
             found.seconds += progress.get("seconds", 0.0)
-            found.stopped = found.judge.stops(found.trial.number, epoch, accuracy)
+            found.stopped = found.stopping.stops(found.trial.number, epoch, accuracy)
             return found.stopped
 
     def end(self, key: str, failure: str | None = None, *, out_of_memory: bool = False) -> None:
         """A job that was handed out has come to its end, for want of GPU memory where it did not get its last chance yet."""
         with self._lock:
-            job, place = self._at_work.pop(key)
-            if out_of_memory and (wider := larger(place)):
+            job, runtime = self._at_work.pop(key)
+            if out_of_memory and (wider := larger_share(runtime)):
                 self._again.append((job, wider))
                 return
             if found := self._trials.pop(key, None):
@@ -136,11 +140,11 @@ class Desk:
 
     def _open(self, job: Job) -> None:
         study = Study(job, self._store)
-        judge = judge_of(study.how, study.epochs)
+        stopping = early_stopping_of(study.how, study.epochs)
         for trial in study.trials:
-            for epoch, accuracy in enumerate(trial.accuracies if trial.told else (), start=1):
-                judge.stops(trial.number, epoch, accuracy)
-        self._studies[job.key] = study, judge
+            for epoch, accuracy in enumerate(trial.accuracies if trial.ended else (), start=1):
+                stopping.stops(trial.number, epoch, accuracy)
+        self._studies[job.key] = study, stopping
         self._close_where_finished(study)
 
     def _due(self, job: Job) -> bool:
@@ -161,7 +165,7 @@ class Desk:
 
     def _trial(self) -> Job | None:
         due = [pair for pair in self._studies.values() if self._due(pair[0].job)]
-        for study, judge in sorted(due, key=lambda pair: (pair[0].running, -self._priority(pair[0].job))):
+        for study, stopping in sorted(due, key=lambda pair: (pair[0].running, -self._priority(pair[0].job))):
             if self._students and -self._students[0][0] > self._priority(study.job):
                 return None
             trial = study.ask()
@@ -172,18 +176,18 @@ class Desk:
             if job.key in self._trials:  # another study tries the same values: its result will be there
                 study.put_back(trial)
                 continue
-            self._trials[job.key] = self._begun(study, judge, trial, job)
+            self._trials[job.key] = self._begun(study, stopping, trial, job)
             return job
         return None
 
-    def _begun(self, study: Study, judge: Judge, trial: Trial, job: Job) -> _AtWork:
+    def _begun(self, study: Study, stopping: EarlyStopping, trial: Trial, job: Job) -> _AtWork:
         """A trial that begins, or goes on from its checkpoint."""
-        found = _AtWork(study, judge, trial, job)
+        found = _AtWork(study, stopping, trial, job)
         checkpoint = Checkpoints(self._store.work(job)).newest()
         for record in checkpoint.history if checkpoint else ():
             found.accuracies[record.epoch] = record.metrics[VALIDATION]
             found.seconds += record.seconds
-            judge.stops(trial.number, record.epoch, record.metrics[VALIDATION])
+            stopping.stops(trial.number, record.epoch, record.metrics[VALIDATION])
         return found
 
     def _hungry(self, study: Study) -> bool:
@@ -215,7 +219,7 @@ class Desk:
 
     def _closed(self, search: Job) -> Ended:
         try:
-            run_job(search, replace(self.place(search), gpus=0))  # here, where nothing is computed
+            run_job(search, replace(self.runtime(search), gpus=0))  # here, where nothing is computed
         except JobFailed as failure:
             return Ended(search, str(failure))
         return Ended(search)

@@ -6,32 +6,32 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.executors.dispatcher import Desk
+from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
 from orchestrator.jobs.job import Job
-from orchestrator.stages.runner import JobFailed, Place, Stopped, run_job
+from orchestrator.stages.runner import JobFailed, Runtime, Stopped, run_job
 from orchestrator.store.store import Store
 
 
 class Inline:
-    """Args: ``place`` gives where a job runs, ``priority`` which goes first (higher); ``on_progress`` is called after every
+    """Args: ``runtime`` gives where a job runs, ``priority`` which goes first (higher); ``on_progress`` is called after every
     epoch."""
 
     def __init__(
         self,
         store: Store,
-        place: Callable[[Job], Place],
+        runtime: Callable[[Job], Runtime],
         priority: Callable[[Job], float],
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        self._place = place
+        self._runtime = runtime
         self._on_progress = on_progress
         self._queue: deque[Job] = deque()
-        self._desk = Desk(store, place, priority)
+        self._dispatcher = Dispatcher(store, runtime, priority)
 
     def submit(self, job: Job) -> None:
         if job.kind in ("student", "search"):
-            self._desk.submit(job)
+            self._dispatcher.submit(job)
         else:
             self._queue.append(job)
 
@@ -39,10 +39,10 @@ class Inline:
         if self._queue:
             job = self._queue.popleft()
             return [Ended(job, self._run(job))]
-        if taken := self._desk.take():
+        if taken := self._dispatcher.take():
             job, _ = taken
-            self._desk.end(job.key, self._run(job))
-        return self._desk.ended()
+            self._dispatcher.end(job.key, self._run(job))
+        return self._dispatcher.ended()
 
     def close(self) -> None:
         self._queue.clear()
@@ -52,11 +52,11 @@ class Inline:
 
         def listen(progress: dict[str, Any]) -> None:
             self._on_progress()
-            if self._desk.report(job.key, progress):
+            if self._dispatcher.report(job.key, progress):
                 raise Stopped
 
         try:
-            run_job(job, self._place(job), listen)
+            run_job(job, self._runtime(job), listen)
         except JobFailed as failure:
             return str(failure)
         except Stopped:

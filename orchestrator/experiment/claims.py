@@ -67,13 +67,13 @@ def settle(
         if better == than:
             complain((*place, "than"), f"is {better!r} itself")
         elif first != place:
-            complain(place, f"compares the same as {dotted(first)} ({document.place(first)})")
+            complain(place, f"compares the same as {dotted(first)} ({document.location(first)})")
         elif not comparable(better, than, candidates):
             complain(place, f"{better!r} and {than!r} share no student model, recipe and seed")
 
     def complain(path: Path, message: str) -> None:
         there = document.nearest(path)
-        problems.append(Problem(document.place(there), there, message))
+        problems.append(Problem(document.location(there), there, message))
 
     for index, section in enumerate(written):
         check(index, section)

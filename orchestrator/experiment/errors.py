@@ -40,16 +40,16 @@ def problems(error: ValidationError, document: Document) -> Iterator[Problem]:
             yield misfit(cause, path, document)
         elif details["type"] == "missing":
             within = document.nearest(path[:-1])
-            yield Problem(document.place(within), (*within, path[-1]), "is missing")
+            yield Problem(document.location(within), (*within, path[-1]), "is missing")
         else:
             at = document.nearest(path)
-            yield Problem(document.place(at), at, message(details, path))
+            yield Problem(document.location(at), at, message(details, path))
 
 
 def misfit(cause: Misfit, path: Path, document: Document) -> Problem:
     at = document.nearest((*path, *cause.at))
-    like = "" if cause.like is None else f" (first in {document.place((*path, *cause.like))})"
-    return Problem(document.place(at), at, f"{cause}{like}")
+    like = "" if cause.like is None else f" (first in {document.location((*path, *cause.like))})"
+    return Problem(document.location(at), at, f"{cause}{like}")
 
 
 def message(details: ErrorDetails, path: Path) -> str:

@@ -50,7 +50,7 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         SpecError: where it names nothing, too much, or the same student twice.
     """
     if not experiment.teachers and not experiment.students:
-        raise SpecError([Problem(document.place(()), (), "names neither `teachers` nor `students`")])
+        raise SpecError([Problem(document.location(()), (), "names neither `teachers` nor `students`")])
     teachers = tuple(teacher.name for teacher in experiment.teachers)
     cells = multiply_out(experiment, document)
     if problems := list(unfit(cells, document)):
@@ -63,16 +63,16 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
     claims, problems = settle(experiment.claims, candidates(cells, names), numbers(asked), document)
     if problems:
         raise SpecError(problems)
-    data, places = experiment.data
+    data, locations = experiment.data
     tracking = experiment.tracking
     return Spec(
         name=experiment.name,
         file=file,
         store=experiment.store,
         data=data.resolved(),
-        data_root=places.root,
-        download=places.download,
-        data_memory_gib=places.memory_gib,
+        data_root=locations.root,
+        download=locations.download,
+        data_memory_gib=locations.memory_gib,
         teachers=experiment.teachers,
         probes=experiment.probes,
         analysis=experiment.analysis,
@@ -93,7 +93,7 @@ def multiply_out(experiment: Experiment, document: Document) -> list[Cell]:
         count += len(group.models) * sum(map(len, group.methods)) * len(group.recipe) * len(group.seeds)
     if count > MAX_GRID:
         message = f"the grid has {count:,} students; at most {MAX_GRID:,} can be run"
-        raise SpecError([Problem(document.place(("students",)), ("students",), message)])
+        raise SpecError([Problem(document.location(("students",)), ("students",), message)])
     return [
         Cell(model, variant, recipe, group.seeds, document.nearest(("students", number, "methods", index)))
         for number, group in enumerate(experiment.students)
@@ -116,7 +116,7 @@ def unfit(cells: Sequence[Cell], document: Document) -> Iterator[Problem]:
                 except ValueError as error:
                     if at not in seen:
                         seen.add(at)
-                        yield Problem(document.place(at), at, str(error))
+                        yield Problem(document.location(at), at, str(error))
 
 
 def with_controls(cells: Sequence[Cell]) -> list[Cell]:
@@ -190,21 +190,21 @@ def clashes(cells: Sequence[Cell], names: Sequence[tuple[str, str]], document: D
     done: dict[tuple[str, int], Cell] = {}
     named: dict[str, Cell] = {}
     for cell, (label, name) in zip(cells, names, strict=True):
-        work, place = cell.work, document.place(cell.origin)
+        work, location = cell.work, document.location(cell.origin)
         for seed in cell.seeds:
             other = done.setdefault((work, seed), cell)
             if other is not cell:
                 message = f"names the same student as {_there(other, document)}: {name}, seed {seed}"
-                found.setdefault((cell.origin, other.origin), Problem(place, cell.origin, message))
+                found.setdefault((cell.origin, other.origin), Problem(location, cell.origin, message))
         other = named.setdefault(name, cell)
         if other.work != work:
             message = f"bears the label {label!r} as does {_there(other, document)}, which differs; set another `label`"
-            found.setdefault((cell.origin, other.origin), Problem(place, cell.origin, message))
+            found.setdefault((cell.origin, other.origin), Problem(location, cell.origin, message))
     return list(found.values())
 
 
 def _there(cell: Cell, document: Document) -> str:
-    return f"{dotted(cell.origin)} ({document.place(cell.origin)})"
+    return f"{dotted(cell.origin)} ({document.location(cell.origin)})"
 
 
 def candidates(cells: Sequence[Cell], names: Sequence[tuple[str, str]]) -> list[Candidate]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from orchestrator.experiment import errors, overrides
 from orchestrator.experiment.expand import expand
 from orchestrator.experiment.names import Context
-from orchestrator.experiment.problems import Place, SpecError
+from orchestrator.experiment.problems import SourceLocation, SpecError
 from orchestrator.experiment.schema import Experiment
 from orchestrator.experiment.spec import Spec
 from orchestrator.experiment.yaml_lines import Document, read_file
@@ -46,5 +46,5 @@ def read_changed(file: str, assignments: Sequence[str] = (), store: str | None =
     for assignment in assignments:
         overrides.apply(document, assignment)
     if store is not None:
-        overrides.put(document, ["store"], store, Place(f"--store {hidden(store)}"))
+        overrides.put(document, ["store"], store, SourceLocation(f"--store {hidden(store)}"))
     return document

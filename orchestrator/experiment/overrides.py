@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.experiment.problems import Misfit, Path, Place, Problem, SpecError, dotted, shown
+from orchestrator.experiment.problems import Misfit, Path, Problem, SourceLocation, SpecError, dotted, shown
 from orchestrator.experiment.yaml_lines import Document, read
 from orchestrator.store.backends.uri import hidden
 
@@ -17,32 +17,32 @@ def apply(document: Document, assignment: str) -> None:
 
     Sections on the way are made where they are missing. Mistakes go to ``document.problems``.
     """
-    place = Place(f"--set {hidden(assignment)}")
+    location = SourceLocation(f"--set {hidden(assignment)}")
     name, sign, text = assignment.partition("=")
     parts = re.sub(r"\[(\d+)\]", r".\1", name.strip()).split(".")
     try:
         if not sign or not all(parts):
             raise Misfit("must be written as `field=value`, as in data.train_size=400")
-        value = read(text, lambda line: place)
-        path = put(document, parts, value.data, place)
+        value = read(text, lambda line: location)
+        path = put(document, parts, value.data, location)
         document.problems += (replace(problem, path=(*path, *problem.path)) for problem in value.problems)
     except Misfit as error:
-        document.problems.append(Problem(place, (), str(error)))
+        document.problems.append(Problem(location, (), str(error)))
     except SpecError as error:
         document.problems += error.problems
 
 
-def put(document: Document, parts: list[str], value: Any, place: Place) -> Path:
-    """Set what is at ``parts``, all of which is then at ``place``. Its path."""
+def put(document: Document, parts: list[str], value: Any, location: SourceLocation) -> Path:
+    """Set what is at ``parts``, all of which is then at ``location``. Its path."""
     here, key, path = step(document.data, (), parts[0])
     for part in parts[1:]:
         below = here.get(key) if isinstance(here, dict) else here[key]
         if below is None or below == part:  # an empty section, or a method by its bare name
             here[key] = {} if below is None else {part: None}
-            document.places[(*path, key)] = place
+            document.locations[(*path, key)] = location
         here, key, path = step(here[key], (*path, key), part)
     here[key] = value
-    document.places.update(((*path, key, *below), place) for below in paths(value))
+    document.locations.update(((*path, key, *below), location) for below in paths(value))
     return (*path, key)
 
 

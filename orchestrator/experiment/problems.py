@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]  # keys and list indices, from the top of the YAML
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLocation:
     """A line (1-based) of a file, or a whole source: a file that cannot be read, an option of the command line."""
 
     source: str
@@ -24,19 +24,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Problem:
-    place: Place
+    location: SourceLocation
     path: Path
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (str(self.place), dotted(self.path), self.message)))
+        return ": ".join(filter(None, (str(self.location), dotted(self.path), self.message)))
 
 
 class SpecError(ValueError):
     """An experiment that cannot be run as written. ``problems`` holds every mistake; the text is a line for each."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.place.line or 0))
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.location.line or 0))
         super().__init__("\n".join(map(str, self.problems)))
 
 

@@ -54,10 +54,10 @@ class StudentGroup(Section):
     )
 
 
-def check_store(place: str) -> str:
-    if problem := uri_problem(place):
+def check_store(location: str) -> str:
+    if problem := uri_problem(location):
         raise Misfit(problem)
-    return place
+    return location
 
 
 def check_split(found: tuple[DataConfig, Places], info: ValidationInfo) -> tuple[DataConfig, Places]:

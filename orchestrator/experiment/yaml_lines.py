@@ -12,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from orchestrator.experiment.problems import Path, Place, Problem, SpecError
+from orchestrator.experiment.problems import Path, Problem, SourceLocation, SpecError
 
 MAX_BYTES = 256 * 1024
 MAX_VALUES = 100_000  # after aliases are followed
@@ -35,7 +35,7 @@ class Document:
     """Plain values, and the place of every key and list entry by its path; the place of the whole is at ``()``."""
 
     data: Any
-    places: dict[Path, Place]
+    locations: dict[Path, SourceLocation]
     problems: list[Problem] = field(default_factory=list)
 
     def nearest(self, path: Path) -> Path:
@@ -52,9 +52,9 @@ class Document:
             found += (part,)
         return found
 
-    def place(self, path: Path) -> Place:
+    def location(self, path: Path) -> SourceLocation:
         """The place of the nearest thing to ``path``."""
-        return self.places[self.nearest(path)]
+        return self.locations[self.nearest(path)]
 
 
 def read_file(file: str) -> Document:
@@ -63,7 +63,7 @@ def read_file(file: str) -> Document:
     Raises:
         SpecError: where the file cannot be read, or as YAML makes no sense at all. Smaller mistakes are in ``problems``.
     """
-    whole = Place(file)
+    whole = SourceLocation(file)
     try:
         with FilePath(file).open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
@@ -77,39 +77,39 @@ def read_file(file: str) -> Document:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise SpecError([Problem(Place(file, line), (), f"not UTF-8: byte 0x{raw[error.start]:02x}")]) from None
-    document = read(text, lambda line: Place(file, line))
+        raise SpecError([Problem(SourceLocation(file, line), (), f"not UTF-8: byte 0x{raw[error.start]:02x}")]) from None
+    document = read(text, lambda line: SourceLocation(file, line))
     if document.data is None:
         raise SpecError([Problem(whole, (), "is empty; an experiment has at least `name` and `data`")])
     if not isinstance(document.data, dict):
-        raise SpecError([Problem(document.places[()], (), "must hold `field: value` lines at its top")])
+        raise SpecError([Problem(document.locations[()], (), "must hold `field: value` lines at its top")])
     return document
 
 
-def read(text: str, place: Callable[[int], Place]) -> Document:
-    """YAML text to values. ``place`` says where a line (1-based) is.
+def read(text: str, location: Callable[[int], SourceLocation]) -> Document:
+    """YAML text to values. ``location`` says where a line (1-based) is.
 
     Raises:
         SpecError: for text that is not YAML, or that unfolds into more than MAX_VALUES values.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False
-    builder = _Builder(yaml, place)
+    builder = _Builder(yaml, location)
     try:
         node = yaml.compose(text)
         if node is None:
-            return Document(None, {(): place(1)})
+            return Document(None, {(): location(1)})
         data = builder.build(node, (), node)
-        return Document(data, builder.places, list(builder.complaints.values()))
+        return Document(data, builder.locations, list(builder.complaints.values()))
     except RecursionError:
-        raise SpecError([Problem(place(1), (), "is nested too deeply, or holds an alias to itself")]) from None
+        raise SpecError([Problem(location(1), (), "is nested too deeply, or holds an alias to itself")]) from None
     except MarkedYAMLError as error:
-        raise SpecError([Problem(place(_line(error)), (), f"not valid YAML: {_explained(error)}")]) from None
+        raise SpecError([Problem(location(_line(error)), (), f"not valid YAML: {_explained(error)}")]) from None
     except ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        raise SpecError([Problem(place(line), (), "not valid YAML: holds a control character")]) from None
+        raise SpecError([Problem(location(line), (), "not valid YAML: holds a control character")]) from None
     except YAMLError as error:
-        raise SpecError([Problem(place(1), (), f"not valid YAML: {error}")]) from None
+        raise SpecError([Problem(location(1), (), f"not valid YAML: {error}")]) from None
 
 
 def _line(error: MarkedYAMLError) -> int:
@@ -127,26 +127,26 @@ def _explained(error: MarkedYAMLError) -> str:
 class _Builder:
     """Nodes to values. Mistakes that leave the rest readable are collected."""
 
-    def __init__(self, yaml: YAML, place: Callable[[int], Place]) -> None:
+    def __init__(self, yaml: YAML, location: Callable[[int], SourceLocation]) -> None:
         self.yaml = yaml
-        self.place = place
-        self.places: dict[Path, Place] = {}
-        self.complaints: dict[tuple[Place, str], Problem] = {}  # what an alias repeats is reported once
+        self.location = location
+        self.locations: dict[Path, SourceLocation] = {}
+        self.complaints: dict[tuple[SourceLocation, str], Problem] = {}  # what an alias repeats is reported once
         self.values = 0
 
     def complain(self, node: Node, path: Path, message: str) -> None:
-        place = self.place(node.start_mark.line + 1)
-        self.complaints.setdefault((place, message), Problem(place, path, message))
+        location = self.location(node.start_mark.line + 1)
+        self.complaints.setdefault((location, message), Problem(location, path, message))
 
     def count(self) -> None:
         self.values += 1
         if self.values > MAX_VALUES:
-            raise SpecError([Problem(self.place(1), (), f"holds more than {MAX_VALUES:,} values, each alias unfolded")])
+            raise SpecError([Problem(self.location(1), (), f"holds more than {MAX_VALUES:,} values, each alias unfolded")])
 
     def build(self, node: Node, path: Path, spot: Node) -> Any:
-        """The value of ``node``. Its place is where ``spot`` starts: its key, or itself in a list."""
+        """The value of ``node``. Its location is where ``spot`` starts: its key, or itself in a list."""
         self.count()
-        self.places[path] = self.place(spot.start_mark.line + 1)
+        self.locations[path] = self.location(spot.start_mark.line + 1)
         if node.tag not in SCALARS | TEXTS | COLLECTIONS:
             tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
             self.complain(node, path, f"YAML tags have no meaning here, but got {tag}")

@@ -16,7 +16,8 @@ from orchestrator.jobs.kinds import STAGES
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.schedule import Machine, critical_path, demand, finish, workers
 from orchestrator.search.cost import Cost, cost
-from orchestrator.store.store import Entry, Store
+from orchestrator.store.entry import Entry
+from orchestrator.store.store import Store
 
 Config = Mapping[str, Any]
 Parents = Mapping[str, list[str]]
@@ -37,7 +38,7 @@ class Estimate:
     path_seconds: float = 0.0
 
     @property
-    def told(self) -> bool:
+    def known(self) -> bool:
         """Whether there are seconds at all."""
         return bool(self.seconds)
 
@@ -220,7 +221,7 @@ def _steps(job: Job, said: Config, lengths: dict[str, float]) -> list[Step]:
     if job.kind != "search":
         return [Step(job.key, job.ancestors, job)]
     found = cost(job.config)
-    left = max(0, min(found.trials, said.get("trials", found.trials)) - said.get("told", 0))
+    left = max(0, min(found.trials, said.get("trials", found.trials)) - said.get("ended", 0))
     each = lengths[job.key] / found.trials if found.trials else 0.0
     steps: list[Step] = []
     for number in range(left):

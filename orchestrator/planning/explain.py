@@ -8,7 +8,8 @@ from typing import Any
 
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
-from orchestrator.store.store import Entry, Store
+from orchestrator.store.entry import Entry
+from orchestrator.store.store import Store
 
 TOLD = 3  # settings in which a result may differ and still be worth a word
 NAMES = ("model", "seed", "data.name", "method.name")  # what differs here is another job, not a changed one

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from kd_core.training.checkpoint_files import Keeper, epoch_of, newest_first
+from kd_core.training.checkpoint_files import CheckpointFiles, epoch_of, newest_first
 from orchestrator.jobs.job import Job
 from orchestrator.planning.explain import Neighbours
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.snapshot import State
 from orchestrator.store.backends.backend import Holder
-from orchestrator.store.store import CorruptEntry, Store
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class _Missing:
             return Status(State.BLOCKED, f"needs {titles(lost)}, which failed")
         if epoch:
             return Status(State.WAITING, f"goes on after epoch {epoch} of {job.epochs}", {**progress, "epoch": epoch})
-        if trials := progress.get("told"):
+        if trials := progress.get("ended"):
             return Status(State.WAITING, f"goes on after {trials} of {progress['trials']} trials", progress)
         if failure:
             return Status(State.WAITING, f"tried again; failed last time: {failure['reason']}")
@@ -97,7 +98,7 @@ class _Missing:
         return Status(State.WAITING, "never run")
 
 
-def checkpointed(work: Keeper) -> int:
+def checkpointed(work: CheckpointFiles) -> int:
     """Epochs that a job's newest checkpoint holds, by its name; 0 where there is none."""
     return next(map(epoch_of, newest_first(work)), 0)
 

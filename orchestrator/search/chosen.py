@@ -7,7 +7,8 @@ from typing import Any
 
 from orchestrator.experiment.space import applied
 from orchestrator.jobs.job import Job
-from orchestrator.store.store import CorruptEntry, Store
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 
 
 def searched(config: dict[str, Any], parents: Mapping[str, list[str]], store: Store) -> tuple[dict[str, Any], dict[str, Any]]:

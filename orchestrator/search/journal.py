@@ -5,7 +5,8 @@ from __future__ import annotations
 from orchestrator.jobs.job import Job
 from orchestrator.search.trial import TRIALS, Trial, trials_of
 from orchestrator.store.arrow import read_table
-from orchestrator.store.store import CorruptEntry, Store
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 
 JOURNAL = "trials"  # a folder of the work folder
 
@@ -24,7 +25,7 @@ def written(search: Job, store: Store, known: dict[str, Trial] | None = None) ->
         trial = known.get(name) or (Trial.read(read[name]) if read[name] else None)
         if trial is None or trial.number != len(found):
             break
-        if trial.told:
+        if trial.ended:
             known[name] = trial
         found.append(trial)
     return found

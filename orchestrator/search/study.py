@@ -55,7 +55,7 @@ class Study:
     @property
     def finished(self) -> bool:
         """Whether every trial has ended."""
-        return all(trial.told for trial in self.trials) and (self._exhausted or len(self.trials) >= self.planned)
+        return all(trial.ended for trial in self.trials) and (self._exhausted or len(self.trials) >= self.planned)
 
     @property
     def running(self) -> int:
@@ -66,7 +66,7 @@ class Study:
         """The next trial to run; None where there is none now."""
         if self.how.parallel is not None and self.running >= self.how.parallel:
             return None
-        again = next((trial for trial in self.trials if not trial.told and trial.number not in self._at_work), None)
+        again = next((trial for trial in self.trials if not trial.ended and trial.number not in self._at_work), None)
         trial = again or self._new()
         if trial is None:
             return None
@@ -94,7 +94,7 @@ class Study:
     def tell(self, number: int, state: str, accuracies: Sequence[float], seconds: float, reason: str = "") -> None:
         """A trial has ended: ``state`` is done, stopped or failed."""
         trial = self.trials[number]
-        assert not trial.told, f"trial {number} was told twice"
+        assert not trial.ended, f"trial {number} was told twice"
         assert state in (DONE, STOPPED, FAILED), state
         ended: dict[str, Any] = {"state": state, "accuracies": tuple(accuracies), "seconds": seconds, "reason": reason}
         self.trials[number] = dataclasses.replace(trial, finished=time.time(), **ended)
@@ -131,7 +131,7 @@ class Study:
     def _offspring(self, number: int) -> Trial | None:
         generation, index = divmod(number, self.how.trials)
         last = self.trials[(generation - 1) * self.how.trials : generation * self.how.trials]
-        if not all(trial.told for trial in last):
+        if not all(trial.ended for trial in last):
             return None
         member = population.offspring(self.space, self.how, last, index)
         if member is None:
@@ -163,8 +163,8 @@ class Study:
 
     def _say(self) -> None:
         """What the live view shows."""
-        told, best = [trial for trial in self.trials if trial.told], self.best
-        progress: dict[str, Any] = {"trials": self.planned, "told": len(told), "at_work": self.running}
+        told, best = [trial for trial in self.trials if trial.ended], self.best
+        progress: dict[str, Any] = {"trials": self.planned, "ended": len(told), "at_work": self.running}
         if best:
             progress["accuracy"] = best.accuracy
         if told:

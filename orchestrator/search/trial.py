@@ -39,7 +39,7 @@ class Trial:
         return max(self.accuracies, default=None)
 
     @property
-    def told(self) -> bool:
+    def ended(self) -> bool:
         """Whether it has ended."""
         return self.state != RUNNING
 

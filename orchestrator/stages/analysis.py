@@ -18,22 +18,23 @@ from orchestrator.stages.fit import HISTORY, history_table, save, teller
 from orchestrator.stages.networks import shape, splits_of, state, trained
 from orchestrator.stages.runner import Context
 from orchestrator.store.arrow import write_table
-from orchestrator.store.store import Entry, Store
+from orchestrator.store.entry import Entry
+from orchestrator.store.store import Store
 
 ANALYSER = "analyser.safetensors"
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Parents: the teacher. Files: analyser.safetensors, the weights of the last epoch, and history.arrow."""
-    place = context.place
+    runtime = context.runtime
     [key] = job.parents["teachers"]
     entry = context.store.entry("teacher", key)
     config = entry.manifest["config"]
-    splits = splits_of(config, place.data_root, place.download, place.data_memory_gib)
+    splits = splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib)
     torch.manual_seed(derive(config["seed"], job.kind, "init"))
     analyser = fresh(job.config, entry)
     training = Analysing(
-        analyser, Live(trained(entry), place.device), splits, seed=derive(config["seed"], job.kind), device=place.device
+        analyser, Live(trained(entry), runtime.device), splits, seed=derive(config["seed"], job.kind), device=runtime.device
     )
     history = training.run(Checkpoints(context.work), teller(job, context))
     save(analyser.state_dict(), context.attempt.path / ANALYSER)
@@ -44,7 +45,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         **accuracies,
         "epochs": len(history),
         "parameters": sum(parameter.numel() for parameter in analyser.parameters()),
-        "device": place.device,
+        "device": runtime.device,
         "seconds": sum(record.seconds for record in history),
     }
 

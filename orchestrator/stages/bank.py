@@ -19,8 +19,10 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     """Parents: the teacher. Files: bank.safetensors, tensors (V, N, …)."""
     [key] = job.parents["teachers"]
     entry = context.store.entry("teacher", key)
-    splits = splits_of(entry.manifest["config"], context.place.data_root, context.place.download, context.place.data_memory_gib)
-    kept = fill(trained(entry), splits, Need(job.config["need"]), context.place.device)
+    splits = splits_of(
+        entry.manifest["config"], context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib
+    )
+    kept = fill(trained(entry), splits, Need(job.config["need"]), context.runtime.device)
     safetensors.torch.save_file(kept, context.attempt.path / BANK)
     views, images = next(iter(kept.values())).shape[:2]
     return {"views": views, "images": images, "bytes": sum(value.nbytes for value in kept.values())}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kd_core.data.split import Splits
+from kd_core.data.splits import Splits
 from kd_core.evaluation.evaluation import Subject
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.training.evaluate import Predict
@@ -19,7 +19,7 @@ from orchestrator.stages.fit import OWN
 from orchestrator.stages.networks import splits_of, state, trained
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import method_of
-from orchestrator.store.store import Entry
+from orchestrator.store.entry import Entry
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def subject_of(entry: Entry, context: Context) -> Subject:
     Raises:
         CorruptEntry: where a file is not what the manifest says.
     """
-    device, parents = context.place.device, entry.manifest["parents"]
+    device, parents = context.runtime.device, entry.manifest["parents"]
     config, _ = searched(entry.manifest["config"], parents, context.store)
     network = trained(entry).to(device)
     predict: Predict = network
@@ -55,6 +55,6 @@ def subject_of(entry: Entry, context: Context) -> Subject:
 
 def _splits(entry: Entry, other: dict[str, Any] | None, context: Context) -> Splits:
     """The data that the student was trained on, or another."""
-    place = context.place
+    runtime = context.runtime
     config = entry.manifest["config"] if other is None else {"data": other}
-    return splits_of(config, place.data_root, place.download, place.data_memory_gib)
+    return splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib)

@@ -41,16 +41,16 @@ def prepared(
     group: Group = ALONE,
 ) -> Training:
     """A training as a config says."""
-    place = context.place
+    runtime = context.runtime
     return Training(
         network,
         method,
         teachers,
-        splits_of(config, place.data_root, place.download, place.data_memory_gib),
+        splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib),
         revive(Recipe, config["recipe"]),
         seed=derive(config["seed"], job.kind),
-        device=place.device,
-        compile=place.compile,
+        device=runtime.device,
+        compile=runtime.compile,
         watch_test=config.get("best_test", False),
         group=group,
     )
@@ -61,7 +61,7 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
 
     Of a group, the first worker alone does what comes after the training.
     """
-    place, network, method, splits = context.place, training.network, training.method, training.splits
+    runtime, network, method, splits = context.runtime, training.network, training.method, training.splits
     result = training.run(Checkpoints(context.work), teller(job, context))
     if not training.group.leads:
         return {}
@@ -70,7 +70,7 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
     def on_test() -> dict[str, float]:
         network.eval()
         method.own.eval()
-        accuracy, loss = evaluate(training.predict, plain_batches(splits, "test", place.device))
+        accuracy, loss = evaluate(training.predict, plain_batches(splits, "test", runtime.device))
         return {"accuracy": accuracy, "loss": loss}
 
     test_last = on_test()
@@ -94,7 +94,7 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
         "epochs": len(result.history),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "shape": dataclasses.asdict(shape_of(network, splits.image)),
-        "device": place.device,
+        "device": runtime.device,
         "seconds": sum(record.seconds for record in result.history),
     }
 

@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 from kd_core.data.load import MEMORY_GIB, load
-from kd_core.data.split import Splits
+from kd_core.data.splits import Splits
 from kd_core.data.table import DataConfig
 from kd_core.knowledge import NetworkShape
 from kd_core.models.network import Network
 from kd_core.models.table import build
 from kd_core.random import derive
 from orchestrator.jobs.canonical import revive
-from orchestrator.store.store import CorruptEntry, Entry, sha256
+from orchestrator.store.backend import sha256
+from orchestrator.store.entry import Entry
+from orchestrator.store.errors import CorruptEntry
 
 MODEL = "model.safetensors"
 

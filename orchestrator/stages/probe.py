@@ -20,7 +20,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     [key] = job.parents["teachers"]
     entry = context.store.entry("teacher", key)
     config = entry.manifest["config"]
-    splits = splits_of(config, context.place.data_root, context.place.download, context.place.data_memory_gib)
-    rows = probe(trained(entry), splits, revive(ProbeConfig, job.config["probe"]), context.place.device)
+    splits = splits_of(config, context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib)
+    rows = probe(trained(entry), splits, revive(ProbeConfig, job.config["probe"]), context.runtime.device)
     write_table(table(rows, teacher=key, model=config["model"], seed=config["seed"]), context.attempt.path / PROBES)
     return {row.layer: row.accuracy for row in rows if row.split == "validation"}

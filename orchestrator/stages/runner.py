@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_core.distributed import Parted
+from kd_core.distributed import WorkerLost
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import STAGES
-from orchestrator.store.store import PROGRESS, Attempt, CorruptEntry, Store, Work
+from orchestrator.store.attempt import Attempt
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import PROGRESS, Store
+from orchestrator.store.work import Work
 
 
 class Stopped(BaseException):
@@ -30,7 +33,7 @@ class OutOfMemory(JobFailed):
 
 
 @dataclass(frozen=True)
-class Place:
+class Runtime:
     """Where a job runs. Nothing here is part of its key."""
 
     store: str  # an absolute path or a URI
@@ -61,10 +64,10 @@ Progress = dict[str, Any]
 
 
 class Context:
-    """What a stage works with: the job's place, its attempt and a way to say how far it is."""
+    """What a stage works with: the job's runtime, its attempt and a way to say how far it is."""
 
-    def __init__(self, place: Place, store: Store, attempt: Attempt, listen: Callable[[Progress], None]) -> None:
-        self.place = place
+    def __init__(self, runtime: Runtime, store: Store, attempt: Attempt, listen: Callable[[Progress], None]) -> None:
+        self.runtime = runtime
         self.store = store
         self.attempt = attempt
         self._listen = listen
@@ -85,8 +88,8 @@ class Context:
 class Follower(Context):
     """What a worker works with that helps another with its job: it reads what that one does and writes nothing."""
 
-    def __init__(self, place: Place, store: Store, job: Job) -> None:
-        self.place = place
+    def __init__(self, runtime: Runtime, store: Store, job: Job) -> None:
+        self.runtime = runtime
         self.store = store
         self._job = job
 
@@ -98,29 +101,29 @@ class Follower(Context):
         """The other one says it."""
 
 
-def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda _: None) -> None:
+def run_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lambda _: None) -> None:
     """Make the job's result exist; at once where it does already.
 
     Raises:
         JobFailed: where the stage raised; the store says why.
         OutOfMemory: where it did so for want of GPU memory.
-        Parted: where another worker that shares the job is gone.
+        WorkerLost: where another worker that shares the job is gone.
     """
-    store = Store(place.store)
+    store = Store(runtime.store)
     try:
         if store.find(job.kind, job.key):
             return
-        attempt = Attempt(store, job)
+        attempt = store.begin(job)
     except CorruptEntry:
         store.quarantine(job.kind, job.key)
-        attempt = Attempt(store, job)
-    context = Context(place, store, attempt, listen)
+        attempt = store.begin(job)
+    context = Context(runtime, store, attempt, listen)
     try:
-        with _process_as(place):
+        with _process_as(runtime):
             context.say(epochs=job.epochs)
             results = STAGES[job.kind].function()(job, context)
-            attempt.commit(results, results.pop("seconds", time.time() - attempt.started), place.resources)
-    except Parted:
+            attempt.commit(results, results.pop("seconds", time.time() - attempt.started), runtime.resources)
+    except WorkerLost:
         attempt.discard()
         raise
     except Exception as error:
@@ -128,32 +131,32 @@ def run_job(job: Job, place: Place, listen: Callable[[Progress], None] = lambda 
         with contextlib.suppress(OSError):  # a store that is away must not hide what happened
             if store.find(job.kind, job.key):  # another attempt was faster
                 return
-        raise _failed(job, place, store, error) from error
+        raise _failed(job, runtime, store, error) from error
     except BaseException:  # stopped from outside, or in Tune, whose sessions end by SystemExit
         attempt.discard()
         raise
     store.clear(job)
 
 
-def follow_job(job: Job, place: Place) -> None:
+def follow_job(job: Job, runtime: Runtime) -> None:
     """Do this worker's part of a job that another one of the group runs; nothing is written but why it failed.
 
     Raises:
-        JobFailed, OutOfMemory, Parted: as :func:`run_job` does.
+        JobFailed, OutOfMemory, WorkerLost: as :func:`run_job` does.
     """
-    store = Store(place.store)
+    store = Store(runtime.store)
     try:
-        with _process_as(place):
-            STAGES[job.kind].function()(job, Follower(place, store, job))
-    except Parted:
+        with _process_as(runtime):
+            STAGES[job.kind].function()(job, Follower(runtime, store, job))
+    except WorkerLost:
         raise
     except Exception as error:
-        raise _failed(job, place, store, error) from error
+        raise _failed(job, runtime, store, error) from error
 
 
-def _failed(job: Job, place: Place, store: Store, error: Exception) -> JobFailed:
+def _failed(job: Job, runtime: Runtime, store: Store, error: Exception) -> JobFailed:
     """Remember in the store why a job failed, and say it by the right exception."""
-    told = describe(error, place)
+    told = describe(error, runtime)
     with contextlib.suppress(OSError):  # a full disk, or a store that is away, must not hide what happened
         store.fail(job, told)
     if not ran_out(error):
@@ -180,11 +183,11 @@ def give_back_memory(error: BaseException) -> None:
     torch.cuda.empty_cache()
 
 
-def describe(error: Exception, place: Place) -> dict[str, Any]:
+def describe(error: Exception, runtime: Runtime) -> dict[str, Any]:
     """A failure in plain words, with the trace for those who look."""
     known = {name: getattr(error, name) for name in ("epoch", "terms") if hasattr(error, name)}
     if ran_out(error):
-        shares = ", then ".join(f"{gpus:g}" for gpus in (*place.too_small, place.gpus))
+        shares = ", then ".join(f"{gpus:g}" for gpus in (*runtime.too_small, runtime.gpus))
         reason = f"out of GPU memory with {shares} GPU ({str(error).partition('. ')[0]}); a smaller batch_size takes less"
     elif isinstance(error, OSError) and error.strerror:
         reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
@@ -194,19 +197,19 @@ def describe(error: Exception, place: Place) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _process_as(place: Place) -> Iterator[None]:
+def _process_as(runtime: Runtime) -> Iterator[None]:
     """Set this process's threads and determinism for a job, and put them back: workers are reused."""
     import torch
 
-    if place.gpus and not torch.cuda.is_available():
-        raise RuntimeError(f"resources ask for {place.gpus:g} GPU, but this process sees no CUDA device")
+    if runtime.gpus and not torch.cuda.is_available():
+        raise RuntimeError(f"resources ask for {runtime.gpus:g} GPU, but this process sees no CUDA device")
     deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(place.deterministic, warn_only=True)
-    torch.backends.cudnn.benchmark = not place.deterministic
-    if place.deterministic:
+    torch.use_deterministic_algorithms(runtime.deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not runtime.deterministic
+    if runtime.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
-        with _threads(max(1, int(place.cpus))):
+        with _threads(max(1, int(runtime.cpus))):
             yield
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=True)

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from kd_core.bank import Bank, Live, Source
-from kd_core.data.split import Splits
-from kd_core.knowledge import Need, Setting
+from kd_core.data.splits import Splits
+from kd_core.knowledge import Need
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
@@ -41,16 +42,16 @@ def run(job: Job, context: Context) -> dict[str, Any]:
 
 def training_of(job: Job, config: dict[str, Any], context: Context) -> Training:
     """The training that a config describes, with the teachers among the job's parents."""
-    place, store = context.place, context.store
-    splits = splits_of(config, place.data_root, place.download, place.data_memory_gib)
+    runtime, store = context.runtime, context.store
+    splits = splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib)
     network = fresh(config, job.kind)
     banked = any(role.startswith("banks:") for role in job.parents)
     method, networks = method_of(config, job.parents, network, splits, context, live=not banked)
     sources: list[Source]
     if banked:
-        sources = [Bank(files, place.device) for files in bank_files(job, store)]
+        sources = [Bank(files, runtime.device) for files in bank_files(job, store)]
     else:
-        sources = [Live(other, place.device) for other in networks]
+        sources = [Live(other, runtime.device) for other in networks]
     return prepared(job, context, config, network, method, sources)
 
 
@@ -65,7 +66,7 @@ def method_of(
 ) -> tuple[Method, list[Network]]:
     """The method of a student's config and parents as its seed initialises it, and the networks of its teachers: where
     they are to answer ``live``, or where it needs their heads."""
-    store, device = context.store, context.place.device
+    store, device = context.store, context.runtime.device
     teachers = [store.entry("teacher", key) for key in parents.get("teachers", [])]
     named = METHODS[config["method"]["name"]]
     knobs = revive(named.Config, config["method"]["knobs"])

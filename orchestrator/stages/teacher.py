@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from kd_core.data.batches import plain_batches
-from kd_core.data.split import Splits
+from kd_core.data.splits import Splits
 from kd_core.distributed import Group
 from kd_core.knobs import Knobs
-from kd_core.knowledge import Setting
 from kd_core.methods.none import Plain
+from kd_core.methods.setting import Setting
 from kd_core.models.network import Network, shape_of
 from kd_core.models.weights import fill, published, read
 from kd_core.training.evaluate import evaluate
@@ -21,12 +21,12 @@ from orchestrator.jobs.job import Job
 from orchestrator.stages.fit import fit, prepared, save
 from orchestrator.stages.networks import MODEL, fresh, splits_of
 from orchestrator.stages.runner import Context
-from orchestrator.store.store import sha256
+from orchestrator.store.backend import sha256
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Parents: none. Files: model.safetensors and, where it was trained, history.arrow. A group may share the training."""
-    splits = splits_of(job.config, context.place.data_root, context.place.download, context.place.data_memory_gib)
+    splits = splits_of(job.config, context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib)
     network = fresh(job.config, job.kind)
     if "weights" in job.config:
         return take(job, context, network, splits)
@@ -41,8 +41,8 @@ def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[s
         ValueError: where the weights are not those of the plan, or do not fit.
         OSError: where a file cannot be read or downloaded.
     """
-    device = context.place.device
-    fill(network, _given(job.config["model"], job.config["weights"], context.place.weights))
+    device = context.runtime.device
+    fill(network, _given(job.config["model"], job.config["weights"], context.runtime.weights))
     network.to(device).eval()
     validation, _ = evaluate(network, plain_batches(splits, "validation", device))
     test, test_loss = evaluate(network, plain_batches(splits, "test", device))

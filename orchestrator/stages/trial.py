@@ -13,7 +13,8 @@ from orchestrator.stages.fit import HISTORY, history_table, teller
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import training_of
 from orchestrator.store.arrow import write_table
-from orchestrator.store.store import CorruptEntry, sha256
+from orchestrator.store.backend import sha256
+from orchestrator.store.errors import CorruptEntry
 
 STATE = "state.safetensors"  # at the end of a generation
 
@@ -36,7 +37,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         "validation_accuracy_last": result.history[-1].metrics["validation/accuracy"],
         "chosen_epoch": result.chosen_epoch,
         "epochs": len(result.history),
-        "device": context.place.device,
+        "device": context.runtime.device,
         "seconds": sum(record.seconds for record in result.history[begin:]),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from orchestrator.tracking.location import Place
+from orchestrator.tracking.location import TrackingLocation
 
 LONGEST = 300  # characters of a reason
 UNREACHABLE = (ConnectionError, TimeoutError, socket.gaierror)
@@ -18,15 +18,15 @@ class Busy(TrackingError):
     """Another process writes the same experiment's runs."""
 
 
-def sentence(error: BaseException, place: Place, file: str) -> str:
+def sentence(error: BaseException, location: TrackingLocation, file: str) -> str:
     """Why MLflow does not hold everything, and the command that writes the rest."""
     if isinstance(error, Busy):
         return f"{error}; `kd track {file}` writes what is missing"
     root = _root(error)
     reason = root.strerror or str(root) if isinstance(root, UNREACHABLE) else str(error)
-    lines = place.hide(reason).strip().splitlines() or [type(error).__name__]
+    lines = location.hide(reason).strip().splitlines() or [type(error).__name__]
     how = "did not answer" if isinstance(root, UNREACHABLE) else "was not written"
-    return f"MLflow at {place.shown} {how}: {lines[0][:LONGEST]}; `kd track {file}` writes what is missing"
+    return f"MLflow at {location.shown} {how}: {lines[0][:LONGEST]}; `kd track {file}` writes what is missing"
 
 
 def _root(error: BaseException) -> BaseException:

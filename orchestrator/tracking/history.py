@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kd_core.training.checkpoint_files import Keeper, newest_first, records
+from kd_core.training.checkpoint_files import CheckpointFiles, newest_first, records
 from orchestrator.jobs import canonical
 from orchestrator.store.arrow import read_table
 
@@ -39,7 +39,7 @@ def finished(path: Path, limit: int | None = None) -> tuple[Epoch, ...]:
     return tuple(_epoch(*when, metrics.items()) for when, metrics in rows.items())
 
 
-def unfinished(work: Keeper) -> tuple[Epoch, ...]:
+def unfinished(work: CheckpointFiles) -> tuple[Epoch, ...]:
     """The epochs that the newest readable checkpoint tells of; its tensors are not read."""
     for name in newest_first(work):
         with contextlib.suppress(OSError, ValueError):

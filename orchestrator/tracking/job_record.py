@@ -10,14 +10,16 @@ from typing import Any
 
 import pyarrow.csv
 
-from kd_core.training.checkpoint_files import Keeper
+from kd_core.training.checkpoint_files import CheckpointFiles
 from orchestrator.experiment.space import applied
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.search.journal import written
 from orchestrator.search.trial import TRIALS, Trial, trials_of
 from orchestrator.store.arrow import read_table
-from orchestrator.store.store import CorruptEntry, Entry, Store
+from orchestrator.store.entry import Entry
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 from orchestrator.tracking import history, search_run
 from orchestrator.tracking.history import HISTORY, Epoch, Point, flat
 from orchestrator.tracking.record import FORMAT, Status
@@ -34,7 +36,7 @@ class JobRecord:
     began: float
     ended: float
     evidence: Any  # what of the store says so
-    work: Keeper
+    work: CheckpointFiles
     entry: Entry | None = None
     reason: str = ""
     reported: int = 0

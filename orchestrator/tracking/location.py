@@ -17,7 +17,7 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 @dataclass(frozen=True)
-class Place:
+class TrackingLocation:
     """A tracking URI: an HTTP server or a database."""
 
     uri: str = field(repr=False)  # may hold a password: for MLflow's own eyes
@@ -62,9 +62,9 @@ class Place:
         return found | {unquote(value) for value in found}
 
 
-def place_of(spec: Spec, store: Store) -> Place:
+def tracking_location(spec: Spec, store: Store) -> TrackingLocation:
     """The spec's tracking URI, or MLflow's own MLFLOW_TRACKING_URI, or an SQLite file next to the store; of a store that is no
     folder, in this machine's cache: what is lost there, or made on another machine, `kd track` writes anew."""
-    folder = store.root or cache() / "mlflow" / canonical.digest(store.place)[:16]
+    folder = store.root or cache() / "mlflow" / canonical.digest(store.location)[:16]
     uri = spec.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
-    return Place(uri, folder / "mlartifacts")
+    return TrackingLocation(uri, folder / "mlartifacts")

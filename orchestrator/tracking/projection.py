@@ -26,7 +26,7 @@ from orchestrator.tracking.experiment_record import Artifacts, ExperimentRecord
 from orchestrator.tracking.failure import Busy, TrackingError, sentence
 from orchestrator.tracking.history import Epoch, count, mark
 from orchestrator.tracking.job_record import JobRecord, record_of, with_trials
-from orchestrator.tracking.location import place_of
+from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.record import Record, Status
 from orchestrator.tracking.server import Run, Server, failures, settings
 from orchestrator.tracking.trial_record import TrialRecord, key_of, trial_record
@@ -77,7 +77,7 @@ def project(
     except Busy:
         raise
     except failures() as error:
-        raise TrackingError(sentence(error, place_of(spec, store), spec.file)) from None
+        raise TrackingError(sentence(error, tracking_location(spec, store), spec.file)) from None
 
 
 @contextlib.contextmanager
@@ -86,7 +86,7 @@ def opened(spec: Spec, plan: Plan, store: Store, artifacts: Artifacts | None) ->
     with store.lock(f"tracking-{spec.name}") as held:
         if not held:
             raise Busy(f"another `kd run` or `kd track` of {spec.name} is writing to MLflow")
-        server = Server(place_of(spec, store), spec.tracking.experiment or spec.name)
+        server = Server(tracking_location(spec, store), spec.tracking.experiment or spec.name)
         yield Projection(spec, plan, store, server, artifacts or partial(attach, plan, store))
 
 
@@ -166,7 +166,7 @@ class Projection:
     def _trials(self, search: JobRecord) -> Iterator[TrialRecord]:
         """The trials of a search that have ended; what became of one is read once."""
         for trial in search.trials:
-            if trial.told:
+            if trial.ended:
                 key = key_of(search.job, trial)
                 if key not in self._tried or self._tried[key].trial != trial:
                     self._tried[key] = trial_record(search.job, trial, self._store)

@@ -36,7 +36,7 @@ def best_so_far(trials: Sequence[Trial]) -> tuple[Epoch, ...]:
     found: list[Epoch] = []
     best: float | None = None
     for trial in trials:
-        if not trial.told:
+        if not trial.ended:
             break
         if trial.state == DONE and trial.accuracy is not None:
             best = trial.accuracy if best is None else max(best, trial.accuracy)

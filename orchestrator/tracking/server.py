@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.tracking.history import Point
-from orchestrator.tracking.location import Place
+from orchestrator.tracking.location import TrackingLocation
 
 POINTS_A_CALL = 900  # MLflow takes 1000 metrics, params and tags together
 PARAMS_A_CALL = 80  # of which 100 may be params, and 100 tags
@@ -61,19 +61,19 @@ class Server:
         mlflow.exceptions.MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError: from every method, where MLflow fails.
     """
 
-    def __init__(self, place: Place, experiment: str) -> None:
-        if place.file:
-            initialise(place.file)
-        self._client = connect(place)
-        self.experiment: str = self._open(experiment, place)  # MLflow's id of it
+    def __init__(self, location: TrackingLocation, experiment: str) -> None:
+        if location.file:
+            initialise(location.file)
+        self._client = connect(location)
+        self.experiment: str = self._open(experiment, location)  # MLflow's id of it
 
-    def _open(self, name: str, place: Place) -> str:
+    def _open(self, name: str, location: TrackingLocation) -> str:
         from mlflow.exceptions import MlflowException
 
         found = self._client.get_experiment_by_name(name)
         if found is None:
             try:
-                return self._client.create_experiment(name, place.artifacts.as_uri() if place.database else None)
+                return self._client.create_experiment(name, location.artifacts.as_uri() if location.database else None)
             except MlflowException:
                 found = self._client.get_experiment_by_name(name)
                 if found is None:
@@ -149,15 +149,15 @@ class Server:
         run.status = status
 
 
-def connect(place: Place) -> Any:
+def connect(location: TrackingLocation) -> Any:
     """MLflow's client. A database is knocked at first: where it is dead, MLflow would try for 100 s, and aloud."""
     from mlflow import MlflowClient
 
-    if place.database and not place.file:
+    if location.database and not location.file:
         import sqlalchemy
 
-        sqlalchemy.create_engine(place.uri).connect().close()
-    return MlflowClient(tracking_uri=place.uri)
+        sqlalchemy.create_engine(location.uri).connect().close()
+    return MlflowClient(tracking_uri=location.uri)
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
-from orchestrator.store.store import CorruptEntry, Entry, Store
+from orchestrator.store.entry import Entry
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 from orchestrator.tracking import history
 from orchestrator.tracking.history import HISTORY, Epoch, Point, flat
 from orchestrator.tracking.record import FORMAT, Status

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.experiment.spec import Spec
-from orchestrator.store.store import Store, write_bytes
-from orchestrator.tracking.location import place_of
+from orchestrator.store.backend import write_bytes
+from orchestrator.store.store import Store
+from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.server import Server, settings
 
 HOST = "127.0.0.1"
@@ -42,19 +43,19 @@ def ui(spec: Spec, port: int, host: str = HOST, *, insecure: bool = False) -> In
         Unguarded: where others reach it, and there is neither a password for MLflow's basic auth nor ``insecure``.
     """
     store = Store(spec.store)
-    place = place_of(spec, store)
-    if not place.database:
-        return Interface(place.shown)
-    guard = {} if insecure or loopback(host) else guarded(host, place.artifacts.parent)
+    location = tracking_location(spec, store)
+    if not location.database:
+        return Interface(location.shown)
+    guard = {} if insecure or loopback(host) else guarded(host, location.artifacts.parent)
     url = f"http://{HOST if host in EVERYWHERE else host}:{port}"
-    if place.file:
+    if location.file:
         with settings():
-            experiment = Server(place, spec.tracking.experiment or spec.name).experiment
+            experiment = Server(location, spec.tracking.experiment or spec.name).experiment
         url += f"/#/experiments/{experiment}/runs"  # not the overview of traces, which is empty
     command = (sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1")
     environment = {
-        "MLFLOW_BACKEND_STORE_URI": place.uri,
-        "MLFLOW_ARTIFACTS_DESTINATION": place.artifacts.as_uri(),
+        "MLFLOW_BACKEND_STORE_URI": location.uri,
+        "MLFLOW_ARTIFACTS_DESTINATION": location.artifacts.as_uri(),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

@@ -12,7 +12,7 @@ from orchestrator.planning.snapshot import Snapshot, State
 from orchestrator.store.store import Store
 from orchestrator.tracking.experiment_record import Artifacts
 from orchestrator.tracking.failure import sentence
-from orchestrator.tracking.location import place_of
+from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.projection import opened
 from orchestrator.tracking.server import settings
 
@@ -91,4 +91,4 @@ class Writer:
             self._inbox.wait_for(until, seconds)
 
     def _sentence(self, error: Exception) -> str:
-        return sentence(error, place_of(self._spec, self._store), self._spec.file)
+        return sentence(error, tracking_location(self._spec, self._store), self._spec.file)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from kd_core.data.split import Split, Splits
+from kd_core.data.split import Split
+from kd_core.data.splits import Splits
 from kd_core.data.views import Augmentation
-from kd_core.knowledge import Setting
 from kd_core.methods.method import Method
 from kd_core.methods.none import Plain
+from kd_core.methods.setting import Setting
 from kd_core.models.network import Network, shape_of
 
 CLASSES = 3

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from kd_core.data.batches import epoch_batches, plain_batches, spans, view_batches
-from kd_core.data.split import Split, Splits
+from kd_core.data.split import Split
+from kd_core.data.splits import Splits
 from kd_core.data.views import IDENTITY, Augmentation, normalise
 
 MEAN, STD = (0.5, 0.4), (0.2, 0.3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from kd_core.training.optim import Descent
+from kd_core.training.optim import SGD
 from kd_core.training.recipe import Recipe
 
 
@@ -25,7 +25,7 @@ def test_it_steps_as_torch_s_sgd_does(momentum, nesterov, weight_decay):
     def loss(parameters):  # the last one is not used: it has no gradient, and stays
         return (parameters[0] @ x).square().sum() + parameters[1].sin().sum()
 
-    descent = Descent(ours, recipe)
+    descent = SGD(ours, recipe)
     optimizer = torch.optim.SGD(theirs, lr=0.1, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True)
     for step in range(5):
         descent.step(loss(ours), step / 2)
@@ -37,7 +37,7 @@ def test_it_steps_as_torch_s_sgd_does(momentum, nesterov, weight_decay):
         assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
     kept = {"momentum.0", "momentum.1"} if momentum else set()
     assert descent.state().keys() == kept
-    again = Descent(ours, recipe)
+    again = SGD(ours, recipe)
     again.restore(descent.state())
     assert all(torch.equal(again.state()[name], value) for name, value in descent.state().items())
     assert torch.equal(ours[2], start[2])

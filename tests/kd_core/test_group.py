@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from kd_core.data.batches import epoch_batches, plain_batches, spans
-from kd_core.distributed import Group, Parted
+from kd_core.distributed import Group, WorkerLost
 from kd_core.models.table import build
 from kd_core.training.checkpoint import Checkpoints
 from kd_core.training.loop import Training
 from kd_core.training.recipe import Recipe
-from kd_core.training.sync_batchnorm import SharedBatchNorm, share_statistics
+from kd_core.training.sync_batchnorm import SharedBatchNorm, synchronize_batchnorm
 from tests.kd_core import small
 
 RECIPE = Recipe(epochs=3, batch_size=16, lr=0.05)  # 50 images: the last batch has two
@@ -64,7 +64,7 @@ def test_evaluation_falls_to_each_worker_in_turn():
 
 def test_a_worker_alone_shares_nothing():
     network = small.network()
-    share_statistics(network, Group())
+    synchronize_batchnorm(network, Group())
     assert not any(isinstance(module, SharedBatchNorm) for module in network.modules())
 
 
@@ -74,13 +74,13 @@ class Odd(nn.BatchNorm2d):
 
 def test_a_normalisation_of_another_kind_is_refused():
     with pytest.raises(ValueError, match=r"cannot share the statistics of Odd \(1\); set workers: 1"):
-        share_statistics(nn.Sequential(nn.Identity(), Odd(3)), Group(0, 2))
+        synchronize_batchnorm(nn.Sequential(nn.Identity(), Odd(3)), Group(0, 2))
 
 
 def test_shared_it_keeps_its_parameters_and_the_names_of_its_state():
     network = small.network()
     before, state = list(network.parameters()), network.state_dict()
-    share_statistics(network, Group(0, 2))
+    synchronize_batchnorm(network, Group(0, 2))
     assert all(one is other for one, other in zip(network.parameters(), before, strict=True))
     assert network.state_dict().keys() == state.keys()
     images = torch.randn(2, 1, 8, 8)
@@ -156,7 +156,7 @@ def train(rank: int, size: int, folder: str, stop: int | None = None) -> None:
 
     try:
         trained = training.run(Checkpoints(Path(folder) / "work"), on_epoch)
-    except Parted:
+    except WorkerLost:
         Path(folder, f"parted{rank}").touch()
         return
     torch.save((trained.history[-1].metrics, training.network.state_dict()), f"{folder}/trained{rank}")
@@ -211,7 +211,7 @@ def different_checkpoints(rank: int, size: int, folder: str) -> None:
     a_training(Group(), recipe).run(Checkpoints(own))
     try:
         a_training(group).run(Checkpoints(own))
-    except Parted as error:
+    except WorkerLost as error:
         Path(folder, f"said{rank}").write_text(str(error))
 
 
@@ -226,5 +226,5 @@ def test_workers_that_find_different_checkpoints_part(tmp_path):
 def test_every_family_s_normalisations_can_be_shared(name):
     network = build(name, channels=3, classes=10)
     count = sum(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-    share_statistics(network, Group(0, 2))
+    synchronize_batchnorm(network, Group(0, 2))
     assert sum(isinstance(module, SharedBatchNorm) for module in network.modules()) == count > 0

@@ -7,7 +7,7 @@ import torch
 
 from kd_core.bank import Live
 from kd_core.data.batches import plain_batches
-from kd_core.knowledge import Loss
+from kd_core.methods.setting import Loss
 from kd_core.methods.table import METHODS
 from kd_core.training.checkpoint import Checkpoints
 from kd_core.training.loop import Diverged, Training

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from kd_core.knobs import Bounds
-from kd_core.knowledge import Batch, Knowledge, Loss, Need
+from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Loss
 from kd_core.methods.table import METHODS
 from tests.kd_core.methods.toys import (
     COARSER,

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from kd_core.data.batches import plain_batches
 from kd_core.data.load import load
-from kd_core.data.split import Split, Splits
+from kd_core.data.split import Split
+from kd_core.data.splits import Splits
 from kd_core.data.table import DataConfig
 from kd_core.data.views import Augmentation
 from kd_core.models.network import Network

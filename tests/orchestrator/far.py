@@ -50,7 +50,7 @@ def holding(plan: Plan, store: Store) -> list[str]:
     """Objects of the store's bucket that hold one of the secrets of this host."""
     import boto3
 
-    bucket = store.place.removeprefix("s3://").partition("/")[0]
+    bucket = store.location.removeprefix("s3://").partition("/")[0]
     secrets = [path.read_bytes() for path in Path("/run/secrets").iterdir() if not path.suffix]
     client = boto3.client("s3")
     listed = [

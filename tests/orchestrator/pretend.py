@@ -22,10 +22,10 @@ def install() -> None:
 
 def run(job, context):
     """``needs``: the share of a GPU below which memory runs out; ``meet``: a folder where so many must be at once."""
-    place, config = context.place, job.config
+    runtime, config = context.runtime, job.config
     with Path(config["diary"]).open("a") as diary:
-        diary.write(f"{job.title} {place.gpus:g} {os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
-    if place.gpus < config.get("needs", 0):
+        diary.write(f"{job.title} {runtime.gpus:g} {os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
+    if runtime.gpus < config.get("needs", 0):
         raise torch.OutOfMemoryError(WORDS) if config.get("typed", True) else RuntimeError(WORDS)
     if folder := config.get("meet"):
         together(Path(folder), job.title, config["all"])

@@ -18,7 +18,7 @@ from orchestrator.experiment.spec import Bank, MethodSpec, Spec, StudentSpec, Te
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
-from orchestrator.store.store import Attempt, Store
+from orchestrator.store.store import Store
 
 TEACHERS = {"resnet20-s0": 0.97, "resnet32-s0": 0.975, "wrn_16_2-s0": 0.98}
 PROBES = {  # accuracy by layer; every teacher is the best of one layer or more
@@ -86,7 +86,7 @@ def a_store(root: Path, plan: Plan, results: Mapping[str, Sequence[float | None]
         if job.kind == "teacher":
             commit(store, job, TEACHERS[job.title])
         elif job.kind == "probe":
-            attempt = Attempt(store, job)
+            attempt = store.begin(job)
             write_table(_probe_table(plan, job), attempt.path / "probes.arrow")
             attempt.commit({}, 1.0)
         elif (value := results[job.config["method"]["name"]][job.config["seed"]]) is not None:
@@ -96,7 +96,7 @@ def a_store(root: Path, plan: Plan, results: Mapping[str, Sequence[float | None]
 
 def commit(store: Store, job: Job, accuracy: float, **more: Any) -> None:
     """A teacher's or student's entry. Validation is a point above the test accuracy, the last epoch a point below."""
-    attempt = Attempt(store, job)
+    attempt = store.begin(job)
     (attempt.path / "model.safetensors").write_bytes(b"weights")
     write_table(_history(job, accuracy), attempt.path / "history.arrow")
     results = {
@@ -119,8 +119,8 @@ def commit(store: Store, job: Job, accuracy: float, **more: Any) -> None:
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same machine, commit and moment everywhere."""
     told = {"python": "3.11.2", "torch": "2.13.0", "git_commit": "0123456789abcdef0123456789abcdef01234567"}
-    monkeypatch.setattr("orchestrator.store.store.environment", lambda: told)
-    monkeypatch.setattr("orchestrator.store.store.time.time", lambda: 1_760_000_000.0)
+    monkeypatch.setattr("orchestrator.store.attempt.environment", lambda: told)
+    monkeypatch.setattr("orchestrator.store.attempt.time.time", lambda: 1_760_000_000.0)
 
 
 def _probe_table(plan: Plan, job: Job) -> pa.Table:

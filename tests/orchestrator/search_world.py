@@ -19,7 +19,7 @@ from orchestrator.planning.plan import Plan, make
 from orchestrator.search import journal
 from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_table
 from orchestrator.store.arrow import write_table
-from orchestrator.store.store import Attempt, Store
+from orchestrator.store.store import Store
 from tests.orchestrator import report_world
 
 EPOCHS = 3
@@ -108,7 +108,7 @@ def begin_search(store: Store, search: Job, ended: int, at_work: int = 0, *, ago
         if trial.state == DONE:
             finish_trial(store, trial)
     done = [trial.accuracy for trial in map(a_trial, range(ended)) if trial.state == DONE]
-    said = {"trials": len(OUTCOMES), "told": ended, "at_work": at_work, "trial_seconds": 20.0}
+    said = {"trials": len(OUTCOMES), "ended": ended, "at_work": at_work, "trial_seconds": 20.0}
     said |= {"accuracy": max(done)} if done else {}
     now = time.time() - ago
     store.write_work(search, "progress.json", {"attempt": "a", "pid": 1, "started": now - 60, "updated": now, **said})
@@ -118,7 +118,7 @@ def finish_trial(store: Store, trial: Trial) -> None:
     """The entry of a trial, where there is none yet."""
     if store.find("trial", trial.key):
         return
-    attempt = Attempt(store, stand_in(trial.number))
+    attempt = store.begin(stand_in(trial.number))
     rows = [
         {"epoch": epoch, "time_ms": int(1000 * (trial.started + 10 * epoch)), "seconds": 10.0, "name": name, "value": value}
         for epoch, accuracy in enumerate(trial.accuracies, start=1)
@@ -132,7 +132,7 @@ def finish_search(store: Store, search: Job) -> None:
     """The search is done, in all its trials."""
     begin_search(store, search, len(OUTCOMES))
     trials = [a_trial(number) for number in range(len(OUTCOMES))]
-    attempt = Attempt(store, search)
+    attempt = store.begin(search)
     write_table(trials_table(trials), attempt.path / TRIALS)
     results = {"chosen": trials[WINNER].values, "trial": WINNER, "validation_accuracy": 0.8, "validation_accuracy_default": 0.7}
     attempt.commit({**results, "trials": 7, "stopped": 1, "failed": 1}, sum(trial.seconds for trial in trials))

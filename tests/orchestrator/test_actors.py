@@ -12,7 +12,7 @@ from orchestrator.executors.ray.auth import make_token
 from orchestrator.executors.ray.cluster import QUIET
 from orchestrator.experiment.spec import TeacherShare
 from orchestrator.jobs.job import Job
-from orchestrator.stages.runner import Place
+from orchestrator.stages.runner import Runtime
 from orchestrator.store.store import Store
 from tests.orchestrator import pretend
 
@@ -56,8 +56,8 @@ def jobs(tmp_path, count, **config) -> list[Job]:
 def actors(tmp_path, share, slots, **more):
     from orchestrator.executors.ray.actors import Actors
 
-    place = Place(Store(tmp_path / "store").place, tmp_path, cpus=share.cpus, gpus=share.gpus)
-    return Actors(lambda job: place, share, slots, max_failures=0, **more)
+    runtime = Runtime(Store(tmp_path / "store").location, tmp_path, cpus=share.cpus, gpus=share.gpus)
+    return Actors(lambda job: runtime, share, slots, max_failures=0, **more)
 
 
 def state():

@@ -8,9 +8,10 @@ import torch
 from orchestrator.driver import run
 from orchestrator.report.data.probe_grid import selections
 from orchestrator.stages.analysis import ANALYSER, analysed
-from orchestrator.stages.runner import Place, run_job
+from orchestrator.stages.runner import Runtime, run_job
 from orchestrator.store.arrow import read_table
-from orchestrator.store.store import CorruptEntry, Store
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 from orchestrator.tracking.job_record import record_of
 from orchestrator.tracking.record import Status
 
@@ -93,18 +94,18 @@ def test_killed_after_an_epoch_it_goes_on_to_the_same_bits(finished, tmp_path):
     store = Store(tmp_path)
     store.prepare()
     (store.root / "teacher").symlink_to(outcome.store.root / "teacher")
-    place = Place(store=tmp_path, data_root=tmp_path)
+    runtime = Runtime(store=tmp_path, data_root=tmp_path)
 
     def kill(progress):
         if progress.get("epoch") == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_job(job, place, kill)
+        run_job(job, runtime, kill)
     stopped = record_of(job, store, running=False)
     assert (stopped.status, stopped.reported, len(stopped.epochs())) == (Status.KILLED, 2, 2)
     told = []
-    run_job(job, place, told.append)
+    run_job(job, runtime, told.append)
     assert [progress["epoch"] for progress in told if "epoch" in progress] == [3, 4]
     files = [each.entry("analysis", job.key).manifest["files"] for each in (store, outcome.store)]
     assert files[0][ANALYSER] == files[1][ANALYSER]

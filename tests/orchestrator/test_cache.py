@@ -11,7 +11,8 @@ import pytest
 from orchestrator.store.store.backends import cache
 
 from orchestrator.jobs.job import Job
-from orchestrator.store.store import Attempt, CorruptEntry, Store
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 
 JOB = Job("bank", 1, {"need": "logits"})
 
@@ -24,7 +25,7 @@ def store(s3):
 @pytest.fixture
 def entry(store, tmp_path, monkeypatch):
     """An entry that another machine has made: nothing of it is here."""
-    attempt = Attempt(store, JOB)
+    attempt = store.begin(JOB)
     (attempt.path / "bank.safetensors").write_bytes(b"values" * 1000)
     attempt.commit({}, 1.0)
     monkeypatch.setenv("KD_CACHE", str(tmp_path / "another"))
@@ -69,7 +70,7 @@ def test_a_damaged_file_here_is_fetched_anew(entry, reads, damage):
 
 
 def test_a_file_that_is_another_one_in_the_store_is_refused_and_not_kept(entry, store, tmp_path):
-    store.files.write(f"bank/{JOB.key}/{entry.manifest['attempt']}/bank.safetensors", b"Values" + b"values" * 999)
+    store.backend.write(f"bank/{JOB.key}/{entry.manifest['attempt']}/bank.safetensors", b"Values" + b"values" * 999)
     with pytest.raises(CorruptEntry, match=r"bank.safetensors does not have its SHA-256"):
         entry.file("bank.safetensors")
     assert not list((tmp_path / "another").rglob("*.safetensors"))
@@ -89,7 +90,7 @@ assert Store(sys.argv[1]).entry("bank", sys.argv[2]).file("bank.safetensors").re
 
 
 def test_processes_that_want_a_file_at_once_fetch_it_once(entry, store):
-    command = [sys.executable, "-c", FETCH, store.place, JOB.key]
+    command = [sys.executable, "-c", FETCH, store.location, JOB.key]
     processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     for process in processes:
         process.stdin.write("go\n")

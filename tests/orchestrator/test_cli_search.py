@@ -116,7 +116,7 @@ def test_before_the_first_trial_has_ended_no_time_is_told(tmp_path):
 )
 def test_the_time_left(ended, at_work, ago, seconds, monkeypatch):
     monkeypatch.setattr("orchestrator.cli.views.run.time.time", lambda: 1000.0 + ago)
-    said = {"trials": 7, "told": ended, "at_work": at_work, "trial_seconds": 20.0, "updated": 1000.0}
+    said = {"trials": 7, "ended": ended, "at_work": at_work, "trial_seconds": 20.0, "updated": 1000.0}
     assert trials_left(said) == pytest.approx(seconds)
 
 

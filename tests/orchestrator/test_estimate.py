@@ -174,14 +174,14 @@ def test_an_estimate_says_what_is_guessed_and_the_critical_path(store):
     assert [job.title for job in estimate.path] == ["resnet20-s0", "resnet8-kd · s0"]
     assert estimate.total == pytest.approx(estimate.path_seconds)
     assert estimate.path_seconds == pytest.approx(10 * 40.8 / 12.5 + 12)  # the method none stands in for kd
-    assert (estimate.told, estimate.unknown) == (True, 0)
+    assert (estimate.known, estimate.unknown) == (True, 0)
 
 
 def test_where_nothing_was_measured_there_is_an_order_but_no_time(store):
     plan = a_plan(epochs=10, seeds=(0,))
     estimator = taught(store)
     estimate = estimator.estimate(plan, list(plan), {}, Machine(2))
-    assert (estimate.told, estimate.unknown, estimate.total) == (False, len(plan), 0)
+    assert (estimate.known, estimate.unknown, estimate.total) == (False, len(plan), 0)
     assert [job.title for job in estimate.path] == ["resnet20-s0", "resnet8-kd · s0"]
     lengths = estimator.lengths(plan, plan)
     assert lengths[the(plan, "resnet20-s0").key] == pytest.approx(lengths[the(plan, "resnet8-s0").key] * 40.8 / 12.5)

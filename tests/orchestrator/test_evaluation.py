@@ -18,9 +18,10 @@ from orchestrator.report.data.results import EVALUATIONS, evaluations
 from orchestrator.report.text.render import render
 from orchestrator.report.text.terminal import terminal
 from orchestrator.stages.evaluation import subject_of
-from orchestrator.stages.runner import Context, Place
+from orchestrator.stages.runner import Context, Runtime
 from orchestrator.store.arrow import read_table
-from orchestrator.store.store import Attempt, CorruptEntry, Store
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 from orchestrator.tracking.job_record import record_of
 from orchestrator.tracking.record import Status
 
@@ -151,7 +152,7 @@ def test_cells_by_hand(tmp_path):
     for job in plan.of("evaluation"):
         if job.config["evaluation"] == "calibration":
             number = values[job.labels["method"]][int(job.labels["seed"])]
-            Attempt(store, job).commit({"ece": number}, 1.0)
+            store.begin(job).commit({"ece": number}, 1.0)
     table = evaluations(plan, store)
     assert table.schema == EVALUATIONS
     assert [row["reason"] for row in table.to_pylist() if row["evaluation"] == "transfer"] == ["not run yet"] * 4
@@ -175,7 +176,7 @@ def test_a_corrupt_student_is_told(finished):
     entry = store.entry("student", job.key)
     own = entry.file("method.safetensors")
     whole = own.read_bytes()
-    context = Context(Place(store.root, store.root), store, None, lambda progress: None)
+    context = Context(Runtime(store.root, store.root), store, None, lambda progress: None)
     try:
         own.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(CorruptEntry, match=r"method\.safetensors"):

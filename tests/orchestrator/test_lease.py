@@ -23,7 +23,7 @@ def store(s3, monkeypatch):
 def written(store, **changes):
     """A lease of another machine's process, which has a minute to go."""
     said = {"id": "theirs", "host": "far", "pid": 12, "machine": "other", "born": "3", "since": 5.0}
-    store.files.write(NAME, json.dumps({**said, "expires": time.time() + 60, **changes}).encode())
+    store.backend.write(NAME, json.dumps({**said, "expires": time.time() + 60, **changes}).encode())
 
 
 def test_it_is_renewed_while_it_is_held(store):
@@ -38,7 +38,7 @@ def test_it_is_renewed_while_it_is_held(store):
         assert first["expires"] < now["expires"] <= time.time() + leases.LEASE_S
         with store.lock("run-x") as again:
             assert not again
-    assert store.files.sizes("locks") == {}
+    assert store.backend.sizes("locks") == {}
 
 
 def test_one_of_another_machine_holds_until_it_has_run_out(store):
@@ -78,6 +78,6 @@ def test_a_holder_whose_lease_was_taken_leaves_it_alone(store):
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"expires": '])
 def test_what_is_no_lease_holds_nothing(store, content):
-    store.files.write(NAME, content)
+    store.backend.write(NAME, content)
     with store.lock("run-x") as held:
         assert held

@@ -59,9 +59,9 @@ def test_a_corrupt_object_is_quarantined_and_made_again(remote, s3):
     expected = content(first.store, first.plan)
     attempt = first.store.entry("student", job.key).manifest["attempt"]
     name = f"student/{job.key}/{attempt}/model.safetensors"
-    damaged = bytearray(first.store.files.read(name))
+    damaged = bytearray(first.store.backend.read(name))
     damaged[-1] ^= 1
-    first.store.files.write(name, bytes(damaged))
+    first.store.backend.write(name, bytes(damaged))
     again = run(file, executor="inline", overrides=only)
     assert again.computed == 1
     [note] = again.notes

@@ -1,4 +1,4 @@
-"""What the pipeline gives to an executor, and when: no barrier between stages, the longest chain first. Nothing is trained."""
+"""What the driver gives to an executor, and when: no barrier between stages, the longest chain first. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from orchestrator import driver as pipeline
+from orchestrator import driver
 from orchestrator.executors.executor import Ended
 from orchestrator.experiment.spec import Bank
 from orchestrator.store.store import Store
@@ -38,13 +38,13 @@ class Script:
 @pytest.fixture
 def go(tmp_path, monkeypatch):
     """Runs a spec with a script."""
-    monkeypatch.setattr(pipeline, "_check_data", lambda spec: None)
+    monkeypatch.setattr(driver, "_check_data", lambda spec: None)
 
     def run(spec, choose=lambda waiting: waiting[0]):
         script = Script(Store(spec.store), choose)
-        monkeypatch.setattr(pipeline._Run, "_executor", lambda self, name, address: script)
+        monkeypatch.setattr(driver._Run, "_executor", lambda self, name, address: script)
         spec = dataclasses.replace(spec, tracking=dataclasses.replace(spec.tracking, enabled=False))
-        outcome = pipeline.run(spec)
+        outcome = driver.run(spec)
         assert not outcome.failed
         assert len(script.ended) == len(outcome.plan)
         return script
@@ -102,7 +102,7 @@ def test_measured_durations_count_for_more_than_guessed_ones(go, tmp_path):
     """resnet8 was measured to be slower than resnet20 with one seed, whatever arithmetic says: so it will be with another."""
     first = a_spec(tmp_path / "store", methods=("none",), seeds=(0,))
     store = Store(first.store)
-    for job in pipeline.make(first):
+    for job in driver.make(first):
         finish_job(store, job, seconds=900.0 if job.title == "resnet8-s0" else 10.0)
     teachers = tuple(dataclasses.replace(t, seed=1, name=f"{t.model}-s1") for t in first.teachers)
     students = tuple(dataclasses.replace(s, seed=1, teachers=tuple(t.name for t in teachers)) for s in first.students)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from orchestrator.executors.ray import package as parcel
+from orchestrator.executors.ray import package
 from orchestrator.experiment.problems import SpecError
 
 HEAD = """\
@@ -41,7 +41,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("store", ["/shared/store", "s3://bucket/store"])
 def test_places_that_all_nodes_share_may_be_named(here, store):
-    assert parcel.checked(here(store=store, data="cifar100", root="/shared/data"), (), None).store == store
+    assert package.checked(here(store=store, data="cifar100", root="/shared/data"), (), None).store == store
 
 
 @pytest.mark.parametrize(
@@ -69,38 +69,38 @@ def test_places_that_all_nodes_share_may_be_named(here, store):
 )
 def test_places_of_this_machine_are_refused_with_their_line(here, written, expected):
     with pytest.raises(SpecError) as error:
-        parcel.checked(here(**written), (), None)
+        package.checked(here(**written), (), None)
     assert str(error.value).startswith(expected)
     assert "\n" not in str(error.value)
 
 
 def test_options_replace_what_the_file_says_and_are_named_themselves(here):
     file = here(store="kd-store")
-    assert parcel.checked(file, (), "/shared/store").store == "/shared/store"
+    assert package.checked(file, (), "/shared/store").store == "/shared/store"
     with pytest.raises(SpecError, match=r"^--store mine: store: 'mine' is a folder"):
-        parcel.checked(file, (), "mine")
+        package.checked(file, (), "mine")
     with pytest.raises(SpecError, match=r"^--set store=mine: store: 'mine' is a folder"):
-        parcel.checked(here(), ("store=mine",), None)
+        package.checked(here(), ("store=mine",), None)
 
 
 def test_a_mistake_in_the_file_comes_before_what_cannot_travel(here):
     with pytest.raises(SpecError) as error:
-        parcel.checked(here(store="kd-store", more="probes: {C: -1}\n"), (), None)
+        package.checked(here(store="kd-store", more="probes: {C: -1}\n"), (), None)
     assert "probes.C" in str(error.value)
     assert "store" not in str(error.value)
 
 
 def test_weights_that_are_too_large_are_refused(here, monkeypatch):
-    monkeypatch.setattr(parcel, "LARGEST", 0)
+    monkeypatch.setattr(package, "LARGEST", 0)
     with pytest.raises(SpecError, match=r"far.yaml:4: teachers: weights: weights/a.safetensors are more than can be sent"):
-        parcel.checked(here(weights="weights/a.safetensors"), (), None)
+        package.checked(here(weights="weights/a.safetensors"), (), None)
 
 
 def test_the_parcel_holds_the_code_the_file_and_the_weights_and_nothing_else(here, tmp_path):
-    spec = parcel.checked(here(weights="weights/a.safetensors"), (), None)
+    spec = package.checked(here(weights="weights/a.safetensors"), (), None)
     folder = tmp_path / "parcel"
     folder.mkdir()
-    assert parcel.pack(spec, folder) == "experiments/far.yaml"
+    assert package.pack(spec, folder) == "experiments/far.yaml"
     assert sorted(path.name for path in folder.iterdir()) == ["experiments", "kd_core", "orchestrator", "weights"]
     assert (folder / "weights/a.safetensors").read_bytes() == b"a"
     assert not list(folder.rglob("__pycache__"))
@@ -118,5 +118,5 @@ def test_a_file_from_elsewhere_is_sent_by_its_name(here, tmp_path):
     file = tmp_path / "here" / here()
     folder = tmp_path / "parcel"
     folder.mkdir()
-    assert parcel.pack(parcel.checked(str(file), (), None), folder) == "far.yaml"
+    assert package.pack(package.checked(str(file), (), None), folder) == "far.yaml"
     assert (folder / "far.yaml").read_text() == file.read_text()

@@ -10,7 +10,8 @@ import pytest
 from orchestrator.driver import run
 from orchestrator.planning.snapshot import State
 from orchestrator.store.arrow import read_table
-from orchestrator.store.store import Store, StoreError
+from orchestrator.store.errors import StoreError
+from orchestrator.store.store import Store
 
 
 def go(file, *overrides, **more):

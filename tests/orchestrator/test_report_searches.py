@@ -233,7 +233,7 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
     from orchestrator.planning.plan import make
     from orchestrator.search.trial import TRIALS as FILE
     from orchestrator.store.arrow import write_table
-    from orchestrator.store.store import Attempt, Store
+    from orchestrator.store.store import Store
     from tests.orchestrator.search_world import a_spec
 
     spec = a_spec(tmp_path)
@@ -247,11 +247,11 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
         if job.kind in ("teacher", "student"):
             report_world.commit(store, job, 0.9)
         elif job.kind == "probe":
-            attempt = Attempt(store, job)
+            attempt = store.begin(job)
             write_table(report_world._probe_table(plan, job), attempt.path / "probes.arrow")
             attempt.commit({}, 1.0)
     assert selections(plan, store) == []
-    attempt = Attempt(store, plan.of("search")[0])
+    attempt = store.begin(plan.of("search")[0])
     write_table(trials(plan, store), attempt.path / FILE)
     attempt.commit({"chosen": {"top": 3}}, 1.0)
     [found] = selections(plan, store)

@@ -9,20 +9,20 @@ import pytest
 import threadpoolctl
 import torch
 
-from orchestrator.executors.memory_retry import TIMES, larger
+from orchestrator.executors.memory_retry import TIMES, larger_share
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import STAGES
-from orchestrator.stages.runner import JobFailed, OutOfMemory, Place, ran_out, run_job
+from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, ran_out, run_job
 from orchestrator.store.store import Store
 from tests.orchestrator import pretend
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def runtime(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", torch.cuda.is_available)
     monkeypatch.setitem(STAGES, pretend.KIND, None)
     pretend.install()
-    return Place(Store(tmp_path / "store").root, tmp_path, gpus=0.25)
+    return Runtime(Store(tmp_path / "store").root, tmp_path, gpus=0.25)
 
 
 def a_job(tmp_path, **config):
@@ -30,37 +30,37 @@ def a_job(tmp_path, **config):
 
 
 @pytest.mark.parametrize("typed", [True, False])
-def test_running_out_of_gpu_memory_is_told_from_other_failures(tmp_path, place, typed):
+def test_running_out_of_gpu_memory_is_told_from_other_failures(tmp_path, runtime, typed):
     job = a_job(tmp_path, needs=1, typed=typed)
     with pytest.raises(OutOfMemory, match=r"out of GPU memory with 0\.25 GPU") as error:
-        run_job(job, place)
+        run_job(job, runtime)
     assert str(error.value) == ("out of GPU memory with 0.25 GPU (CUDA out of memory); a smaller batch_size takes less"), (
         "the first sentence of torch's many"
     )
-    assert Store(place.store).failure(job)["reason"] == str(error.value)
-    bigger = larger(larger(place))
+    assert Store(runtime.store).failure(job)["reason"] == str(error.value)
+    bigger = larger_share(larger_share(runtime))
     with pytest.raises(OutOfMemory, match=r"with 0\.25, then 0\.5, then 0\.9 GPU"):
-        run_job(job, Place(place.store, tmp_path, gpus=0.9, too_small=bigger.too_small))
+        run_job(job, Runtime(runtime.store, tmp_path, gpus=0.9, too_small=bigger.too_small))
 
 
-def test_a_manifest_remembers_the_share_and_how_often_memory_ran_out(tmp_path, place):
+def test_a_manifest_remembers_the_share_and_how_often_memory_ran_out(tmp_path, runtime):
     job = a_job(tmp_path, needs=0.5)
     with pytest.raises(OutOfMemory):
-        run_job(job, place)
-    run_job(job, larger(place))
-    manifest = Store(place.store).entry(job.kind, job.key).manifest
+        run_job(job, runtime)
+    run_job(job, larger_share(runtime))
+    manifest = Store(runtime.store).entry(job.kind, job.key).manifest
     assert manifest["resources"] == {"cpus": 1, "gpus": 0.5, "workers": 1, "out_of_memory": 1}
-    assert Store(place.store).failure(job) == {}
+    assert Store(runtime.store).failure(job) == {}
 
 
 @pytest.mark.parametrize(
     ("gpus", "shares"), [(0.25, [0.5, 1]), (0.1, [0.2, 0.4]), (0.5, [1]), (0.75, [1]), (1, []), (2, []), (0, [])]
 )
 def test_a_share_is_doubled_twice_at_most_and_never_beyond_one_gpu(gpus, shares):
-    place, found = Place(None, None, gpus=gpus), []
-    while place := larger(place):
-        found.append(place.gpus)
-        assert len(place.too_small) == len(found) <= TIMES
+    runtime, found = Runtime(None, None, gpus=gpus), []
+    while runtime := larger_share(runtime):
+        found.append(runtime.gpus)
+        assert len(runtime.too_small) == len(found) <= TIMES
     assert found == shares
 
 
@@ -72,9 +72,9 @@ def test_what_is_no_lack_of_gpu_memory():
     assert ran_out(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
 
 
-def test_another_failure_is_not_retried_with_more(tmp_path, place):
+def test_another_failure_is_not_retried_with_more(tmp_path, runtime):
     with pytest.raises(JobFailed) as error:
-        run_job(a_job(tmp_path, seconds="many"), place)
+        run_job(a_job(tmp_path, seconds="many"), runtime)
     assert type(error.value) is JobFailed
 
 
@@ -84,7 +84,7 @@ def counted() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("cpus", [1, 3])
-def test_every_pool_of_threads_follows_the_share_and_is_put_back(tmp_path, place, monkeypatch, cpus):
+def test_every_pool_of_threads_follows_the_share_and_is_put_back(tmp_path, runtime, monkeypatch, cpus):
     import sklearn.linear_model  # noqa: F401  all that jobs compute with is loaded
 
     torch.set_num_threads(2)
@@ -95,7 +95,7 @@ def test_every_pool_of_threads_follows_the_share_and_is_put_back(tmp_path, place
         return {}
 
     monkeypatch.setattr(pretend, "run", run)
-    run_job(a_job(tmp_path), replace(place, cpus=cpus))
+    run_job(a_job(tmp_path), replace(runtime, cpus=cpus))
     assert set(seen.values()) == {cpus}
     assert len(seen) >= 4, "torch, Arrow, and at least a BLAS and an OpenMP"
     assert counted() == before

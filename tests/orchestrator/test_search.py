@@ -127,7 +127,7 @@ def test_ray_makes_what_inline_makes(tmp_path, scheduler):
     spec = load(on_ray)
     [search] = make(spec).of("search")
     store = Store(spec.store)
-    wait_for(lambda: store.progress(search).get("told", 0) >= 2, process)
+    wait_for(lambda: store.progress(search).get("ended", 0) >= 2, process)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     told = [store.read_work(search, name) for name in store.list_work(search, "trials")]

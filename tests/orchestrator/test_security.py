@@ -16,7 +16,7 @@ import pytest
 from orchestrator.cli.app import main
 from orchestrator.experiment.load import load
 from orchestrator.store.store import Store
-from orchestrator.tracking.location import place_of
+from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.ui import SECRETS, Unguarded, ui
 from tests.orchestrator.ray_head import ROOT, end, environment, free_ports
 from tests.orchestrator.world import a_spec
@@ -113,9 +113,9 @@ def test_a_uri_without_a_password_is_welcome(tmp_path, uri):
 def test_the_environment_may_name_the_server_with_its_password_and_the_yaml_goes_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://kim:hunter2@host/path")
     spec = a_spec(tmp_path)
-    place = place_of(spec, Store(spec.store))
-    assert place.uri == "https://kim:hunter2@host/path"
-    assert place.shown == "https://host/path"
+    location = tracking_location(spec, Store(spec.store))
+    assert location.uri == "https://kim:hunter2@host/path"
+    assert location.shown == "https://host/path"
     file = tmp_path / "x.yaml"
     file.write_text(HEAD + f"store: {tmp_path / 'store'}\n")
     assert main(["ui", str(file)]) == 0

@@ -11,7 +11,7 @@ import pytest
 
 from kd_core.methods.table import METHODS
 from kd_core.models.table import MODELS
-from orchestrator.experiment.problems import Place
+from orchestrator.experiment.problems import SourceLocation
 from orchestrator.experiment.schema import schema
 from orchestrator.experiment.yaml_lines import read, read_file
 
@@ -35,7 +35,7 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 def plain(text: str) -> Any:
-    return read(text, lambda line: Place("x", line)).data
+    return read(text, lambda line: SourceLocation("x", line)).data
 
 
 def test_good(validator: jsonschema.Draft202012Validator) -> None:

@@ -13,13 +13,14 @@ import time
 import pyarrow.fs
 import pytest
 import torch
+from orchestrator.store.backend import read_json, write_bytes, write_json
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.checkpoint_files import epoch_of, newest_first
+from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
-from orchestrator.store.backends.backend import StoreFailed
-from orchestrator.store.store import Attempt, CorruptEntry, Store, StoreError, read_json, write_bytes, write_json
-from orchestrator.store.store import store as store_module
+from orchestrator.store.errors import CorruptEntry, StoreError, StoreFailed
+from orchestrator.store.store import Store
 from tests.orchestrator.object_store import SECRET
 
 JOB = Job("teacher", 1, {"model": "resnet8", "seed": 0}, title="resnet8-s0")
@@ -37,14 +38,14 @@ def store(place):
 
 
 def commit(store, job=JOB, content=b"weights", results=None):
-    attempt = Attempt(store, job)
+    attempt = store.begin(job)
     (attempt.path / MODEL).write_bytes(content)
     attempt.commit(results or {"test_accuracy": 0.5}, seconds=2.0)
     return attempt
 
 
 def test_a_store_that_is_prepared_is_empty(store):
-    assert store.files.sizes("") == {}
+    assert store.backend.sizes("") == {}
     assert store.find("teacher", JOB.key) is None
     assert list(store.entries("teacher")) == []
 
@@ -69,12 +70,12 @@ def test_entries_come_in_the_order_of_their_keys(store):
 
 
 def test_an_entry_without_files(store):
-    Attempt(store, JOB).commit({"ece": 0.1}, 1.0)
+    store.begin(JOB).commit({"ece": 0.1}, 1.0)
     assert store.find("teacher", JOB.key, deep=True).results == {"ece": 0.1}
 
 
 def test_without_a_manifest_there_is_nothing(store):
-    attempt = Attempt(store, JOB)
+    attempt = store.begin(JOB)
     (attempt.path / MODEL).write_bytes(b"weights")
     assert store.find("teacher", JOB.key) is None
     assert list(store.entries("teacher")) == []
@@ -84,14 +85,14 @@ def test_without_a_manifest_there_is_nothing(store):
 
 
 def test_killed_between_the_files_and_the_manifest_there_is_nothing(store, monkeypatch):
-    attempt = Attempt(store, JOB)
+    attempt = store.begin(JOB)
     (attempt.path / MODEL).write_bytes(b"weights")
 
     def killed(*args, **more):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(store.files, "write", killed)
+        patched.setattr(store.backend, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             attempt.commit({}, 1.0)
     assert any(name.endswith(MODEL) for name in everything(store))
@@ -111,9 +112,9 @@ def test_a_commit_that_was_made_although_it_was_reported_to_have_failed_stays(st
 
 def everything(store, folder=""):
     """The names of all files of a store."""
-    names = [f"{folder}/{name}".lstrip("/") for name in store.files.sizes(folder)]
+    names = [f"{folder}/{name}".lstrip("/") for name in store.backend.sizes(folder)]
     return names + [
-        name for inner in store.files.folders(folder) for name in everything(store, f"{folder}/{inner}".lstrip("/"))
+        name for inner in store.backend.folders(folder) for name in everything(store, f"{folder}/{inner}".lstrip("/"))
     ]
 
 
@@ -122,35 +123,35 @@ def model_of(store):
 
 
 def change_content(store):
-    store.files.write(model_of(store), b"Weights")
+    store.backend.write(model_of(store), b"Weights")
 
 
 def change_size(store):
-    store.files.write(model_of(store), b"weight")
+    store.backend.write(model_of(store), b"weight")
 
 
 def remove_file(store):
-    store.files.remove(model_of(store))
+    store.backend.remove(model_of(store))
 
 
 def truncate_manifest(store):
-    store.files.write(MANIFEST, store.files.read(MANIFEST, 100))
+    store.backend.write(MANIFEST, store.backend.read(MANIFEST, 100))
 
 
 def change_result(store):
-    store.files.write(MANIFEST, store.files.read(MANIFEST).replace(b"0.5", b"0.9"))
+    store.backend.write(MANIFEST, store.backend.read(MANIFEST).replace(b"0.5", b"0.9"))
 
 
 def change_config_and_digest(store):
     """A forged manifest that is sound in itself, but is not what its key says."""
-    body = json.loads(store.files.read(MANIFEST))
+    body = json.loads(store.backend.read(MANIFEST))
     body.pop("digest")
     body["config"]["seed"] = 1
-    store.files.write(MANIFEST, json.dumps({**body, "digest": store_module.canonical.digest(body)}).encode())
+    store.backend.write(MANIFEST, json.dumps({**body, "digest": canonical.digest(body)}).encode())
 
 
 def list_instead_of_object(store):
-    store.files.write(MANIFEST, b"[]")
+    store.backend.write(MANIFEST, b"[]")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_every_damage_is_found_and_quarantined(store, damage):
         store.find("teacher", JOB.key, deep=True)
     before = len(everything(store))
     where = store.quarantine("teacher", JOB.key)
-    assert where.startswith(store.place.partition("?")[0])
+    assert where.startswith(store.location.partition("?")[0])
     assert store.find("teacher", JOB.key) is None
     names = everything(store)
     assert len(names) == before
@@ -183,7 +184,7 @@ def test_every_damage_is_found_and_quarantined(store, damage):
 
 def test_a_second_attempt_does_not_touch_the_first(store):
     """A worker that was thought dead goes on writing beside the one that replaced it."""
-    slow = Attempt(store, JOB)
+    slow = store.begin(JOB)
     (slow.path / MODEL).write_bytes(b"slow")
     commit(store, content=b"fast")
     (slow.path / MODEL).write_bytes(b"half")
@@ -191,7 +192,7 @@ def test_a_second_attempt_does_not_touch_the_first(store):
 
 
 def test_of_two_that_commit_the_last_manifest_counts_and_both_are_whole(store):
-    first, second = Attempt(store, JOB), Attempt(store, JOB)
+    first, second = store.begin(JOB), store.begin(JOB)
     for attempt, content in ((first, b"first"), (second, b"second")):
         (attempt.path / MODEL).write_bytes(content)
     first.commit({"test_accuracy": 0.1}, 1.0)
@@ -208,7 +209,7 @@ def test_of_two_that_commit_the_last_manifest_counts_and_both_are_whole(store):
 
 def test_clear_leaves_only_the_entry(store):
     kept = commit(store)
-    store.files.write(f"teacher/{JOB.key}/0123456789ab/{MODEL}", b"of an attempt that came to nothing")
+    store.backend.write(f"teacher/{JOB.key}/0123456789ab/{MODEL}", b"of an attempt that came to nothing")
     store.write_work(JOB, "progress.json", {"epoch": 1})
     store.work(JOB).write("epoch-00001.0123456789abcdef.safetensors", b"checkpoint")
     store.fail(JOB, {"reason": "no luck"})
@@ -226,7 +227,7 @@ def test_checkpoints_are_kept_in_the_store_and_a_damaged_one_is_passed_over(stor
     for epochs in (9, 10, 11):
         history = tuple(Record(epoch, 1000 * epoch, 0.5, {"loss": 1 / epoch}) for epoch in range(1, epochs + 1))
         checkpoints.save(Checkpoint({"w": torch.full((3,), float(epochs))}, history))
-    elsewhere = Checkpoints(Store(store.place).work(JOB))  # as another node finds them
+    elsewhere = Checkpoints(Store(store.location).work(JOB))  # as another node finds them
     assert torch.equal(elsewhere.newest().tensors["w"], torch.full((3,), 11.0))
     assert elsewhere.newest().history == history
     newest, before = newest_first(store.work(JOB))
@@ -239,12 +240,12 @@ def test_checkpoints_are_kept_in_the_store_and_a_damaged_one_is_passed_over(stor
 
 
 def test_the_first_bytes_of_a_file(store):
-    store.files.write("a/b", b"0123456789")
-    assert store.files.read("a/b", 4) == b"0123"
-    assert store.files.read("a/b", 40) == b"0123456789"
+    store.backend.write("a/b", b"0123456789")
+    assert store.backend.read("a/b", 4) == b"0123"
+    assert store.backend.read("a/b", 40) == b"0123456789"
     for size in (None, 4):
         with pytest.raises(FileNotFoundError):
-            store.files.read("a/none", size)
+            store.backend.read("a/none", size)
 
 
 class Meddled:
@@ -268,12 +269,12 @@ class Meddled:
 def meddled(s3):
     """A store on S3 that holds an object, and how to have it meddled with."""
     store = Store(s3.uri())
-    store.files.write("a/b", b"12345")
-    files, base = store.files._reached()
+    store.backend.write("a/b", b"12345")
+    files, base = store.backend._reached()
 
     def meddle(*acts):
-        store.files._connected = Meddled(files, *acts), base
-        return store.files
+        store.backend._connected = Meddled(files, *acts), base
+        return store.backend
 
     def write(content):
         with files.open_output_stream(f"{base}/a/b") as sink:
@@ -312,15 +313,15 @@ def test_an_object_that_is_always_replaced_is_given_up(meddled):
 
 
 def test_what_is_not_there_can_be_removed(store):
-    store.files.remove("a/none")
-    store.files.remove_tree("a")
+    store.backend.remove("a/none")
+    store.backend.remove_tree("a")
     store.forgive(JOB)
-    assert store.files.sizes("a") == {}
-    assert store.files.folders("a") == []
+    assert store.backend.sizes("a") == {}
+    assert store.backend.folders("a") == []
 
 
 def test_half_a_document_reads_as_nothing(store):
-    store.files.write("failed/x.json", b'{"epoch": ')
+    store.backend.write("failed/x.json", b'{"epoch": ')
     assert store.read_json("failed/x.json") == {}
     assert store.read_json("failed/none.json") == {}
 
@@ -328,12 +329,12 @@ def test_half_a_document_reads_as_nothing(store):
 def test_a_store_has_one_identity(store):
     name = store.identity()
     assert len(name) == 12
-    assert Store(store.place).identity() == name
+    assert Store(store.location).identity() == name
 
 
 def test_a_scratch_folder_is_reached_by_its_path_and_file_system(store):
     scratch = store.scratch("tune/toy")
-    store.files.write("tune/toy/a", b"1")
+    store.backend.write("tune/toy/a", b"1")
     files = scratch.filesystem or pyarrow.fs.LocalFileSystem()
     assert files.open_input_stream(f"{scratch.path}/a").read() == b"1"
     assert SECRET.encode() not in pickle.dumps(scratch.filesystem)
@@ -394,7 +395,7 @@ with Store(sys.argv[1]).lock("run-x") as held:
 
 def hold(store):
     """A process that holds a lock until it is killed or its input ends, and whether it got it."""
-    command = [sys.executable, "-c", HOLD, store.place]
+    command = [sys.executable, "-c", HOLD, store.location]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     return holder, holder.stdout.readline() == "True\n"
 

@@ -12,7 +12,8 @@ from orchestrator.cli.checks import writable
 from orchestrator.experiment.load import load
 from orchestrator.experiment.problems import SpecError
 from orchestrator.store.backends.uri import hidden, uri_problem
-from orchestrator.store.store import Store, StoreError
+from orchestrator.store.errors import StoreError
+from orchestrator.store.store import Store
 
 GOOD = [
     "kd-store",
@@ -69,7 +70,7 @@ def test_a_place_that_cannot_be_used_is_told_with_its_line_and_without_its_secre
 
 def test_a_file_uri_is_a_folder(tmp_path):
     store = Store(f"file://{tmp_path}/a%20store")
-    assert store.place == str(store.root) == f"{tmp_path}/a store"
+    assert store.location == str(store.root) == f"{tmp_path}/a store"
 
 
 def refused(capsys, small, *arguments):
@@ -110,7 +111,7 @@ def test_the_environment_names_the_endpoint(s3, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3.port}")
     store = Store(uri)
     store.prepare()
-    store.files.write("a", b"1")
+    store.backend.write("a", b"1")
     assert s3.objects(uri) == {"kd/store/a": b"1"}
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Engine
 from orchestrator.planning.snapshot import Snapshot, State
 from orchestrator.tracking.failure import Busy, TrackingError
 from orchestrator.tracking.history import flat
-from orchestrator.tracking.location import Place, place_of
+from orchestrator.tracking.location import TrackingLocation, tracking_location
 from orchestrator.tracking.projection import Summary, project
 from orchestrator.tracking.server import SETTINGS, Server, initialise, settings
 from orchestrator.tracking.ui import ui
@@ -79,7 +79,7 @@ def test_every_job_is_a_run_below_the_experiments_run(world):
 
 
 def test_a_student_holds_its_curves_at_their_own_times(world, monkeypatch):
-    monkeypatch.setattr("orchestrator.store.store.environment", lambda: {"git_commit": "c0ffee+", "torch": "2.13.0"})
+    monkeypatch.setattr("orchestrator.store.attempt.environment", lambda: {"git_commit": "c0ffee+", "torch": "2.13.0"})
     world.finish_all()
     mirror(world)
     run = dump(client(world))[world.of("student")[1].key]
@@ -432,7 +432,7 @@ def test_a_dead_server_costs_nothing_and_is_named_without_its_password(tmp_path,
         said = writer.close(30)
         with pytest.raises(TrackingError) as failure:
             mirror(world)
-    expected = f"MLflow at http://127.0.0.1:{place_of(world.spec, world.store).uri[-5:].lstrip(':')} did not answer: "
+    expected = f"MLflow at http://127.0.0.1:{tracking_location(world.spec, world.store).uri[-5:].lstrip(':')} did not answer: "
     assert said.startswith(expected)
     assert said.endswith("Connection refused; `kd track experiments/toy.yaml` writes what is missing")
     assert str(failure.value) == said
@@ -510,13 +510,13 @@ def eventually(holds, seconds=30.0):
         ("sqlite:////a/b.db", "sqlite:////a/b.db", None),
     ],
 )
-def test_a_place_is_shown_without_user_and_password(tmp_path, uri, shown, secret):
-    place = Place(uri, tmp_path)
-    assert place.shown == shown
+def test_a_location_is_shown_without_user_and_password(tmp_path, uri, shown, secret):
+    location = TrackingLocation(uri, tmp_path)
+    assert location.shown == shown
     if secret:
-        assert secret not in place.hide(f"failed at {uri}, really: {secret}")
-        assert uri not in repr(place)
-    assert place.hide("other https://u:secret@x") == "other https://***@x"
+        assert secret not in location.hide(f"failed at {uri}, really: {secret}")
+        assert uri not in repr(location)
+    assert location.hide("other https://u:secret@x") == "other https://***@x"
 
 
 def test_the_environment_is_lent(monkeypatch):
@@ -559,7 +559,7 @@ def test_a_new_database_is_there_at_once_and_whole(tmp_path):
         initialise(file)
         size = file.stat().st_size
         initialise(file)
-        server = Server(Place(f"sqlite:///{file}", tmp_path), "toy")
+        server = Server(TrackingLocation(f"sqlite:///{file}", tmp_path), "toy")
     assert server.runs({"kd.experiment": "toy"}) == []
     assert file.stat().st_size == size
     assert [path.name for path in file.parent.iterdir()] == ["mlflow.db"]

@@ -15,7 +15,7 @@ from orchestrator.report.data.searches import trials as trials_of
 from orchestrator.search import journal
 from orchestrator.search.trial import DONE, FAILED, STOPPED
 from orchestrator.store.store import Store
-from orchestrator.tracking.location import place_of
+from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.projection import Summary, opened, project
 from orchestrator.tracking.server import Server, settings
 from orchestrator.tracking.trial_record import key_of
@@ -225,7 +225,7 @@ def test_whatever_happens_the_mirror_is_that_of_the_store(world, empty):  # noqa
 
 def test_many_params_are_written_in_parts(world):
     with settings():
-        server = Server(place_of(world.spec, world.store), "many")
+        server = Server(tracking_location(world.spec, world.store), "many")
         run = server.create("many", 0, {})
         params = {f"p{number}": str(number) for number in range(250)}
         server.write(run, (), params, {})

@@ -182,13 +182,13 @@ def eventually(holds, seconds=60.0):
 INITIALISE = """
 import sys
 from pathlib import Path
-from orchestrator.tracking.location import Place
+from orchestrator.tracking.location import TrackingLocation
 from orchestrator.tracking.server import Server, settings
 with settings():
     import mlflow
     print("begins", flush=True)
     file = Path(sys.argv[1])
-    Server(Place(f"sqlite:///{file}", file.parent), "toy")
+    Server(TrackingLocation(f"sqlite:///{file}", file.parent), "toy")
 """
 
 

@@ -25,8 +25,8 @@ from orchestrator.experiment.spec import Bank, MethodSpec, Spec, StudentSpec, Te
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
-from orchestrator.store.store import PROGRESS, Attempt, Store
-from orchestrator.tracking.location import place_of
+from orchestrator.store.store import PROGRESS, Store
+from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.projection import Summary, opened, project
 from orchestrator.tracking.server import settings
 
@@ -103,7 +103,7 @@ class World:
         """The jobs are done, in a training of :data:`EPOCHS`, whose last epoch was repeated ``again`` times."""
         for job in jobs:
             self.store.forgive(job)
-            attempt = Attempt(self.store, job)
+            attempt = self.store.begin(job)
             if job.kind == "probe":
                 write_table(probe_table(job), attempt.path / "probes.arrow")
                 attempt.commit({"stage0": 0.5, "embedding": 0.75}, 2.0)
@@ -157,7 +157,7 @@ def note(folder: Path) -> None:
 def client(world: World) -> Any:
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=place_of(world.spec, world.store).uri)
+    return MlflowClient(tracking_uri=tracking_location(world.spec, world.store).uri)
 
 
 def living(client: Any) -> list[Any]:

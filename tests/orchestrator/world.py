@@ -17,7 +17,7 @@ from orchestrator.experiment.spec import Bank, MethodSpec, Resources, Spec, Stud
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
-from orchestrator.store.store import PROGRESS, Attempt, Store
+from orchestrator.store.store import PROGRESS, Store
 
 RECIPE = Recipe(epochs=10)
 TEACHERS = ("resnet20-s0", "resnet8-s0")
@@ -65,7 +65,7 @@ def the(plan: Plan, title: str) -> Job:
 
 def finish_job(store: Store, job: Job, seconds: float = 20.0, besides: float = 0.0, workers: int = 1, **results) -> None:
     """Commit an entry as the stage would leave it after ``seconds`` of epochs, with the least that readers need."""
-    attempt = Attempt(store, job)
+    attempt = store.begin(job)
     if besides:
         attempt.started -= seconds + besides
     if job.kind == "probe":

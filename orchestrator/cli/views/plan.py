@@ -69,12 +69,12 @@ def as_json(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estim
         "jobs": jobs,
         "counts": Counter(word(found[job.key].state) for job in plan),
         "estimate": {
-            "seconds": estimate.total if estimate.told else None,
+            "seconds": estimate.total if estimate.known else None,
             "guessed_jobs": len(estimate.guessed),
             "cpus": machine.cpus,
             "gpus": machine.gpus,
             "critical_path": {
-                "seconds": estimate.path_seconds if estimate.told else None,
+                "seconds": estimate.path_seconds if estimate.known else None,
                 "jobs": [{"key": job.key, "title": job.title} for job in estimate.path],
             },
         },
@@ -125,7 +125,7 @@ def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machi
         yield "Nothing is left to do."
         return
     chain = " → ".join(job.title for job in estimate.path)
-    if not estimate.told:
+    if not estimate.known:
         yield f"Critical path, by arithmetic: {chain}."
         yield "No estimate of the time yet: nothing has been measured in this store."
         return
@@ -257,7 +257,7 @@ def trials(search: Job) -> int:
 
 def _why(job: Job, status: Status) -> str:
     if status.state == State.RUNNING and job.kind == "search":
-        return f"{status.progress.get('told', 0)} of {status.progress.get('trials', '…')} trials have ended"
+        return f"{status.progress.get('ended', 0)} of {status.progress.get('trials', '…')} trials have ended"
     if status.state == State.RUNNING and job.epochs:
         return f"epoch {status.progress.get('epoch', 0)} of {job.epochs}"
     return status.reason

@@ -18,7 +18,8 @@ from orchestrator.jobs.job import Job
 from orchestrator.planning.estimate import Estimate, Estimator, epochs_left
 from orchestrator.planning.schedule import this_machine
 from orchestrator.planning.snapshot import Snapshot, State
-from orchestrator.store.store import CorruptEntry, Store
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 
 ESTIMATE_S = 2.0  # between two estimates of the time left
 LINE_S = 3.0  # between two plain lines where jobs begin and end,
@@ -135,7 +136,7 @@ def share_done(snapshot: Snapshot) -> float:
 def part(job: Job, said: dict[str, Any]) -> float:
     """How much of a running job is done, in [0, 1]."""
     if job.kind == "search":
-        return said.get("told", 0) / said["trials"] if "trials" in said else 0.0
+        return said.get("ended", 0) / said["trials"] if "trials" in said else 0.0
     return said.get("epoch", 0) / job.epochs if job.epochs else 0.0
 
 
@@ -156,7 +157,7 @@ def cells(job: Job, said: dict[str, Any]) -> tuple[str, str, str]:
     """Epochs or trials, accuracy (of a search the best so far) and time left of a running job, as far as it has said them."""
     accuracy = f"{100 * said['accuracy']:.1f} %" if "accuracy" in said else ""
     if job.kind == "search":
-        done, rest = (f"{said.get('told', 0)}/{said['trials']} trials" if "trials" in said else ""), trials_left(said)
+        done, rest = (f"{said.get('ended', 0)}/{said['trials']} trials" if "trials" in said else ""), trials_left(said)
     elif job.epochs:
         done, rest = f"{said.get('epoch', 0)}/{job.epochs}", epochs_left(job, said)
     else:
@@ -170,7 +171,7 @@ def trials_left(said: dict[str, Any]) -> float | None:
     if "trial_seconds" not in said:
         return None
     at_work, since = said["at_work"], max(0.0, time.time() - said["updated"])
-    open_ = max(0.0, said["trials"] - said["told"] - at_work / 2)
+    open_ = max(0.0, said["trials"] - said["ended"] - at_work / 2)
     each = said["trial_seconds"] / max(1, at_work)
     return open_ * each - min(since, each)
 

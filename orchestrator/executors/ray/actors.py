@@ -18,22 +18,22 @@ from typing import Any
 import ray
 
 from orchestrator.executors.executor import CannotRun, Ended
-from orchestrator.executors.memory_retry import larger
-from orchestrator.executors.ray.data_parallel import RemoteGang
+from orchestrator.executors.memory_retry import larger_share
+from orchestrator.executors.ray.data_parallel import RemoteDataParallel
 from orchestrator.executors.ray.report import Report
 from orchestrator.experiment.spec import TeacherShare
 from orchestrator.jobs.job import Job
-from orchestrator.stages.runner import JobFailed, OutOfMemory, Place, run_job
+from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, run_job
 
 
 class Worker:
     """A process that runs jobs."""
 
-    def run(self, job: Job, place: Place) -> Report:
+    def run(self, job: Job, runtime: Runtime) -> Report:
         """How the job ended."""
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         try:
-            run_job(job, place)
+            run_job(job, runtime)
         except JobFailed as failure:
             return Report(str(failure), restarted, isinstance(failure, OutOfMemory))
         return Report(restarted=restarted)
@@ -48,7 +48,7 @@ class _Task:
 
     rank: tuple[float, int]  # the lowest goes first
     job: Job = field(compare=False)
-    place: Place = field(compare=False)
+    runtime: Runtime = field(compare=False)
     slots: int = field(compare=False, default=1)
     lost: int = field(compare=False, default=0)  # how often its actor's node went away
     actor: Any = field(compare=False, default=None)
@@ -56,7 +56,7 @@ class _Task:
     @property
     def common(self) -> bool:
         """Whether its actor can be the next job's."""
-        return self.place.workers == 1 and not self.place.too_small
+        return self.runtime.workers == 1 and not self.runtime.too_small
 
 
 class Actors:
@@ -64,13 +64,13 @@ class Actors:
 
     def __init__(
         self,
-        place: Callable[[Job], Place],
+        runtime: Callable[[Job], Runtime],
         share: TeacherShare,
         slots: int,
         max_failures: int,
         priority: Callable[[Job], float] = lambda job: 0.0,
     ) -> None:
-        self._place = place
+        self._runtime = runtime
         self._share = share
         self._slots = slots
         self._max_failures = max_failures
@@ -86,15 +86,15 @@ class Actors:
         Raises:
             CannotRun: where the cluster has too little for the workers that are to share it.
         """
-        place = self._place(job)
+        runtime = self._runtime(job)
         if job.divisible and self._share.workers > 1:
-            place = replace(place, workers=self._share.workers)
-        if place.workers > self._slots:
+            runtime = replace(runtime, workers=self._share.workers)
+        if runtime.workers > self._slots:
             raise CannotRun(
-                f"resources.teacher.workers asks for {place.workers} times {place.cpus:g} CPU and {place.gpus:g} GPU, "
+                f"resources.teacher.workers asks for {runtime.workers} times {runtime.cpus:g} CPU and {runtime.gpus:g} GPU, "
                 f"but the nodes have room for {self._slots} times as much"
             )
-        self._wait(job, place, place.workers)
+        self._wait(job, runtime, runtime.workers)
         self._assign()
 
     def poll(self, timeout: float) -> list[Ended]:
@@ -126,8 +126,8 @@ class Actors:
         self._idle.clear()
         self._queue.clear()
 
-    def _wait(self, job: Job, place: Place, slots: int, lost: int = 0) -> None:
-        heapq.heappush(self._queue, _Task((-self._priority(job), next(self._turn)), job, place, slots, lost))
+    def _wait(self, job: Job, runtime: Runtime, slots: int, lost: int = 0) -> None:
+        heapq.heappush(self._queue, _Task((-self._priority(job), next(self._turn)), job, runtime, slots, lost))
 
     def _collect(self, reference: Any) -> Ended | None:
         """How a job ended, or None where it goes on: with a larger share, or on another node."""
@@ -137,13 +137,13 @@ class Actors:
         except ray.exceptions.ActorUnavailableError as error:
             # Ray tries a node that has just died until its retries are used up, within seconds, and only then finds it dead
             if task.lost < self._max_failures:
-                self._wait(task.job, task.place, task.slots, task.lost + 1)
+                self._wait(task.job, task.runtime, task.slots, task.lost + 1)
                 return None
             report = Report(f"its node went away {task.lost + 1} times ({_first_line(error)})", restarted=True)
         except ray.exceptions.RayError as error:
             report = Report(f"its worker died {self._max_failures + 1} times ({_first_line(error)})", restarted=True)
-        if report.out_of_memory and (place := larger(task.place)):
-            self._wait(task.job, place, min(self._slots, math.ceil(place.gpus / self._share.gpus)))
+        if report.out_of_memory and (runtime := larger_share(task.runtime)):
+            self._wait(task.job, runtime, min(self._slots, math.ceil(runtime.gpus / self._share.gpus)))
             return None
         if task.common and not report.restarted and not report.out_of_memory:
             self._idle.append(task.actor)  # one that died once has used up restarts that are the next job's
@@ -161,14 +161,14 @@ class Actors:
     def _begin(self, task: _Task) -> Any:
         """Set an actor to work; the reference to its report."""
         again = {"max_restarts": self._max_failures, "max_task_retries": self._max_failures}
-        if task.place.workers > 1:
-            task.actor = RemoteGang.options(num_cpus=0, **again).remote()
-            return task.actor.run.remote(task.job, task.place, self._max_failures)
+        if task.runtime.workers > 1:
+            task.actor = RemoteDataParallel.options(num_cpus=0, **again).remote()
+            return task.actor.run.remote(task.job, task.runtime, self._max_failures)
         if task.common and self._idle:
             task.actor = self._idle.pop()
         else:
-            task.actor = RemoteWorker.options(num_cpus=task.place.cpus, num_gpus=task.place.gpus, **again).remote()
-        return task.actor.run.remote(task.job, task.place)
+            task.actor = RemoteWorker.options(num_cpus=task.runtime.cpus, num_gpus=task.runtime.gpus, **again).remote()
+        return task.actor.run.remote(task.job, task.runtime)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ import ray
 from kd_core.distributed import Group
 from orchestrator.executors.ray.report import Report
 from orchestrator.jobs.job import Job
-from orchestrator.stages.runner import Place, follow_job, run_job
+from orchestrator.stages.runner import Runtime, follow_job, run_job
 from orchestrator.store.store import Store
 
 ANSWER_S = 600  # longest wait of a worker for the others
@@ -29,41 +29,41 @@ QUIET = {
 
 def share_job(job_and_place: dict[str, Any]) -> None:
     """What each worker does, in a process that Ray Train has connected with the others."""
-    job, place = job_and_place["job"], job_and_place["place"]
+    job, runtime = job_and_place["job"], job_and_place["runtime"]
     if Group.here().leads:
-        run_job(job, place)
+        run_job(job, runtime)
     else:
-        follow_job(job, place)
+        follow_job(job, runtime)
 
 
-class Gang:
+class DataParallel:
     """Watches over the workers of one job. It computes nothing itself, and takes no share."""
 
-    def run(self, job: Job, place: Place, max_failures: int) -> Report:
+    def run(self, job: Job, runtime: Runtime, max_failures: int) -> Report:
         """How the job ended; begun again where a worker died, so often at most."""
-        store = Store(place.store)
+        store = Store(runtime.store)
         for _ in range(max_failures + 1):
-            problem = self._train(job, place)
+            problem = self._train(job, runtime)
             if store.find(job.kind, job.key):
                 return Report()
             if failure := store.failure(job):
                 return Report(failure["reason"])
-        return Report(f"a worker of {place.workers} died {max_failures + 1} times ({problem})")
+        return Report(f"a worker of {runtime.workers} died {max_failures + 1} times ({problem})")
 
-    def _train(self, job: Job, place: Place) -> str:
+    def _train(self, job: Job, runtime: Runtime) -> str:
         """Run the workers to their end; what Ray Train says where that was not a good one."""
         os.environ.update(QUIET)
         from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchConfig, TorchTrainer
 
-        gpu = {"GPU": place.gpus} if place.gpus else {}
+        gpu = {"GPU": runtime.gpus} if runtime.gpus else {}
         with tempfile.TemporaryDirectory(prefix="kd-train-") as folder:  # Ray Train wants one and has nothing to put there
             trainer = TorchTrainer(
                 share_job,
-                train_loop_config={"job": job, "place": place},
+                train_loop_config={"job": job, "runtime": runtime},
                 torch_config=TorchConfig("nccl" if gpu else "gloo", timeout_s=ANSWER_S),
                 scaling_config=ScalingConfig(
-                    num_workers=place.workers, use_gpu=bool(gpu), resources_per_worker={"CPU": place.cpus, **gpu}
+                    num_workers=runtime.workers, use_gpu=bool(gpu), resources_per_worker={"CPU": runtime.cpus, **gpu}
                 ),
                 run_config=RunConfig(name=job.short, storage_path=folder, failure_config=FailureConfig(max_failures=0)),
             )
@@ -74,4 +74,4 @@ class Gang:
         return "they ended without a result"
 
 
-RemoteGang = ray.remote(Gang)
+RemoteDataParallel = ray.remote(DataParallel)

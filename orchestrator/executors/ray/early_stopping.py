@@ -14,14 +14,14 @@ from orchestrator.experiment.search_config import ASHA, MEDIAN, SearchConfig
 EPOCH, ACCURACY = "epoch", "accuracy"
 
 
-class Judge(Protocol):
+class EarlyStopping(Protocol):
     """Decides on the trials of one search."""
 
     def stops(self, number: int, epoch: int, accuracy: float) -> bool:
         """Whether the trial ends here, after an epoch (from 1) with that validation accuracy."""
 
 
-class Lenient:
+class NeverStop:
     """Ends none."""
 
     def stops(self, number: int, epoch: int, accuracy: float) -> bool:
@@ -42,8 +42,8 @@ class _Controller:
         return []
 
 
-class ByTune:
-    """Asks one of Tune's schedulers. The last epoch is not judged: a trial that came so far is whole."""
+class StopByTune:
+    """Asks one of Tune's schedulers. The last epoch may not be stopped: a trial that came so far is whole."""
 
     def __init__(self, scheduler: Any, epochs: int) -> None:
         self._scheduler = scheduler
@@ -62,14 +62,14 @@ class ByTune:
         return epoch < self._epochs and decision == TrialScheduler.STOP
 
 
-def judge_of(how: SearchConfig, epochs: int) -> Judge:
-    """The judge of a search whose trials have so many epochs."""
+def early_stopping_of(how: SearchConfig, epochs: int) -> EarlyStopping:
+    """The early stopping of a search whose trials have so many epochs."""
     if how.scheduler not in (ASHA, MEDIAN):
-        return Lenient()
+        return NeverStop()
     from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
 
     grace = min(how.grace_of(epochs), epochs)
     common: dict[str, Any] = {"time_attr": EPOCH, "metric": ACCURACY, "mode": "max", "grace_period": grace}
     if how.scheduler == MEDIAN:
-        return ByTune(MedianStoppingRule(**common), epochs)
-    return ByTune(AsyncHyperBandScheduler(**common, max_t=epochs + 1, reduction_factor=how.reduction), epochs)
+        return StopByTune(MedianStoppingRule(**common), epochs)
+    return StopByTune(AsyncHyperBandScheduler(**common, max_t=epochs + 1, reduction_factor=how.reduction), epochs)

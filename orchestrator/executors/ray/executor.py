@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from orchestrator.executors.dispatcher import Desk
+from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.ray.cluster import connect, require
 from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
-from orchestrator.stages.runner import Place
-from orchestrator.store.store import Scratch, Store
+from orchestrator.stages.runner import Runtime
+from orchestrator.store.store import Store
+from orchestrator.store.work import Scratch
 
 TRIALS = ("student", "search")  # kinds that Tune runs
 
@@ -28,7 +29,7 @@ class RayExecutor:
         self,
         jobs: list[Job],
         store: Store,
-        place: Callable[[Job], Place],
+        runtime: Callable[[Job], Runtime],
         priority: Callable[[Job], float],
         resources: Resources,
         address: str | None,
@@ -37,16 +38,16 @@ class RayExecutor:
         connect(address)
         try:
             from orchestrator.executors.ray.actors import Actors
-            from orchestrator.executors.ray.store_check import require_seen
+            from orchestrator.executors.ray.store_check import require_shared_store
             from orchestrator.executors.ray.tune import Trials
 
-            require_seen(store)
+            require_shared_store(store)
             students = [job for job in jobs if job.kind in TRIALS]
             slots = require("teacher", resources.teacher) if len(students) < len(jobs) else 0
             if students:
                 require("student", resources.student)
-            self._actors = Actors(place, resources.teacher, slots, resources.max_failures, priority)
-            self._trials = Trials(Desk(store, place, priority), resources.max_failures, scratch)
+            self._actors = Actors(runtime, resources.teacher, slots, resources.max_failures, priority)
+            self._trials = Trials(Dispatcher(store, runtime, priority), resources.max_failures, scratch)
         except BaseException:
             _shutdown()
             raise

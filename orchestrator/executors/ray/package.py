@@ -30,7 +30,7 @@ def checked(file: str, assignments: Sequence[str], store: str | None) -> Spec:
     """
     spec = load(file, assignments, store)
     document = read_changed(file, assignments, store)
-    if found := [Problem(document.place(path), path, message) for path, message in strays(spec)]:
+    if found := [Problem(document.location(path), path, message) for path, message in strays(spec)]:
         raise SpecError(found)
     return spec
 

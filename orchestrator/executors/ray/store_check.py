@@ -9,14 +9,14 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.executors.executor import CannotRun
-from orchestrator.store.backends.backend import StoreError
-from orchestrator.store.backends.uri import files_at
+from orchestrator.store.backends.opening import backend_at
+from orchestrator.store.errors import StoreError
 from orchestrator.store.store import Store
 
 SEEN_S = 60  # for a node to answer
 
 
-def require_seen(store: Store) -> None:
+def require_shared_store(store: Store) -> None:
     """Ask every node for a file that is put into the store: one that sees another store would only use up its jobs' retries.
 
     Raises:
@@ -26,23 +26,23 @@ def require_seen(store: Store) -> None:
     if len(nodes) == 1:
         return
     name = f"seen-{uuid.uuid4().hex[:8]}"
-    store.files.write(name, b"")
+    store.backend.write(name, b"")
     try:
-        ask = ray.remote(num_cpus=0, max_retries=0)(blind)
+        ask = ray.remote(num_cpus=0, max_retries=0)(why_unseen)
         places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
-        asked = [ask.options(scheduling_strategy=place).remote(store.place, name) for place in places]
+        asked = [ask.options(scheduling_strategy=place).remote(store.location, name) for place in places]
         answers = zip(nodes.values(), map(_answer, asked), strict=True)
         problems = [f"{address}: {problem}" for address, problem in answers if problem]
     finally:
-        store.files.remove(name)
+        store.backend.remove(name)
     if problems:
-        raise CannotRun(f"not all nodes see the store {store.place}, which must be the same for all ({'; '.join(problems)})")
+        raise CannotRun(f"not all nodes see the store {store.location}, which must be the same for all ({'; '.join(problems)})")
 
 
-def blind(place: str, name: str) -> str:
+def why_unseen(place: str, name: str) -> str:
     """Why this node does not see a file of the store; empty where it does."""
     try:
-        files_at(place).read(name)
+        backend_at(place).read(name)
     except (OSError, StoreError) as error:
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ""

@@ -1,4 +1,4 @@
-"""Students and the trials of searches as Ray Tune trials: one Tuner, which a desk feeds with jobs as they become ready.
+"""Students and the trials of searches as Ray Tune trials: one Tuner, which a dispatcher feeds with jobs as they become ready.
 
 Tune places, retries and reports; it remembers nothing that we need. A trial looks for its own checkpoint in the store, and a
 rerun builds a new Tuner from what is missing: a restored Tuner lost results and doubled runs where we measured.
@@ -15,11 +15,11 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from orchestrator.executors.dispatcher import Desk
+from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, run_job
-from orchestrator.store.store import Scratch
+from orchestrator.store.work import Scratch
 
 # Tune passes the driver's AWS keys on to its workers, in their arguments, where everybody on a machine sees them.
 class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
@@ -28,10 +28,10 @@ REPORTED = ("epoch", "accuracy", "loss", "seconds")
 
 
 class _Line:
-    """From Tune's thread to the desk. Tune pickles its searcher, scheduler and callbacks: they hold only the line's name."""
+    """From Tune's thread to the dispatcher. Tune pickles its searcher, scheduler and callbacks: these hold the line's name."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.dispatcher = dispatcher
         self.closed = False  # whether the Tuner gets nothing more
 
 
@@ -39,14 +39,14 @@ _LINES: dict[str, _Line] = {}
 
 
 def _trial(config: dict[str, Any]) -> None:
-    job, place = config["job"], config["place"]
+    job, runtime = config["job"], config["runtime"]
 
     def listen(progress: dict[str, Any]) -> None:
         if "accuracy" in progress:
             tune.report({name: progress[name] for name in REPORTED})
 
     try:
-        run_job(job, place, listen)
+        run_job(job, runtime, listen)
     except OutOfMemory as failure:
         tune.report({"failure": str(failure), "out_of_memory": True})
         return
@@ -57,11 +57,11 @@ def _trial(config: dict[str, Any]) -> None:
 
 
 def _share(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    return tune.PlacementGroupFactory([{"CPU": config["place"].cpus, "GPU": config["place"].gpus}])
+    return tune.PlacementGroupFactory([{"CPU": config["runtime"].cpus, "GPU": config["runtime"].gpus}])
 
 
 class _Feed(Searcher):
-    """Suggests what the desk hands out."""
+    """Suggests what the dispatcher hands out."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -71,8 +71,8 @@ class _Feed(Searcher):
         line = _LINES[self._name]
         if line.closed:
             return Searcher.FINISHED
-        taken = line.desk.take()
-        return taken and {"key": taken[0].key, "job": taken[0], "place": taken[1]}
+        taken = line.dispatcher.take()
+        return taken and {"key": taken[0].key, "job": taken[0], "runtime": taken[1]}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         pass
@@ -84,30 +84,30 @@ class _Feed(Searcher):
         pass
 
 
-class _Judged(FIFOScheduler):
-    """Ends the trials that the desk's judges end."""
+class _EarlyStopping(FIFOScheduler):
+    """Ends the trials that the dispatcher stops early."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        stops = _LINES[self._name].desk.report(trial.config["key"], result)
+        stops = _LINES[self._name].dispatcher.report(trial.config["key"], result)
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
 
 class _Announce(tune.Callback):
-    """Tells the desk of every trial that ended."""
+    """Tells the dispatcher of every trial that ended."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         result = trial.last_result
-        _LINES[self._name].desk.end(trial.config["key"], result.get("failure"), out_of_memory="out_of_memory" in result)
+        _LINES[self._name].dispatcher.end(trial.config["key"], result.get("failure"), out_of_memory="out_of_memory" in result)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        _LINES[self._name].desk.end(trial.config["key"], f"its worker died {trial.num_failures} times")
+        _LINES[self._name].dispatcher.end(trial.config["key"], f"its worker died {trial.num_failures} times")
 
 
 class _Silent(tune.ProgressReporter):
@@ -121,15 +121,15 @@ class _Silent(tune.ProgressReporter):
 
 
 class Trials:
-    """Args: ``desk`` hands out the jobs; ``folder``, reached by all nodes, is for Tune's own state: it is emptied first, since
-    a killed run leaves its own there, and removed at the end.
+    """Args: ``dispatcher`` hands out the jobs; ``folder``, reached by all nodes, is for Tune's own state: it is emptied first,
+    since a killed run leaves its own there, and removed at the end.
 
     A Tuner lives as long as there is something to run. When there is not, it ends, because an idle one would keep its cached
     workers, and with them resources that the jobs before the next students may be waiting for.
     """
 
-    def __init__(self, desk: Desk, max_failures: int, folder: Scratch) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, max_failures: int, folder: Scratch) -> None:
+        self._dispatcher = dispatcher
         self._folder = folder
         self._max_failures = max_failures
         folder.clear()
@@ -140,7 +140,7 @@ class Trials:
 
     def submit(self, job: Job) -> None:
         """A student or a search that is ready."""
-        self._desk.submit(job)
+        self._dispatcher.submit(job)
 
     def poll(self, timeout: float) -> list[Ended]:
         """Jobs that ended, waiting for one at most ``timeout`` seconds.
@@ -148,29 +148,29 @@ class Trials:
         Raises:
             RuntimeError: where Tune itself broke.
         """
-        found = self._desk.ended(timeout)
+        found = self._dispatcher.ended(timeout)
         if self._broken and not found:
             raise RuntimeError(f"Ray Tune stopped: {self._broken}") from self._broken
         return found
 
     def settle(self, floor: float) -> None:
         """Have a Tuner where there is something to run, and none where there is not; what is below ``floor`` waits."""
-        self._desk.floor = floor
-        if self._desk.ready:
+        self._dispatcher.floor = floor
+        if self._dispatcher.ready:
             self._start()
-        elif self._desk.idle and self._name:
+        elif self._dispatcher.idle and self._name:
             _LINES[self._name].closed = True
 
     @property
     def busy(self) -> bool:
         """Whether a job runs or waits."""
-        return self._desk.open > 0
+        return self._dispatcher.open > 0
 
     def close(self) -> None:
         """End the Tuner: at once where all trials have ended; otherwise it goes down with Ray."""
         if self._name:
             _LINES[self._name].closed = True
-        if self._desk.idle:
+        if self._dispatcher.idle:
             self._join()
         _LINES.pop(self._name, None)
         self._folder.clear()
@@ -182,11 +182,11 @@ class Trials:
         self._join()
         _LINES.pop(self._name, None)
         self._name = uuid.uuid4().hex
-        _LINES[self._name] = _Line(self._desk)
+        _LINES[self._name] = _Line(self._dispatcher)
         tuner = tune.Tuner(
             self._trainable,
             tune_config=tune.TuneConfig(
-                search_alg=_Feed(self._name), scheduler=_Judged(self._name), num_samples=-1, reuse_actors=True
+                search_alg=_Feed(self._name), scheduler=_EarlyStopping(self._name), num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
                 storage_path=self._folder.path,

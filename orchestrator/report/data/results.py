@@ -13,7 +13,9 @@ from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
 from orchestrator.store.arrow import read_table
-from orchestrator.store.store import CorruptEntry, Entry, Store
+from orchestrator.store.entry import Entry
+from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.store import Store
 
 MEASURES = pa.schema(
     [
@@ -113,7 +115,7 @@ def standing(plan: Plan, store: Store, job: Job) -> Standing:
         if above.status == "failed":
             return Standing("missing", f"{ancestor.title} failed: {above.reason}")
     said = store.progress(job)
-    if trials := said.get("told"):
+    if trials := said.get("ended"):
         return Standing("missing", f"{trials} of {said['trials']} trials have ended")
     if epoch := said.get("epoch"):
         return Standing("missing", f"at epoch {epoch} of {job.epochs}")

@@ -69,7 +69,7 @@ def slices(search: Job, trials: Sequence[Trial], winner: int | None) -> Figure |
     """The picture of a search; None before a trial has an accuracy."""
     space = read_space(search.config["space"])
     defaults = stands_at(search.config["student"], space)
-    shown = [trial for trial in trials if trial.told and trial.accuracy is not None]
+    shown = [trial for trial in trials if trial.ended and trial.accuracy is not None]
     if not shown:
         return None
     points = [

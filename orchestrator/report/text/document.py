@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from orchestrator.planning.plan import Plan
 from orchestrator.report.analysis.claims import judge, verdicts
 from orchestrator.report.analysis.evaluations import answers
-from orchestrator.report.analysis.formatting import duration, tables
+from orchestrator.report.analysis.formatting import duration
 from orchestrator.report.analysis.summary import findings, summarise
 from orchestrator.report.data.probe_grid import grid, selections
 from orchestrator.report.data.results import Standing, evaluations, probes, results, standing, teachers
 from orchestrator.report.data.searches import searches
+from orchestrator.report.text import tables
 from orchestrator.report.text.search_table import of_searches, sentences
 from orchestrator.report.text.tables import Table
 from orchestrator.store.store import Store

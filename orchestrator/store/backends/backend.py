@@ -8,18 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
-class StoreError(ValueError):
-    """The store's place cannot be used."""
-
-
-class StoreFailed(OSError):
-    """The store's place, which could be used before, fails now; in one sentence."""
-
-
-class CorruptEntry(RuntimeError):
-    """An entry does not hold what its manifest says."""
-
-
 @dataclass(frozen=True)
 class Holder:
     """The process that holds a lock."""
@@ -32,14 +20,14 @@ class Holder:
         return f"process {self.pid} on {self.host}" if self.pid else "another process"
 
 
-class Files(Protocol):
+class Backend(Protocol):
     """Names are relative. A file appears whole or not at all, and what was written is seen by every later reader.
 
     Raises:
         OSError: from every method, where the place fails; StoreError where it could not be used from the start.
     """
 
-    place: str  # an absolute path or a URI, without any secret
+    location: str  # an absolute path or a URI, without any secret
     many: int  # how many requests at once are worth their while
 
     def prepare(self) -> None:

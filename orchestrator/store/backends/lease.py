@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.store.backends.backend import Files, Holder
-from orchestrator.store.backends.local import json_bytes, json_object
+from orchestrator.store.backends.backend import Backend, Holder
+from orchestrator.store.files import json_bytes, json_object
 
 LEASE_S = 60.0
 RENEW_S = 15.0
@@ -29,19 +29,19 @@ SETTLE_S = 1.0  # longer than a small write takes
 
 
 @contextlib.contextmanager
-def lease(files: Files, name: str) -> Iterator[bool]:
+def lease(backend: Backend, name: str) -> Iterator[bool]:
     """Hold the lease in the file of that name while the block runs; False where another has it."""
-    if holder(files, name):
+    if holder(backend, name):
         yield False
         return
     ours = {"id": uuid.uuid4().hex, "since": time.time(), "host": socket.gethostname(), **_process()}
-    _write(files, name, ours)
+    _write(backend, name, ours)
     time.sleep(SETTLE_S)
-    if not _is(files, name, ours):
+    if not _is(backend, name, ours):
         yield False
         return
     ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=[files, name, ours, ended], name="kd-lease", daemon=True)
+    renewing = threading.Thread(target=_renew, args=[backend, name, ours, ended], name="kd-lease", daemon=True)
     renewing.start()
     try:
         yield True
@@ -49,40 +49,40 @@ def lease(files: Files, name: str) -> Iterator[bool]:
         ended.set()
         renewing.join(RENEW_S)
         with contextlib.suppress(OSError):
-            if _is(files, name, ours):
-                files.remove(name)
+            if _is(backend, name, ours):
+                backend.remove(name)
 
 
-def holder(files: Files, name: str) -> Holder | None:
+def holder(backend: Backend, name: str) -> Holder | None:
     """Who has the lease; None where nobody has, or it has run out."""
-    said = _read(files, name)
+    said = _read(backend, name)
     if time.time() >= said.get("expires", 0) or _gone(said):
         return None
     return Holder(said["since"], said["host"], said["pid"])
 
 
-def _renew(files: Files, name: str, ours: dict[str, Any], ended: threading.Event) -> None:
+def _renew(backend: Backend, name: str, ours: dict[str, Any], ended: threading.Event) -> None:
     while not ended.wait(RENEW_S):
         with contextlib.suppress(OSError):  # the next round may reach it
-            if not _is(files, name, ours):
+            if not _is(backend, name, ours):
                 return
             if not ended.is_set():
-                _write(files, name, ours)
+                _write(backend, name, ours)
 
 
-def _write(files: Files, name: str, ours: dict[str, Any]) -> None:
-    files.write(name, json_bytes({**ours, "expires": time.time() + LEASE_S}))
+def _write(backend: Backend, name: str, ours: dict[str, Any]) -> None:
+    backend.write(name, json_bytes({**ours, "expires": time.time() + LEASE_S}))
 
 
-def _read(files: Files, name: str) -> dict[str, Any]:
+def _read(backend: Backend, name: str) -> dict[str, Any]:
     try:
-        return json_object(files.read(name))
+        return json_object(backend.read(name))
     except FileNotFoundError:
         return {}
 
 
-def _is(files: Files, name: str, ours: dict[str, Any]) -> bool:
-    return _read(files, name).get("id") == ours["id"]
+def _is(backend: Backend, name: str, ours: dict[str, Any]) -> bool:
+    return _read(backend, name).get("id") == ours["id"]
 
 
 def _process() -> dict[str, Any]:

@@ -20,9 +20,10 @@ from typing import Any
 
 from pyarrow import fs
 
-from orchestrator.store.backends.backend import Holder, StoreError, StoreFailed
+from orchestrator.store.backends.backend import Holder
 from orchestrator.store.backends.connection import FIRST, PATIENT, bucket_of, connect, endpoint_of
 from orchestrator.store.backends.lease import holder, lease
+from orchestrator.store.errors import StoreError, StoreFailed
 from orchestrator.store.store.backends import cache
 
 CHUNK = 8 * 2**20  # bytes
@@ -32,13 +33,13 @@ AWAY_S = 2.0  # how long a place that did not answer is not asked again
 
 
 class Remote:
-    """See :class:`orchestrator.store.backends.backend.Files`. The first request is impatient: what is wrong is said within seconds. Once
-    the place has answered, later requests are tried again for a minute or two."""
+    """See :class:`orchestrator.store.backends.backend.Backend`. The first request is impatient: what is wrong is said within
+    seconds. Once the place has answered, later requests are tried again for a minute or two."""
 
     many = 16
 
     def __init__(self, uri: str) -> None:
-        self.place = uri
+        self.location = uri
         self._connecting = threading.Lock()
         self._connected: tuple[fs.FileSystem, str] | None = None
         self._away, self._away_until = "", 0.0
@@ -64,7 +65,7 @@ class Remote:
                     raise FileNotFoundError(errno.ENOENT, "deleted while it was read", name)
                 if content is not None and len(content) == found.size:
                     return content
-            raise failure or StoreFailed(f"{name} in {self.place} is replaced faster than it can be read")
+            raise failure or StoreFailed(f"{name} in {self.location} is replaced faster than it can be read")
 
     def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
         with self._at(name) as (files, path), files.open_output_stream(path) as sink:
@@ -103,7 +104,7 @@ class Remote:
             ):
                 shutil.copyfileobj(source, sink, CHUNK)
         if files and self.sizes(folder) != bytes_here:  # somebody who took us for dead has cleared them
-            raise StoreFailed(f"the files of {folder} are not in {self.place} as they were written")
+            raise StoreFailed(f"the files of {folder} are not in {self.location} as they were written")
         for name, sha256 in files.items():
             cache.adopt(path / name, sha256)
         cache.end(path)
@@ -173,11 +174,11 @@ class Remote:
                 if time.monotonic() < self._away_until:  # threads that ask at once are not to wait one after the other
                     raise StoreError(self._away)
                 try:
-                    files, base = connect(self.place, FIRST)
+                    files, base = connect(self.location, FIRST)
                     found = files.get_file_info(bucket_of(base))
                     if found.type == fs.FileType.NotFound:
-                        raise StoreError(f"the store {self.place}: there is no bucket {bucket_of(base)}")
-                    self._connected = connect(self.place, PATIENT)
+                        raise StoreError(f"the store {self.location}: there is no bucket {bucket_of(base)}")
+                    self._connected = connect(self.location, PATIENT)
                 except OSError as error:
                     self._away, self._away_until = self._told(error), time.monotonic() + AWAY_S
                     raise StoreError(self._away) from None
@@ -187,14 +188,14 @@ class Remote:
         """pyarrow's own words are long, and name requests and not places."""
         text, code = str(error), _code(error)
         if code == AWAY:
-            reason = f"{endpoint_of(self.place)} does not answer ({text.rpartition('Details: ')[2]})"
+            reason = f"{endpoint_of(self.location)} does not answer ({text.rpartition('Details: ')[2]})"
         elif code == "NO_SUCH_BUCKET":
             reason = "there is no such bucket"
         elif code in ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_CLIENT_TOKEN_ID"):
             reason = f"the credentials in the environment do not permit it ({code})"
         else:
             reason = re.sub(r" ?\(Request ID.*?\)", "", text.splitlines()[0] if text else type(error).__name__)
-        return f"the store {self.place}: {reason}"
+        return f"the store {self.location}: {reason}"
 
 
 def _content(files: fs.FileSystem, path: str, size: int | None) -> tuple[bytes | None, OSError | None]:

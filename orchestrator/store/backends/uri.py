@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
-
-from orchestrator.store.backends.backend import Files, StoreError
-from orchestrator.store.backends.local import Local
 
 REMOTE = ("s3", "gs", "gcs", "abfs", "abfss")
 ALLOWED = "a path, file:///PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or abfs://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX"
 S3_QUERY = ("region", "scheme", "endpoint_override", "tls_ca_file_path")
 SECRET = re.compile("pass|secret|token|_key|^key|^sig", re.IGNORECASE)  # in the name of a query's parameter
-
-
-def files_at(place: Path | str) -> Files:
-    """The files at a path or URI; nothing is asked of them yet.
-
-    Raises:
-        StoreError: where no store can be there.
-    """
-    text = str(place)
-    if "://" not in text:
-        return Local(Path(text))
-    if problem := uri_problem(text):
-        raise StoreError(f"the store {hidden(text)} {problem}")
-    parts = urlsplit(text)
-    if parts.scheme == "file":
-        return Local(Path(unquote(parts.path)))
-    return _remote(text)
-
-
-@functools.cache
-def _remote(uri: str) -> Files:
-    """One for a process: connecting takes longer than most requests."""
-    from orchestrator.store.backends.object_store import Remote
-
-    return Remote(uri)
 
 
 def uri_problem(text: str) -> str | None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from kd_core.knowledge import Knowledge, NetworkShape, Setting
+from kd_core.knowledge import Knowledge, NetworkShape
 from kd_core.methods.method import Method
+from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
 
 LN2, LN3 = math.log(2), math.log(3)

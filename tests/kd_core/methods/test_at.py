@@ -1,8 +1,9 @@
 import torch
 
-from kd_core.knowledge import Knowledge, NetworkShape, Setting
+from kd_core.knowledge import Knowledge, NetworkShape
 from kd_core.losses import match_stages
 from kd_core.methods.at import AT
+from kd_core.methods.setting import Setting
 from tests.kd_core.methods.toys import batch_of
 
 

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from kd_core.knowledge import Knowledge, Need, NetworkShape, Setting
+from kd_core.knowledge import Knowledge, Need, NetworkShape
 from kd_core.methods.gpac import GPAC
+from kd_core.methods.setting import Setting
 from tests.kd_core.methods.toys import batch_of
 
 LN2, LN3 = math.log(2), math.log(3)

@@ -61,7 +61,7 @@ def test_batch_norm_of_one_value_is_that_of_evaluation():
 
 
 def test_vid():
-    # Means as the student's features, every one √5 from the teacher's, variance 5: (5/5 + ln 5) / 2.
+    # EpochMeans as the student's features, every one √5 from the teacher's, variance 5: (5/5 + ln 5) / 2.
     method = of("vid", teachers=1, beta=2.0)
     identity(method.own)
     student, teacher = mapped([[[1, 2]], [[3, 4]]]), mapped([[[1, 2]], [[3, 4]]])

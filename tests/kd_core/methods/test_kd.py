@@ -18,7 +18,7 @@ def test_divergence_of_a_sample():
 @pytest.mark.parametrize(("name", "ce", "alpha"), [("kd", 0.1, 0.9), ("aver", 1.0, 1.0)])
 def test_weights_and_mean_over_teachers_and_samples(name, ce, alpha):
     # student (0, 0) twice: CE = ln 2. Divergences at T = 4: teacher 0 (16·D, 0), teacher 1 (16·D, 16·D).
-    # Means over samples 8·D and 16·D, over teachers 12·D.
+    # EpochMeans over samples 8·D and 16·D, over teachers 12·D.
     student = Knowledge(logits_BK=torch.zeros(2, 2))
     sure, unsure = [4 * LN3, 0.0], [0.0, 0.0]
     teachers = (Knowledge(logits_BK=torch.tensor([sure, unsure])), Knowledge(logits_BK=torch.tensor([sure, sure])))

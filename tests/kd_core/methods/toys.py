@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from kd_core.analysis.config import AnalysisConfig
-from kd_core.knowledge import Batch, Knowledge, Need, NetworkShape, Setting
+from kd_core.knowledge import Batch, Knowledge, Need, NetworkShape
 from kd_core.methods.method import Method
 from kd_core.methods.modules.analyser import Analyser
+from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
 
 CLASSES = 3

@@ -16,7 +16,7 @@ from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import written
 from orchestrator.store.arrow import write_table
-from orchestrator.store.store import Attempt, Store
+from orchestrator.store.store import Store
 
 SPACE: dict[str, Distribution] = {"temperature": Uniform(1, 8), "recipe.lr": LogUniform(0.01, 0.1)}
 EPOCHS = 9
@@ -47,7 +47,7 @@ def choices(count: int) -> dict[str, Distribution]:
 
 def finish_trial(store: Store, job: Job, accuracies) -> None:
     """Commit a trial's entry as its stage leaves it, each epoch of a second."""
-    attempt = Attempt(store, job)
+    attempt = store.begin(job)
     rows = [
         {"epoch": epoch, "time_ms": 1000 * epoch, "seconds": 1.0, "name": "validation/accuracy", "value": accuracy}
         for epoch, accuracy in enumerate(accuracies, start=1)

@@ -50,7 +50,7 @@ def test_trials_share_the_machine_and_the_winner_waits_for_all(tmp_path):
 
 
 def test_what_was_tried_is_not_tried_again(tmp_path):
-    search, found = estimated(tmp_path, Machine(2), {"trials": 4, "told": 3}, trials=4, scheduler="none")
+    search, found = estimated(tmp_path, Machine(2), {"trials": 4, "ended": 3}, trials=4, scheduler="none")
     assert found.seconds[search.key] == pytest.approx(9)
     assert found.total == pytest.approx(18)
 

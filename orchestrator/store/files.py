@@ -1,0 +1,58 @@
+"""Files of this machine: their SHA-256, and how they are written so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file so that no reader ever sees half of it, and a full disk leaves the old one."""
+    write_bytes(path, json_bytes(value))
+
+
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write beside, to disk where it is to be ``durable``, then replace."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A small JSON object; empty where the file is absent or not whole."""
+    try:
+        return json_object(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def json_bytes(value: Any) -> bytes:
+    """As the project writes JSON into files."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode()
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """A JSON object; empty where the content is none."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
