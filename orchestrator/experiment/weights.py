@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 from orchestrator.experiment.names import Context
 from orchestrator.experiment.problems import Misfit, suggestion
 from orchestrator.experiment.spec import Weights
-from orchestrator.store.backend import sha256
+from orchestrator.store.files import sha256
 
 FILES = (".safetensors", ".pth", ".pt")
 OTHERS = "are for one teacher; give a group of its own to each"

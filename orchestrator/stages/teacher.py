@@ -21,7 +21,7 @@ from orchestrator.jobs.job import Job
 from orchestrator.stages.fit import fit, prepared, save
 from orchestrator.stages.networks import MODEL, fresh, splits_of
 from orchestrator.stages.runner import Context
-from orchestrator.store.backend import sha256
+from orchestrator.store.files import sha256
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from orchestrator.stages.fit import HISTORY, history_table, teller
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import training_of
 from orchestrator.store.arrow import write_table
-from orchestrator.store.backend import sha256
+from orchestrator.store.files import sha256
 from orchestrator.store.errors import CorruptEntry
 
 STATE = "state.safetensors"  # at the end of a generation

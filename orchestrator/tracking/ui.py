@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.experiment.spec import Spec
-from orchestrator.store.backend import write_bytes
+from orchestrator.store.files import write_bytes
 from orchestrator.store.store import Store
 from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.server import Server, settings

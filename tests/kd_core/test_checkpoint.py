@@ -30,13 +30,13 @@ def test_the_newest_comes_back_and_two_are_kept(checkpoints):
     found = checkpoints.newest()
     assert torch.equal(found.tensors["network.w"], torch.full((3,), 11.0))
     assert found.history == checkpoint(11).history
-    names = sorted(path.name[:11] for path in checkpoints.keeper.path.iterdir())
+    names = sorted(path.name[:11] for path in checkpoints.files.path.iterdir())
     assert names == ["epoch-00010", "epoch-00011"]
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
 def test_a_damaged_one_is_passed_over(checkpoints, damage):
-    newest = max(checkpoints.keeper.path.iterdir())
+    newest = max(checkpoints.files.path.iterdir())
     content = bytearray(newest.read_bytes())
     if damage == "flip":
         content[-1] ^= 1
@@ -45,20 +45,20 @@ def test_a_damaged_one_is_passed_over(checkpoints, damage):
 
 
 def test_all_damaged_means_from_the_start(checkpoints):
-    for path in checkpoints.keeper.path.iterdir():
+    for path in checkpoints.files.path.iterdir():
         path.write_bytes(b"")
     assert checkpoints.newest() is None
 
 
 def test_one_that_is_removed_while_it_is_looked_for_is_passed_over(checkpoints, monkeypatch):
-    names = checkpoints.keeper.names()
-    max(checkpoints.keeper.path.iterdir()).unlink()
-    monkeypatch.setattr(checkpoints.keeper, "names", lambda: names)
+    names = checkpoints.files.names()
+    max(checkpoints.files.path.iterdir()).unlink()
+    monkeypatch.setattr(checkpoints.files, "names", lambda: names)
     assert len(checkpoints.newest().history) == 10
 
 
 def test_the_history_is_read_without_tensors(checkpoints):
-    assert read_history(checkpoints.keeper, max(checkpoints.keeper.names())) == checkpoint(11).history
+    assert read_history(checkpoints.files, max(checkpoints.files.names())) == checkpoint(11).history
 
 
 def test_a_long_history_is_read_too(tmp_path):
@@ -66,9 +66,9 @@ def test_a_long_history_is_read_too(tmp_path):
     history = tuple(Record(epoch, epoch, 0.5, {f"loss/{name}": 1 / epoch for name in range(100)}) for epoch in range(1, 101))
     found = Checkpoints(tmp_path)
     found.save(Checkpoint({"w": torch.zeros(3)}, history))
-    [name] = found.keeper.names()
-    assert len(found.keeper.read(name)) > 2 * HEADER_BYTES
-    assert read_history(found.keeper, name) == found.newest().history == history
+    [name] = found.files.names()
+    assert len(found.files.read(name)) > 2 * HEADER_BYTES
+    assert read_history(found.files, name) == found.newest().history == history
 
 
 @pytest.mark.parametrize("content", [b"", b"1234", b"\xff" * 20, (2).to_bytes(8, "little") + b"{}"])
@@ -87,4 +87,4 @@ def test_a_full_disk_keeps_what_there_was(checkpoints, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         checkpoints.save(checkpoint(12))
     assert len(checkpoints.newest().history) == 11
-    assert len(list(checkpoints.keeper.path.iterdir())) == 2
+    assert len(list(checkpoints.files.path.iterdir())) == 2

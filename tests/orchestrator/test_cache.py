@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from orchestrator.store.store.backends import cache
+from orchestrator.store.backends import cache
 
 from orchestrator.jobs.job import Job
 from orchestrator.store.errors import CorruptEntry

@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from orchestrator.store.store.backends import lease as leases
+from orchestrator.store.backends import lease as leases
 
 from orchestrator.store.store import Store
 

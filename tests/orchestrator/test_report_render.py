@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orchestrator.report.analysis.formatting import escape
+from orchestrator.report.text import escape
 from orchestrator.report.text.render import FORMATS, render, write
 from orchestrator.report.text.terminal import probe_table, terminal
 from tests.orchestrator.report_world import RESULTS, TEACHERS, a_plan, a_store, steady, the_student  # noqa: F401

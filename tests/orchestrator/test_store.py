@@ -13,7 +13,7 @@ import time
 import pyarrow.fs
 import pytest
 import torch
-from orchestrator.store.backend import read_json, write_bytes, write_json
+from orchestrator.store.files import read_json, write_bytes, write_json
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.checkpoint_files import epoch_of, newest_first

@@ -14,7 +14,7 @@ import pyarrow as pa
 from orchestrator.report.analysis.statistics import sample
 from orchestrator.report.data.probe_grid import Grid, grid
 from orchestrator.report.figures.canvas import COLORS, INK, figure, style, svg
-from orchestrator.store.backend import write_bytes
+from orchestrator.store.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from orchestrator.report.data.searches import chosen
 from orchestrator.report.text import escape
 from orchestrator.report.text.document import document
 from orchestrator.report.text.tables import Value
-from orchestrator.store.backend import write_bytes
+from orchestrator.store.files import write_bytes
 from orchestrator.store.store import Store
 
 Render = Callable[[Plan, Store], str]

@@ -24,7 +24,7 @@ from orchestrator.store.backends.backend import Holder
 from orchestrator.store.backends.connection import FIRST, PATIENT, bucket_of, connect, endpoint_of
 from orchestrator.store.backends.lease import holder, lease
 from orchestrator.store.errors import StoreError, StoreFailed
-from orchestrator.store.store.backends import cache
+from orchestrator.store.backends import cache
 
 CHUNK = 8 * 2**20  # bytes
 AWAY = "NETWORK_CONNECTION"  # pyarrow's code
