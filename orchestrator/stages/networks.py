@@ -18,9 +18,9 @@ from kd_core.models.network import Network
 from kd_core.models.table import build
 from kd_core.random import derive
 from orchestrator.jobs.canonical import revive
-from orchestrator.store.files import sha256
 from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.files import sha256
 
 MODEL = "model.safetensors"
 

@@ -13,8 +13,8 @@ from orchestrator.stages.fit import HISTORY, history_table, teller
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import training_of
 from orchestrator.store.arrow import write_table
-from orchestrator.store.files import sha256
 from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.files import sha256
 
 STATE = "state.safetensors"  # at the end of a generation
 

@@ -18,9 +18,9 @@ import pytest
 import yaml
 from compose_pydantic import ComposeSpecification
 
-from tests.orchestrator.object_store import ENVIRONMENT, ObjectStore
-from tests.orchestrator.ray_head import BIN, ROOT, environment, free_ports
-from tests.orchestrator.test_submit import served
+from tests.orchestrator.executors.ray.test_submission import served
+from tests.support.object_store import ENVIRONMENT, ObjectStore
+from tests.support.ray_head import BIN, ROOT, environment, free_ports
 
 DOCKER = ROOT / "docker"
 SCRIPTS = ("guard.sh", "healthy", "make-bucket", "mlflow-server", "ray-head", "ray-worker")  # in the image

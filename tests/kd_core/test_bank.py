@@ -13,7 +13,7 @@ from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
 from kd_core.training.loop import Training
 from kd_core.training.recipe import Recipe
-from tests.kd_core import small
+from tests.support import small
 
 KEPT = (Need.LOGITS, Need.EMBEDDING, Need.ATTENTION)
 

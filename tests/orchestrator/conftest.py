@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.orchestrator.object_store import ObjectStore
+    from tests.support.object_store import ObjectStore
 
 SMALL = """\
 name: small
@@ -66,7 +66,7 @@ def wide(monkeypatch):
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[ObjectStore]:
-    from tests.orchestrator.object_store import ObjectStore
+    from tests.support.object_store import ObjectStore
 
     found = ObjectStore.start()
     yield found
@@ -76,7 +76,7 @@ def served() -> Iterator[ObjectStore]:
 @pytest.fixture
 def s3(served, tmp_path, monkeypatch) -> ObjectStore:
     """An object store, with credentials for it in the environment and a cache of this test's own."""
-    from tests.orchestrator.object_store import ENVIRONMENT
+    from tests.support.object_store import ENVIRONMENT
 
     for name, value in {**ENVIRONMENT, "KD_CACHE": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)

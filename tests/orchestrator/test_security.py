@@ -18,9 +18,9 @@ from orchestrator.experiment.load import load
 from orchestrator.store.store import Store
 from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.ui import SECRETS, Unguarded, ui
-from tests.orchestrator.ray_head import ROOT, end, environment, free_ports
-from tests.orchestrator.world import a_spec
-from tests.orchestrator.wrong_files import HEAD, check
+from tests.support.ray_head import ROOT, end, environment, free_ports
+from tests.support.world import a_spec
+from tests.support.wrong_files import HEAD, check
 
 CANARY = "canary-{}-8f1e2d3c4b5a69788796a5b4c3d2e1f0"
 BAD = [

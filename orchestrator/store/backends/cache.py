@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from orchestrator.store.files import sha256 as sha256_of
 from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.files import sha256 as sha256_of
 
 _at_work: dict[Path, IO[str]] = {}  # folders that this process fills, and the locks that say so
 

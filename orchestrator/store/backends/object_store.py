@@ -20,11 +20,11 @@ from typing import Any
 
 from pyarrow import fs
 
+from orchestrator.store.backends import cache
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.backends.connection import FIRST, PATIENT, bucket_of, connect, endpoint_of
 from orchestrator.store.backends.lease import holder, lease
 from orchestrator.store.errors import StoreError, StoreFailed
-from orchestrator.store.backends import cache
 
 CHUNK = 8 * 2**20  # bytes
 AWAY = "NETWORK_CONNECTION"  # pyarrow's code

@@ -6,8 +6,8 @@ import torch
 from kd_core.knowledge import Batch
 from kd_core.methods.crd import contrast
 from kd_core.methods.modules.memory import Memory, Negatives, uniform_BJ
-from tests.kd_core.methods.hand import embedded, of
-from tests.kd_core.methods.toys import SAMPLES, batch_of
+from tests.support.hand import embedded, of
+from tests.support.toys import SAMPLES, batch_of
 
 
 def test_contrast():

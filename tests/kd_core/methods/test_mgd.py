@@ -11,8 +11,8 @@ from kd_core.methods.mgd import BASES, MGD
 from kd_core.methods.modules.analyser import Analyser
 from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
-from tests.kd_core.methods.hand import LN2, LN3, PAIR, D
-from tests.kd_core.methods.toys import STUDENT, WIDER, as_needed, batch_of, knowledge_of, make, setting_of
+from tests.support.hand import LN2, LN3, PAIR, D
+from tests.support.toys import STUDENT, WIDER, as_needed, batch_of, knowledge_of, make, setting_of
 
 
 def identities(module, scale=1.0):

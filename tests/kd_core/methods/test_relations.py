@@ -5,8 +5,8 @@ import math
 import torch
 
 from kd_core.methods.cc import CC
-from tests.kd_core.methods.hand import embedded, mapped, of
-from tests.kd_core.methods.toys import batch_of
+from tests.support.hand import embedded, mapped, of
+from tests.support.toys import batch_of
 
 
 def test_sp():

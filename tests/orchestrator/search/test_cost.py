@@ -11,8 +11,8 @@ from orchestrator.planning.plan import Plan
 from orchestrator.planning.schedule import Machine
 from orchestrator.search.cost import Cost, cost
 from orchestrator.store.store import Store
-from tests.orchestrator.search.searches import a_search, choices
-from tests.orchestrator.world import finish_job
+from tests.support.searches import a_search, choices
+from tests.support.world import finish_job
 
 
 def test_by_hand():

@@ -9,7 +9,7 @@ from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.space import points, stands_at
 from orchestrator.search.budget import planned
 from orchestrator.search.journal import trials_so_far, written
-from tests.orchestrator.search_world import a_trial, a_world, begin_search, finish_search
+from tests.support.search_world import a_trial, a_world, begin_search, finish_search
 
 
 def test_done_or_not_the_trials_are_the_same(tmp_path):

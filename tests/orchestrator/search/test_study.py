@@ -9,7 +9,7 @@ from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, tria
 from orchestrator.stages.runner import Runtime, run_job
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store
-from tests.orchestrator.search.searches import EPOCHS, SPACE, a_search, choices
+from tests.support.searches import EPOCHS, SPACE, a_search, choices
 
 
 @pytest.fixture

@@ -1,0 +1,141 @@
+"""Images on disk: that streaming and holding them give the same bits, and what is said of files that are no images."""
+
+import re
+import threading
+
+import pytest
+import torch
+from PIL import Image
+
+from kd_core.data.batches import epoch_batches, plain_batches
+from kd_core.data.files import AHEAD, Files, fit
+from kd_core.data.load import load, verify
+from kd_core.data.split import DataError, Split
+from kd_core.data.table import DataConfig
+from tests.support.data_world import folder, pixels
+
+CONFIG = DataConfig("image_folder", folder="beasts", size=16, classes=3, train_images=24, validation=0.25, label_noise=0.2)
+
+
+@pytest.fixture
+def beasts(tmp_path):
+    folder(tmp_path)
+    return tmp_path
+
+
+def files(folder, size=16, published=None):
+    paths = sorted(str(path) for path in folder.rglob("*") if path.is_file())
+    return Files(tuple(paths), torch.arange(len(paths)), size, published)
+
+
+def same(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        for field in ("images_BCHW", "labels_B", "indices_B", "views_B"):
+            assert torch.equal(getattr(one, field), getattr(other, field)), field
+        assert one.epoch == other.epoch
+
+
+@pytest.mark.parametrize("batch_size", [4, 5, 64])
+def test_streamed_batches_are_those_from_memory(beasts, batch_size):
+    held, streamed = load(CONFIG, beasts), load(CONFIG, beasts, memory_gib=0)
+    assert isinstance(held.train, Split)
+    assert isinstance(streamed.train, Files)
+    assert held.image == streamed.image == (3, 16, 16)
+    for epoch in (0, 3):
+        same(*(epoch_batches(splits, batch_size, seed=7, epoch=epoch, device="cpu") for splits in (held, streamed)))
+    for part in ("train", "validation", "test"):
+        same(*(plain_batches(splits, part, "cpu", batch_size) for splits in (held, streamed)))
+
+
+def test_the_limit_is_on_what_a_job_sees(beasts):
+    """18 training, 6 validation and 12 test images of 3 · 16 · 16 bytes; with 3 training images, 21 in all."""
+    each = 3 * 16 * 16 / 2**30
+    assert isinstance(load(CONFIG, beasts, memory_gib=36 * each).train, Split)
+    assert isinstance(load(CONFIG, beasts, memory_gib=35.9 * each).test, Files)
+    few = DataConfig("image_folder", folder="beasts", size=16, classes=3, train_images=24, validation=0.25, train_size=3)
+    assert isinstance(load(few, beasts, memory_gib=21 * each).train, Split)
+
+
+def test_only_a_few_batches_are_decoded_ahead(beasts, monkeypatch):
+    opened, decode = [], Files.decode
+
+    def counted(self, path):
+        opened.append(path)
+        return decode(self, path)
+
+    monkeypatch.setattr(Files, "decode", counted)
+    batches = plain_batches(load(CONFIG, beasts, memory_gib=0), "train", "cpu", batch_size=2)
+    next(batches)
+    assert 2 <= len(opened) <= 2 * (AHEAD + 1)
+    threads = threading.active_count()
+    batches.close()  # as where training fails
+    assert threading.active_count() < threads
+
+
+def test_an_image_is_scaled_by_its_shorter_side_and_its_middle_taken():
+    tall = torch.zeros(3, 8, 4, dtype=torch.uint8)
+    tall[:, 2:6] = 200
+    assert fit(tall, 4).unique().tolist() == [200]
+    assert fit(tall, 2).shape == (3, 2, 2)
+    image = Image.fromarray(pixels(0, 8, 8))
+    assert fit(image, 8).tobytes() == image.tobytes()
+
+
+def test_every_kind_of_image_comes_out_as_rgb(tmp_path):
+    red = Image.new("RGB", (2, 2), (255, 0, 0))
+    for name, mode in (("a.png", "RGB"), ("b.png", "P"), ("c.png", "RGBA"), ("d.png", "L"), ("e.png", "1"), ("f.tif", "CMYK")):
+        red.convert(mode).save(tmp_path / name)
+    images = files(tmp_path, size=2).in_memory().images_NCHW
+    assert [image[:, 0, 0].tolist() for image in images[:4]] == [[255, 0, 0]] * 3 + [[76] * 3]  # 0.299 · 255
+    assert images[5][:, 0, 0].tolist() == [255, 0, 0]
+
+
+def damage(file, kind):
+    match kind:
+        case "cut":
+            file.write_bytes(file.read_bytes()[:-200])
+        case "empty":
+            file.write_bytes(b"")
+        case "a page":
+            file.write_text("<html>404 Not Found</html>")
+        case "16 bits":
+            Image.new("I;16", (16, 16)).save(file, "PNG")
+        case "gone":
+            file.unlink()
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "a page", "16 bits"])
+@pytest.mark.parametrize("name", ["00.png", "01.jpg"])
+def test_damaged_files_are_named_before_any_training(beasts, kind, name):
+    victim = beasts / "beasts" / "train" / "class 1" / name
+    damage(victim, kind)
+    with pytest.raises(DataError, match=re.escape(str(victim))):
+        load(CONFIG, beasts)
+    if kind != "cut":  # its header is whole
+        with pytest.raises(DataError, match=re.escape(str(victim))):
+            verify(CONFIG, beasts, memory_gib=0)
+
+
+@pytest.mark.parametrize("kind", ["cut", "gone"])
+def test_a_file_that_is_damaged_later_is_named_when_it_is_decoded(beasts, kind):
+    splits = load(CONFIG, beasts, memory_gib=0)
+    verify(CONFIG, beasts, memory_gib=0)
+    victim = splits.train.paths[5]
+    damage(beasts / victim, kind)
+    with pytest.raises(DataError, match=rf"{re.escape(victim)} cannot be read as an image \(.+\); replace or remove it"):
+        list(epoch_batches(splits, 4, seed=0, epoch=0, device="cpu"))
+
+
+def test_of_many_damaged_files_some_are_named_and_all_counted(beasts):
+    for file in (beasts / "beasts" / "train" / "class 0").iterdir():
+        damage(file, "a page")
+    with pytest.raises(DataError) as caught:
+        files(beasts / "beasts" / "train").verify()
+    *named, more = str(caught.value).splitlines()
+    assert len(named) == 5
+    assert more == "and 3 more like these"
+
+
+def test_files_of_another_than_the_published_size(beasts):
+    with pytest.raises(DataError, match=r"02\.png is 22×26, not 16×16"):
+        files(beasts / "beasts" / "test" / "class 0", published=16).verify()
