@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from kd_core.data.split import DataError, Split
-from kd_core.vision import transforms
 
 AHEAD = 2  # batches that are decoded while one is in use
 SLICE = 256  # files a thread takes at a time, of all files
@@ -112,6 +111,8 @@ class Files:
         Raises:
             DataError: naming the file where it cannot be decoded.
         """
+        from kd_core.vision import transforms  # torchvision is imported only where images are decoded
+
         with self._opened(path) as image:
             return transforms.functional.pil_to_tensor(fit(image.convert("RGB"), self.size))
 
@@ -156,5 +157,7 @@ def _threads() -> ThreadPoolExecutor:
 
 def fit(image: Any, size: int) -> Any:
     """The shorter side of a PIL image or a tensor of images scaled to ``size`` (bilinear, antialiased); the middle square."""
+    from kd_core.vision import transforms
+
     scaled = transforms.functional.resize(image, [size], antialias=True)
     return transforms.functional.center_crop(scaled, [size, size])

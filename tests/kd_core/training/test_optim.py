@@ -1,4 +1,4 @@
-"""Our descent is torch's SGD, to the bit, and costs no import of the compiler."""
+"""Our SGD is torch's SGD, to the bit, and costs no import of the compiler."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def test_it_steps_as_torch_s_sgd_does(momentum, nesterov, weight_decay):
     def loss(parameters):  # the last one is not used: it has no gradient, and stays
         return (parameters[0] @ x).square().sum() + parameters[1].sin().sum()
 
-    descent = SGD(ours, recipe)
+    sgd = SGD(ours, recipe)
     optimizer = torch.optim.SGD(theirs, lr=0.1, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True)
     for step in range(5):
-        descent.step(loss(ours), step / 2)
+        sgd.step(loss(ours), step / 2)
         optimizer.param_groups[0]["lr"] = recipe.lr_at(step / 2)
         optimizer.zero_grad()
         loss(theirs).backward()
         optimizer.step()
-        assert descent.lr == recipe.lr_at(step / 2)
+        assert sgd.lr == recipe.lr_at(step / 2)
         assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
     kept = {"momentum.0", "momentum.1"} if momentum else set()
-    assert descent.state().keys() == kept
+    assert sgd.state().keys() == kept
     again = SGD(ours, recipe)
-    again.restore(descent.state())
-    assert all(torch.equal(again.state()[name], value) for name, value in descent.state().items())
+    again.restore(sgd.state())
+    assert all(torch.equal(again.state()[name], value) for name, value in sgd.state().items())
     assert torch.equal(ours[2], start[2])
 
 

@@ -245,7 +245,7 @@ def test_ctrl_c_leaves_it_running_and_stop_stops_it(file, cluster):
     code, out, _ = ended(kd("submit", "--follow", job, "--address", cluster.dashboard))
     assert code == 1
     assert "Stopped. It goes on from here with" in out
-    assert not Store(spec.store).holder("run-tiny") is not None
+    assert Store(spec.store).holder("run-tiny") is None
 
 
 @pytest.mark.slow
