@@ -23,8 +23,8 @@ from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
 from kd_core.models.network import shape_of
 from kd_core.models.table import build
+from kd_core.recipe import Recipe
 from kd_core.training.loop import Training
-from kd_core.training.recipe import Recipe
 
 TEACHERS = ("resnet20", "resnet32", "wrn_16_2")
 

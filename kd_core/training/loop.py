@@ -22,10 +22,10 @@ from kd_core.knowledge import Batch, Knowledge
 from kd_core.methods.method import Method
 from kd_core.models.network import Network
 from kd_core.random import derive
+from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.evaluate import evaluate
 from kd_core.training.optim import SGD, Diverged, EpochMeans
-from kd_core.training.recipe import Recipe
 from kd_core.training.sync_batchnorm import synchronize_batchnorm
 
 

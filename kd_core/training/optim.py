@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
 from kd_core.distributed import ALONE, Group
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 
 
 class Diverged(RuntimeError):

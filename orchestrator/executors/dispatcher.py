@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kd_core.training.checkpoint import Checkpoints
+from orchestrator.executors.early_stopping import EarlyStopping, EarlyStoppingOf
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.memory_retry import larger_share
-from orchestrator.executors.ray.early_stopping import EarlyStopping, early_stopping_of
 from orchestrator.jobs.job import Job
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
@@ -46,14 +46,25 @@ class _AtWork:
 
 
 class Dispatcher:
-    """Safe to use from two threads. ``runtime`` gives where a job runs, ``priority`` what goes first (higher)."""
+    """Safe to use from two threads.
+
+    Args:
+        runtime: what a job finds where it runs.
+        early_stopping_of: gives what ends the trials of a search early.
+        priority: what is higher goes first.
+    """
 
     def __init__(
-        self, store: Store, runtime: Callable[[Job], Runtime], priority: Callable[[Job], float] = lambda job: 0.0
+        self,
+        store: Store,
+        runtime: Callable[[Job], Runtime],
+        early_stopping_of: EarlyStoppingOf,
+        priority: Callable[[Job], float] = lambda job: 0.0,
     ) -> None:
         self.floor = -math.inf  # nothing of lower priority is handed out for now
         self._store = store
         self.runtime = runtime
+        self._early_stopping_of = early_stopping_of
         self._priority = priority
         self._lock = threading.RLock()
         self._order = itertools.count()
@@ -140,7 +151,7 @@ class Dispatcher:
 
     def _open(self, job: Job) -> None:
         study = Study(job, self._store)
-        stopping = early_stopping_of(study.how, study.epochs)
+        stopping = self._early_stopping_of(study.how, study.epochs)
         for trial in study.trials:
             for epoch, accuracy in enumerate(trial.accuracies if trial.ended else (), start=1):
                 stopping.stops(trial.number, epoch, accuracy)

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
+from orchestrator.executors.ray.early_stopping import early_stopping_of
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, Runtime, Stopped, run_job
 from orchestrator.store.store import Store
@@ -27,7 +28,7 @@ class Inline:
         self._runtime = runtime
         self._on_progress = on_progress
         self._queue: deque[Job] = deque()
-        self._dispatcher = Dispatcher(store, runtime, priority)
+        self._dispatcher = Dispatcher(store, runtime, early_stopping_of, priority)
 
     def submit(self, job: Job) -> None:
         if job.kind in ("student", "search"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from kd_core.knobs import Knobs
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.experiment import space
 from orchestrator.experiment.claims import Candidate, numbers, settle
 from orchestrator.experiment.derive import MAX_GRID

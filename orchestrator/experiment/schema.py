@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
+from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.probes.config import ProbeConfig
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.experiment.claims import ClaimSection
 from orchestrator.experiment.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
 from orchestrator.experiment.evaluations import Asked, FromQuestions, asked_model

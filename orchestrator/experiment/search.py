@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from kd_core.knobs import Distribution, Knobs
 from kd_core.methods.wrapper import Wrapping
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.experiment import space
 from orchestrator.experiment.derive import Section, number, section
 from orchestrator.experiment.problems import Misfit, shown

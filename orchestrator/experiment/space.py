@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform, Uniform
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.jobs import canonical
 
 RECIPE = "recipe"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
 from kd_core.knobs import Distribution, Knobs, knob
+from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.probes.config import ProbeConfig
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import SearchConfig
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from kd_core.analysis.config import AnalysisConfig
 from kd_core.analysis.training import Analysing
 from kd_core.bank import Live
 from kd_core.methods.modules.analyser import Analyser
+from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.random import derive
 from kd_core.training.checkpoint import Checkpoints
 from orchestrator.jobs.canonical import revive

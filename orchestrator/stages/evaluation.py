@@ -10,8 +10,8 @@ from torch import Tensor
 from kd_core.data.splits import Splits
 from kd_core.evaluation.evaluation import Subject
 from kd_core.evaluation.table import EVALUATIONS
+from kd_core.recipe import Recipe
 from kd_core.training.evaluate import Predict
-from kd_core.training.recipe import Recipe
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.search.chosen import searched

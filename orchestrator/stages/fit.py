@@ -17,10 +17,10 @@ from kd_core.distributed import ALONE, Group
 from kd_core.methods.method import Method
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
+from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoints, Record
 from kd_core.training.evaluate import evaluate
 from kd_core.training.loop import Training
-from kd_core.training.recipe import Recipe
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import MODEL, splits_of

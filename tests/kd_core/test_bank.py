@@ -11,8 +11,8 @@ from kd_core.data.batches import epoch_batches
 from kd_core.data.table import DataConfig
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
+from kd_core.recipe import Recipe
 from kd_core.training.loop import Training
-from kd_core.training.recipe import Recipe
 from tests.support import small
 
 KEPT = (Need.LOGITS, Need.EMBEDDING, Need.ATTENTION)

@@ -12,9 +12,9 @@ from torch import nn
 from kd_core.data.batches import epoch_batches, plain_batches, spans
 from kd_core.distributed import Group, WorkerLost
 from kd_core.models.table import build
+from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoints
 from kd_core.training.loop import Training
-from kd_core.training.recipe import Recipe
 from kd_core.training.sync_batchnorm import SharedBatchNorm, synchronize_batchnorm
 from tests.support import small
 

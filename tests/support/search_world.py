@@ -11,7 +11,7 @@ import pyarrow as pa
 from kd_core.data.table import DataConfig
 from kd_core.knobs import Distribution, LogUniform, Uniform
 from kd_core.methods.table import METHODS
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.spec import Bank, MethodSpec, SearchSpec, Spec, StudentSpec, TeacherSpec, Tracking
 from orchestrator.jobs.job import Job

@@ -9,7 +9,7 @@ import pyarrow as pa
 from kd_core.data.table import DataConfig
 from kd_core.knobs import Choice, Distribution, LogUniform, Uniform
 from kd_core.methods.kd import KD
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.space import plain
 from orchestrator.jobs import canonical

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kd_core.analysis.config import AnalysisConfig
 from kd_core.knowledge import Batch, Knowledge, Need, NetworkShape
 from kd_core.methods.method import Method
 from kd_core.methods.modules.analyser import Analyser
+from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
 

@@ -19,8 +19,8 @@ import safetensors.numpy
 from kd_core.data.table import DataConfig
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
+from kd_core.recipe import Recipe
 from kd_core.training.checkpoint_files import newest_first
-from kd_core.training.recipe import Recipe
 from orchestrator.experiment.spec import Bank, MethodSpec, Spec, StudentSpec, TeacherSpec, Tracking
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make

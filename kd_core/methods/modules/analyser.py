@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from kd_core.analysis.config import AnalysisConfig
 from kd_core.losses import cross_entropy, kl_divergence
+from kd_core.methods.modules.analysis_config import AnalysisConfig
 
 Codes = tuple[Tensor, ...]  # B × n_g, one per granularity
 

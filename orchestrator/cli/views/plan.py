@@ -14,7 +14,7 @@ from rich.text import Text
 from kd_core.knobs import Distribution
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.cli.views.console import STYLES, clock, counted, table
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.space import plain, read_space

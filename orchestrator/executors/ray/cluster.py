@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +31,7 @@ QUIET = {
 WATCHED = "RAY_RAYLET_PID"
 LOOPBACK = "127.0.0.1"
 KNOCK_S = 10
+ANSWER_S = 60
 OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
 
 
@@ -168,6 +171,29 @@ def _on_loopback() -> Iterator[None]:
             setattr(services, name, theirs)
         else:
             delattr(services, name)
+
+
+def answer_s() -> float:
+    """Seconds until a worker of a new private cluster, which ends here, has answered.
+
+    Raises:
+        CannotRun: as :func:`connect`.
+        ray.exceptions.GetTimeoutError: where it has not after ANSWER_S.
+    """
+    began = time.monotonic()
+    connect(None)
+    import ray
+
+    try:
+        ray.get(ray.remote(_in_worker).remote(), timeout=ANSWER_S)
+    finally:
+        ray.shutdown()
+    return time.monotonic() - began
+
+
+def _in_worker() -> str:
+    """Found by name in the worker, which so shows that it has the project."""
+    return platform.python_version()
 
 
 def slots(share: Share) -> int:

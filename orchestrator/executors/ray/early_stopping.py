@@ -7,25 +7,12 @@ first what its ended trials reported.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from orchestrator.executors.early_stopping import EarlyStopping, NeverStop
 from orchestrator.experiment.search_config import ASHA, MEDIAN, SearchConfig
 
 EPOCH, ACCURACY = "epoch", "accuracy"
-
-
-class EarlyStopping(Protocol):
-    """Decides on the trials of one search."""
-
-    def stops(self, number: int, epoch: int, accuracy: float) -> bool:
-        """Whether the trial ends here, after an epoch (from 1) with that validation accuracy."""
-
-
-class NeverStop:
-    """Ends none."""
-
-    def stops(self, number: int, epoch: int, accuracy: float) -> bool:
-        return False
 
 
 @dataclass(frozen=True)

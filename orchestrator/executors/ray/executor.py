@@ -8,6 +8,7 @@ from collections.abc import Callable
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.ray.cluster import connect, require
+from orchestrator.executors.ray.early_stopping import early_stopping_of
 from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import Runtime
@@ -47,7 +48,7 @@ class RayExecutor:
             if students:
                 require("student", resources.student)
             self._actors = Actors(runtime, resources.teacher, slots, resources.max_failures, priority)
-            self._trials = Trials(Dispatcher(store, runtime, priority), resources.max_failures, scratch)
+            self._trials = Trials(Dispatcher(store, runtime, early_stopping_of, priority), resources.max_failures, scratch)
         except BaseException:
             _shutdown()
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.report.analysis.statistics import Sample
 
 NOTHING = "–"
+SEARCHES = "Searches"  # the title of their table and of their figures
 
 
 def percent(fraction: float | None) -> str:

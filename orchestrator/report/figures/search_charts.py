@@ -15,12 +15,12 @@ from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
+from orchestrator.report.analysis.formatting import SEARCHES
 from orchestrator.report.data.searches import searches
 from orchestrator.report.figures import search_plots
 from orchestrator.report.figures.canvas import style, svg
 from orchestrator.report.figures.charts import Chart
 from orchestrator.report.figures.search_plots import Point, Slice
-from orchestrator.report.text.search_table import TITLE
 from orchestrator.search.importance import importances, untold
 from orchestrator.search.journal import trials_so_far
 from orchestrator.search.trial import STOPPED, Trial
@@ -47,11 +47,11 @@ def search_charts(plan: Plan, store: Store) -> list[Chart]:
             about += f" The importance of its knobs is not told: {reason}."
         else:
             shares[name] = importances(read_space(search.config["space"]), trials)
-        found.append(Chart(f"Slices of the search: {name}", about, picture, under=TITLE))
+        found.append(Chart(f"Slices of the search: {name}", about, picture, under=SEARCHES))
     if shares:
         with style("importance"):
             picture = Markup(svg(search_plots.importance(shares)))
-        found.append(Chart("Importance of the searched knobs", IMPORTANCE, picture, under=TITLE))
+        found.append(Chart("Importance of the searched knobs", IMPORTANCE, picture, under=SEARCHES))
     return found
 
 

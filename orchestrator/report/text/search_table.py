@@ -8,10 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from orchestrator.jobs import canonical
-from orchestrator.report.analysis.formatting import NOTHING, hours, percent, percent_interval, points
+from orchestrator.report.analysis.formatting import NOTHING, SEARCHES, hours, percent, percent_interval, points
 from orchestrator.report.text.tables import Column, Row, Table, Value
-
-TITLE = "Searches"
 
 
 def of_searches(searches: pa.Table) -> Table:
@@ -34,7 +32,7 @@ def of_searches(searches: pa.Table) -> Table:
         )
         groups.setdefault(row["setting"], []).append(cells)
     return Table(
-        TITLE,
+        SEARCHES,
         (
             Column("student", left=True),
             Column("method", left=True),

@@ -7,15 +7,15 @@ import math
 import pytest
 import torch
 
-from kd_core.analysis.config import AnalysisConfig
 from kd_core.analysis.training import Analysing
 from kd_core.bank import Live
 from kd_core.losses import stable_BK
 from kd_core.methods.modules.analyser import Analyser, analysis_terms
+from kd_core.methods.modules.analysis_config import AnalysisConfig
+from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoints
 from kd_core.training.loop import Training
 from kd_core.training.optim import Diverged
-from kd_core.training.recipe import Recipe
 from tests.support import small
 from tests.support.hand import LN2, LN3, D
 

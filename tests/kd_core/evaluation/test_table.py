@@ -12,8 +12,8 @@ from kd_core.evaluation.evaluation import Subject
 from kd_core.evaluation.robustness import Robustness, noisy
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Knobs
+from kd_core.recipe import Recipe
 from kd_core.training.loop import Training
-from kd_core.training.recipe import Recipe
 from tests.support import small
 
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from kd_core.analysis.config import AnalysisConfig
 from kd_core.knowledge import Knowledge, Need
 from kd_core.methods.at import AT
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.mgd import BASES, MGD
 from kd_core.methods.modules.analyser import Analyser
+from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
 from tests.support.hand import LN2, LN3, PAIR, D

@@ -9,9 +9,9 @@ from kd_core.bank import Live
 from kd_core.data.batches import plain_batches
 from kd_core.methods.setting import Loss
 from kd_core.methods.table import METHODS
+from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoints
 from kd_core.training.loop import Diverged, Training
-from kd_core.training.recipe import Recipe
 from tests.support import small
 
 RECIPE = Recipe(epochs=4, batch_size=16, lr=0.1, schedule="cosine")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from kd_core.recipe import Recipe
 from kd_core.training.optim import SGD
-from kd_core.training.recipe import Recipe
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
@@ -48,7 +48,7 @@ def test_training_imports_no_compiler():
 import sys
 from tests.support import small
 from kd_core.training.loop import Training
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 network = small.network()
 Training(network, small.plain(network), (), small.splits(), Recipe(epochs=1), seed=0).run()
 assert "torch._dynamo" not in sys.modules

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from orchestrator.executors.dispatcher import Dispatcher
+from orchestrator.executors.ray.early_stopping import early_stopping_of
 from orchestrator.search.study import Study
 from orchestrator.stages.runner import Runtime
 from orchestrator.store.store import Store
@@ -22,7 +23,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def dispatcher(store):
-    return Dispatcher(store, lambda job: Runtime(store.location, store.root))
+    return Dispatcher(store, lambda job: Runtime(store.location, store.root), early_stopping_of)
 
 
 def taken(dispatcher):
@@ -57,7 +58,9 @@ def test_students_are_handed_out_in_their_order_and_end_as_they_are_told(dispatc
 def test_higher_priority_goes_first(store):
     students = a_plan().of("student")
     wanted = {job.key: index for index, job in enumerate(students)}
-    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root), lambda job: wanted[job.key])
+    dispatcher = Dispatcher(
+        store, lambda job: Runtime(store.location, store.root), early_stopping_of, lambda job: wanted[job.key]
+    )
     for job in students:
         dispatcher.submit(job)
     assert [taken(dispatcher) for _ in students] == students[::-1]
@@ -67,7 +70,9 @@ def test_what_lies_below_the_floor_waits(store):
     """Priorities: the search 3, the students 2 and 1."""
     search, (first, second) = a_search(trials=9), a_plan().of("student")[:2]
     wanted = {search.key: 3.0, first.key: 2.0, second.key: 1.0}
-    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root), lambda job: wanted[job.key])
+    dispatcher = Dispatcher(
+        store, lambda job: Runtime(store.location, store.root), early_stopping_of, lambda job: wanted[job.key]
+    )
     for job in (second, search, first):
         dispatcher.submit(job)
     dispatcher.floor = 4.0
@@ -135,7 +140,7 @@ def test_a_search_that_goes_on_judges_by_what_was_before(dispatcher, store):
     search = a_search(trials=2)
     dispatcher.submit(search)
     train(dispatcher, store, taken(dispatcher), [0.5] * EPOCHS)
-    after = Dispatcher(store, lambda job: Runtime(store.location, store.root))
+    after = Dispatcher(store, lambda job: Runtime(store.location, store.root), early_stopping_of)
     after.submit(search)
     assert train(after, store, taken(after), [0.4] * EPOCHS) == 1
 
@@ -197,7 +202,7 @@ def test_what_ended_before_the_search_could_close_is_closed_when_it_is_opened(di
 
 def test_out_of_gpu_memory_a_job_gets_twice_the_share_twice_and_then_fails(store):
     student = a_plan().of("student")[0]
-    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root, gpus=0.25))
+    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root, gpus=0.25), early_stopping_of)
     dispatcher.submit(student)
     shares = []
     for _ in range(3):
@@ -210,7 +215,7 @@ def test_out_of_gpu_memory_a_job_gets_twice_the_share_twice_and_then_fails(store
 
 
 def test_a_trial_with_a_larger_share_is_the_same_trial(store):
-    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root, gpus=0.5))
+    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root, gpus=0.5), early_stopping_of)
     search = a_search(trials=1)
     dispatcher.submit(search)
     job, _ = dispatcher.take()

@@ -18,7 +18,7 @@ from kd_core.methods.gpac import GPAC
 from kd_core.methods.kd import KD
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.experiment.load import load
 from orchestrator.experiment.methods import MethodSection
 from orchestrator.experiment.spec import Share, Spec, TeacherShare

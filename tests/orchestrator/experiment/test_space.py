@@ -7,7 +7,7 @@ import pytest
 from kd_core.knobs import Choice, IntUniform, LogUniform, Uniform
 from kd_core.methods.mgd import MGD
 from kd_core.methods.table import METHODS
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.experiment.space import applied, changed, corners, defaults, own_space, plain, points, read_space
 from orchestrator.jobs import canonical
 

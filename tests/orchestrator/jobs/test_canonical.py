@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 from orchestrator.jobs import canonical
 
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from kd_core.analysis.config import AnalysisConfig
 from kd_core.data.table import DataConfig
+from kd_core.methods.modules.analysis_config import AnalysisConfig
 from orchestrator.experiment.spec import Bank, Resources, Share, TeacherShare
 from orchestrator.jobs.job import Job
 from orchestrator.planning.estimate import Estimator, epochs_left

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_core.knobs import knob
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kd_core.training.recipe import Recipe
+from kd_core.recipe import Recipe
 
 
 def test_the_literatures_default():
