@@ -21,6 +21,7 @@ from orchestrator.executors.early_stopping import EarlyStopping, EarlyStoppingOf
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.memory_retry import larger_share
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
 from orchestrator.stages.fit import HISTORY
@@ -82,7 +83,7 @@ class Dispatcher:
         """A student or a search whose ancestors are done."""
         with self._lock:
             self.open += 1
-            if job.kind == "search":
+            if KINDS[job.kind].of_trials:
                 self._open(job)
             else:
                 heapq.heappush(self._students, (-self._priority(job), next(self._order), job))

@@ -10,6 +10,7 @@ from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.ray.early_stopping import early_stopping_of
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.stages.runner import JobFailed, Runtime, Stopped, run_job
 from orchestrator.store.store import Store
 
@@ -31,7 +32,7 @@ class Inline:
         self._dispatcher = Dispatcher(store, runtime, early_stopping_of, priority)
 
     def submit(self, job: Job) -> None:
-        if job.kind in ("student", "search"):
+        if KINDS[job.kind].dispatched:
             self._dispatcher.submit(job)
         else:
             self._queue.append(job)

@@ -10,6 +10,7 @@ from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import SearchConfig
+from orchestrator.jobs.kinds import KINDS, ShareOf
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Resources(Knobs):
 
     def of(self, kind: str) -> Share:
         """What a job of a kind gets."""
-        return self.student if kind in ("student", "search", "trial") else self.teacher
+        return self.student if KINDS[kind].share is ShareOf.STUDENT else self.teacher
 
 
 @dataclass(frozen=True)

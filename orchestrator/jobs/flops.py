@@ -9,6 +9,7 @@ from typing import Any
 from kd_core.data.table import DataConfig
 from kd_core.models.cost import multiplications
 from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.kinds import KINDS, Work
 
 Config = Mapping[str, Any]
 TRAINED = 3  # a step computes forwards, and about twice as much backwards
@@ -25,9 +26,10 @@ def work(kind: str, config: Config, live: Iterable[str] = ()) -> float:
     size = data.info.size
     own = multiplications(config["model"], size)
     epochs = epochs_of(config)
-    if kind == "bank":
+    does = KINDS[kind].work
+    if does is Work.ASK_EVERY_VIEW:
         return own * data.images * data.views
-    if kind == "analysis" or "recipe" not in config:  # the network is only asked
+    if does is Work.ASK or "recipe" not in config:  # a teacher whose weights were given is only asked
         return own * data.images * epochs
     return (TRAINED * own + sum(multiplications(model, size) for model in live)) * data.images * epochs
 

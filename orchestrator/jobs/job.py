@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.jobs import canonical
+from orchestrator.jobs.kinds import KINDS
 
 SHOWN = 16  # hex digits of a key that people see
 
@@ -53,4 +54,4 @@ class Job:
     @property
     def divisible(self) -> bool:
         """Whether several workers can share it, each with a part of every batch: the training of a teacher."""
-        return self.kind == "teacher" and self.epochs > 0
+        return KINDS[self.kind].divisible and self.epochs > 0

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.flops import data_of, epochs_of, work
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.kinds import STAGES
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.schedule import Machine, critical_path, demand, finish, workers
 from orchestrator.search.cost import Cost, cost
@@ -102,17 +102,17 @@ class Estimator:
 
     def learn_all(self, store: Store) -> None:
         """Learn from every entry of a store."""
-        for kind in STAGES:
+        for kind in KINDS:
             for entry in store.entries(kind):
                 self.learn(entry)
 
     def learn(self, entry: Entry) -> None:
         """Learn from an entry; that of a network must come before those of what is about it."""
         manifest = entry.manifest
-        if manifest["kind"] == "search":  # its trials tell as much
+        if KINDS[manifest["kind"]].of_trials:  # they tell as much
             return
         kind, parents = manifest["kind"], manifest["parents"]
-        if kind in ("teacher", "student"):
+        if KINDS[kind].network:
             self._trained[manifest["key"]] = manifest["config"]
         if config := _measured(manifest["config"], parents, self._trained):
             device = entry.results.get("device", "") if "recipe" in config else ""  # kept apart from what does not train
@@ -130,12 +130,12 @@ class Estimator:
     def seconds(self, plan: Plan, job: Job, epochs_done: int = 0) -> float | None:
         """Seconds that are left of a job (of a search, all its trials one after the other), or None where nothing like it has
         been measured."""
-        if job.kind == "search":
+        if KINDS[job.kind].of_trials:
             each = self.seconds(plan, trial_of(job))
             return None if each is None else each * _whole_trials(job)
         config = self._config(plan, job)
         device = ("cuda" if self.share(job).gpus else "cpu") if job.epochs else ""
-        for kind in ("trial", "student") if job.kind == "trial" else (job.kind,):
+        for kind in KINDS[job.kind].measured_as or (job.kind,):
             for likeness in _likenesses(kind, config, device):
                 if rates := self._rates.get(likeness):
                     left = _left(job, epochs_done) / workers(job, self.resources)
@@ -145,7 +145,7 @@ class Estimator:
     def guess(self, plan: Plan, job: Job, epochs_done: int = 0) -> float:
         """Seconds that its arithmetic may take, at the speed of what was measured; where nothing was, a second for each
         million million multiplications, so that guesses can be compared with each other and with nothing else."""
-        if job.kind == "search":
+        if KINDS[job.kind].of_trials:
             return self.guess(plan, trial_of(job)) * _whole_trials(job)
         speeds = self._speeds.get(job.kind) or self._speed
         speed = speeds.median if speeds else 1e-12
@@ -204,7 +204,7 @@ def epochs_left(job: Job, said: Config) -> float | None:
 
 def trial_of(search: Job) -> Job:
     """A whole trial of a search."""
-    return Job("trial", 1, search.config["student"], search.parents)
+    return Job("trial", KINDS["trial"].version, search.config["student"], search.parents)
 
 
 def _whole_trials(search: Job) -> float:
@@ -218,7 +218,7 @@ def _steps(job: Job, said: Config, lengths: dict[str, float]) -> list[Step]:
 
     ``lengths`` gets those of the trials, and loses that of their search.
     """
-    if job.kind != "search":
+    if not KINDS[job.kind].of_trials:
         return [Step(job.key, job.ancestors, job)]
     found = cost(job.config)
     left = max(0, min(found.trials, said.get("trials", found.trials)) - said.get("ended", 0))

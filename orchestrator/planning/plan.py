@@ -21,7 +21,7 @@ from orchestrator.experiment.space import changed, corners, defaults, plain
 from orchestrator.experiment.spec import Claim, SearchSpec, Spec, StudentSpec, TeacherSpec
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.kinds import STAGES
+from orchestrator.jobs.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Plan:
         have = set(done)
         wanted: set[str] = set()
         for job in reversed(self.jobs.values()):
-            if job.key not in have and (STAGES[job.kind].target or job.key in wanted):
+            if job.key not in have and (KINDS[job.kind].target or job.key in wanted):
                 wanted.add(job.key)
                 wanted.update(job.ancestors)
         return [job for job in self if job.key in wanted and job.key not in have]
@@ -79,7 +79,7 @@ class _Maker:
         return Plan(self._spec.name, self._jobs, self._spec.claims)
 
     def _add(self, kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
-        job = Job(kind, STAGES[kind].version, config, parents, title, labels)
+        job = Job(kind, KINDS[kind].version, config, parents, title, labels)
         self._jobs.setdefault(job.key, job)
         return job.key
 

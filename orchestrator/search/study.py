@@ -19,7 +19,7 @@ from orchestrator.experiment.space import applied, read_space
 from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.kinds import STAGES
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.search import journal, population
 from orchestrator.search.budget import planned
 from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_of
@@ -89,7 +89,7 @@ class Study:
             if trial.parent is not None:
                 parents["continues"] = [self.trials[trial.parent].key]
         title = f"trial {trial.number} of {self.job.title}"
-        return Job("trial", STAGES["trial"].version, config, parents, title, self.job.labels)
+        return Job("trial", KINDS["trial"].version, config, parents, title, self.job.labels)
 
     def tell(self, number: int, state: str, accuracies: Sequence[float], seconds: float, reason: str = "") -> None:
         """A trial has ended: ``state`` is done, stopped or failed."""

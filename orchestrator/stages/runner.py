@@ -13,7 +13,7 @@ from typing import Any
 
 from kd_core.distributed import WorkerLost
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.kinds import STAGES
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.store.attempt import Attempt
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import PROGRESS, Store
@@ -121,7 +121,7 @@ def run_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lam
     try:
         with _process_as(runtime):
             context.say(epochs=job.epochs)
-            results = STAGES[job.kind].function()(job, context)
+            results = KINDS[job.kind].run(job, context)
             attempt.commit(results, results.pop("seconds", time.time() - attempt.started), runtime.resources)
     except WorkerLost:
         attempt.discard()
@@ -147,7 +147,7 @@ def follow_job(job: Job, runtime: Runtime) -> None:
     store = Store(runtime.store)
     try:
         with _process_as(runtime):
-            STAGES[job.kind].function()(job, Follower(runtime, store, job))
+            KINDS[job.kind].run(job, Follower(runtime, store, job))
     except WorkerLost:
         raise
     except Exception as error:

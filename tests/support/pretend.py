@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from orchestrator.jobs.kinds import STAGES, Stage
+from orchestrator.jobs.kinds import KINDS, Kind
 
 KIND = "pretend"
 WORDS = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.11 GiB of which 3.06 MiB is free."
@@ -16,7 +16,7 @@ WORDS = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capa
 
 def install() -> None:
     """Make the stage known in this process, and let it pass for one that sees a GPU."""
-    STAGES[KIND] = Stage(1, "tests.support.pretend", target=False)
+    KINDS[KIND] = Kind(1, "tests.support.pretend", "Pretended", target=False)
     torch.cuda.is_available = lambda: True
 
 

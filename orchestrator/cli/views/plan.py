@@ -21,7 +21,7 @@ from orchestrator.experiment.space import plain, read_space
 from orchestrator.experiment.spec import SearchSpec, Spec, Weights
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import SHOWN, Job
-from orchestrator.jobs.kinds import STAGES
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimate
 from orchestrator.planning.plan import Plan, written
 from orchestrator.planning.schedule import Machine, demand, workers
@@ -30,15 +30,6 @@ from orchestrator.planning.state import Status
 from orchestrator.search.budget import planned
 
 WORDS = {State.WAITING: "missing", State.IDLE: "not needed"}
-PLURALS = {
-    "teacher": "Teachers",
-    "probe": "Probes",
-    "analysis": "Analyses",
-    "bank": "Knowledge banks",
-    "search": "Searches",
-    "student": "Students",
-    "evaluation": "Evaluations",
-}
 
 
 def word(state: State) -> str:
@@ -85,10 +76,10 @@ def view(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate
     """The plan for people."""
     yield Text(f"{spec.name}: settings, with every default", style="bold")
     yield settings(spec)
-    for kind in STAGES:
+    for kind, about in KINDS.items():
         if jobs := plan.of(kind):
             yield Text()
-            yield Text(f"{PLURALS.get(kind, kind)}: {counts(jobs, found)}", style="bold")
+            yield Text(f"{about.plural}: {counts(jobs, found)}", style="bold")
             yield jobs_table(jobs, found, estimate)
     yield Text()
     searched = sum(map(trials, plan.of("search")))
@@ -112,7 +103,7 @@ def jobs_table(jobs: list[Job], found: Mapping[str, Status], estimate: Estimate)
     for job in jobs:
         status, seconds = found[job.key], estimate.seconds.get(job.key)
         left = "" if seconds is None else ("~" if job.key in estimate.guessed else "") + clock(seconds)
-        title = f"{job.title} ({counted(trials(job), 'trial')})" if job.kind == "search" else job.title
+        title = f"{job.title} ({counted(trials(job), 'trial')})" if KINDS[job.kind].of_trials else job.title
         made.add_row(job.short, Text(word(status.state), style=STYLES[status.state]), title, left, _why(job, status))
     made.columns = [column for column in made.columns if any(map(str, column.cells))]
     return made
@@ -137,7 +128,7 @@ def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machi
 def too_large(plan: Plan, found: Mapping[str, Status], spec: Spec, machine: Machine) -> Iterator[str]:
     """The sections of ``resources`` by which something that is missing asks for more than there is."""
     shares = {
-        "student" if spec.resources.of(job.kind) is spec.resources.student else "teacher": demand(job, spec.resources)
+        KINDS[job.kind].share: demand(job, spec.resources)
         for job in sorted(plan, key=lambda job: workers(job, spec.resources))  # the largest of each section is kept
         if found[job.key].state not in (State.DONE, State.IDLE)
     }
@@ -256,7 +247,7 @@ def trials(search: Job) -> int:
 
 
 def _why(job: Job, status: Status) -> str:
-    if status.state == State.RUNNING and job.kind == "search":
+    if status.state == State.RUNNING and KINDS[job.kind].of_trials:
         return f"{status.progress.get('ended', 0)} of {status.progress.get('trials', '…')} trials have ended"
     if status.state == State.RUNNING and job.epochs:
         return f"epoch {status.progress.get('epoch', 0)} of {job.epochs}"

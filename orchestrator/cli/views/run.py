@@ -15,6 +15,7 @@ from rich.text import Text
 from orchestrator.cli.views.console import STYLES, clock, console, table
 from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimate, Estimator, epochs_left
 from orchestrator.planning.schedule import this_machine
 from orchestrator.planning.snapshot import Snapshot, State
@@ -135,7 +136,7 @@ def share_done(snapshot: Snapshot) -> float:
 
 def part(job: Job, said: dict[str, Any]) -> float:
     """How much of a running job is done, in [0, 1]."""
-    if job.kind == "search":
+    if KINDS[job.kind].of_trials:
         return said.get("ended", 0) / said["trials"] if "trials" in said else 0.0
     return said.get("epoch", 0) / job.epochs if job.epochs else 0.0
 
@@ -156,7 +157,7 @@ def left(estimate: Estimate | None) -> str:
 def cells(job: Job, said: dict[str, Any]) -> tuple[str, str, str]:
     """Epochs or trials, accuracy (of a search the best so far) and time left of a running job, as far as it has said them."""
     accuracy = f"{100 * said['accuracy']:.1f} %" if "accuracy" in said else ""
-    if job.kind == "search":
+    if KINDS[job.kind].of_trials:
         done, rest = (f"{said.get('ended', 0)}/{said['trials']} trials" if "trials" in said else ""), trials_left(said)
     elif job.epochs:
         done, rest = f"{said.get('epoch', 0)}/{job.epochs}", epochs_left(job, said)

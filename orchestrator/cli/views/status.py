@@ -11,7 +11,7 @@ from rich.text import Text
 
 from orchestrator.cli.views.console import STYLES, clock, table
 from orchestrator.cli.views.run import cells
-from orchestrator.jobs.kinds import STAGES
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.snapshot import State
 from orchestrator.planning.state import Status
@@ -48,7 +48,7 @@ def view(plan: Plan, found: Mapping[str, Status], holder: Holder | None) -> Iter
 def _stages(plan: Plan, found: Mapping[str, Status]) -> RenderableType:
     used = [state for state in COLUMNS if any(status.state == state for status in found.values())]
     made = table("stage", *(state.value for state in used), right=[state.value for state in used])
-    for kind in STAGES:
+    for kind in KINDS:
         if jobs := plan.of(kind):
             number = Counter(found[job.key].state for job in jobs)
             made.add_row(kind, *(str(number[state] or "") for state in used))

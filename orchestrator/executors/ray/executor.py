@@ -11,11 +11,10 @@ from orchestrator.executors.ray.cluster import connect, require
 from orchestrator.executors.ray.early_stopping import early_stopping_of
 from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.stages.runner import Runtime
 from orchestrator.store.store import Store
 from orchestrator.store.work import Scratch
-
-TRIALS = ("student", "search")  # kinds that Tune runs
 
 
 class RayExecutor:
@@ -43,7 +42,7 @@ class RayExecutor:
             from orchestrator.executors.ray.tune import Trials
 
             require_shared_store(store)
-            students = [job for job in jobs if job.kind in TRIALS]
+            students = [job for job in jobs if KINDS[job.kind].dispatched]
             slots = require("teacher", resources.teacher) if len(students) < len(jobs) else 0
             if students:
                 require("student", resources.student)
@@ -54,7 +53,7 @@ class RayExecutor:
             raise
 
     def submit(self, job: Job) -> None:
-        if job.kind in TRIALS:
+        if KINDS[job.kind].dispatched:
             self._trials.submit(job)
         else:
             self._actors.submit(job)

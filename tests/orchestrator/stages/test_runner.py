@@ -11,7 +11,7 @@ import torch
 
 from orchestrator.executors.memory_retry import TIMES, larger_share
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.kinds import STAGES
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, ran_out, run_job
 from orchestrator.store.store import Store
 from tests.support import pretend
@@ -20,7 +20,7 @@ from tests.support import pretend
 @pytest.fixture
 def runtime(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", torch.cuda.is_available)
-    monkeypatch.setitem(STAGES, pretend.KIND, None)
+    monkeypatch.setitem(KINDS, pretend.KIND, None)
     pretend.install()
     return Runtime(Store(tmp_path / "store").root, tmp_path, gpus=0.25)
 
