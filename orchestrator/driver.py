@@ -13,6 +13,7 @@ from orchestrator.executors.executor import CannotRun, Ended, Executor
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Spec, other_data
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.plan import Plan, make
 from orchestrator.planning.schedule import priorities
@@ -131,8 +132,8 @@ def survey(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
             where = store.quarantine(job.kind, job.key)
             notes.append(f"corrupt entry of {job.title} ({error}): moved to {where}, computed again")
 
-    list(store.each(look, [job for job in plan if job.kind != "bank"]))
-    list(store.each(look, [job for job in plan.needed(done) if job.kind == "bank"]))
+    list(store.each(look, [job for job in plan if KINDS[job.kind].target]))
+    list(store.each(look, [job for job in plan.needed(done) if not KINDS[job.kind].target]))
     return done, notes
 
 

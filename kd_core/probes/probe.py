@@ -1,12 +1,10 @@
-"""Linear classifier probes of every layer of a network (Alain & Bengio 2016, arXiv 1610.01644), and their table."""
+"""Linear classifier probes of every layer of a network (Alain & Bengio 2016, arXiv 1610.01644)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,26 +14,6 @@ from kd_core.models.network import Network
 from kd_core.probes.config import ProbeConfig
 from kd_core.probes.logistic import fit
 from kd_core.probes.pool import pool
-
-SCHEMA = pa.schema(
-    {
-        "teacher": pa.string(),
-        "model": pa.string(),
-        "seed": pa.int64(),
-        "stage": pa.int64(),
-        "layer": pa.string(),
-        "height": pa.int64(),
-        "width": pa.int64(),
-        "dimension": pa.int64(),
-        "split": pa.string(),
-        "accuracy": pa.float64(),
-        "loss": pa.float64(),
-        "regularisation": pa.float64(),
-        "iterations": pa.int64(),
-        "converged": pa.bool_(),
-        "seconds": pa.float64(),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -109,9 +87,3 @@ def moments(features_NC: Tensor) -> tuple[Tensor, Tensor]:
     std_C, mean_C = torch.std_mean(features_NC.double(), dim=0, correction=0)
     constant_C = std_C <= 1e-6 * mean_C.abs()
     return mean_C, std_C.masked_fill(constant_C, torch.inf)
-
-
-def table(rows: Iterable[Row], *, teacher: str, model: str, seed: int) -> pa.Table:
-    """The rows of one teacher (its key) as an Arrow table of :data:`SCHEMA`."""
-    whose = {"teacher": teacher, "model": model, "seed": seed}
-    return pa.Table.from_pylist([whose | asdict(row) for row in rows], schema=SCHEMA)

@@ -25,6 +25,7 @@ from kd_core.random import derive
 from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.evaluate import evaluate
+from kd_core.training.metrics import TEST_ACCURACY, TRAIN_ACCURACY, VALIDATION_ACCURACY, VALIDATION_LOSS
 from kd_core.training.optim import SGD, Diverged, EpochMeans
 from kd_core.training.sync_batchnorm import synchronize_batchnorm
 
@@ -133,9 +134,9 @@ class Training:
         accuracy, loss = self._evaluate("validation")
         if not math.isfinite(loss):
             raise Diverged(epoch + 1, {"validation": loss})
-        metrics |= {"lr": self.optimizer.lr, "validation/accuracy": accuracy, "validation/loss": loss}
+        metrics |= {"lr": self.optimizer.lr, VALIDATION_ACCURACY: accuracy, VALIDATION_LOSS: loss}
         if self.watch_test:
-            metrics["test/accuracy"], _ = self._evaluate("test")
+            metrics[TEST_ACCURACY], _ = self._evaluate("test")
         return metrics
 
     def _evaluate(self, part: Part) -> tuple[float, float]:
@@ -153,7 +154,7 @@ class Training:
         seen = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}
         seen |= {name: value.detach() for name, value in loss.curves.items()}
         with torch.no_grad():
-            seen["train/accuracy"] = (self.method.predict(student).argmax(1) == batch.labels_B).float().mean()
+            seen[TRAIN_ACCURACY] = (self.method.predict(student).argmax(1) == batch.labels_B).float().mean()
         return seen
 
     def _begin_together(self) -> None:
@@ -179,8 +180,8 @@ class Training:
         return state | {f"own.{name}": value for name, value in self.method.own.state_dict().items()}
 
     def _choose(self, record: Record) -> None:
-        best = self.history[self.chosen_epoch - 1].metrics["validation/accuracy"] if self.chosen_epoch else -1.0
-        if record.metrics["validation/accuracy"] > best:
+        best = self.history[self.chosen_epoch - 1].metrics[VALIDATION_ACCURACY] if self.chosen_epoch else -1.0
+        if record.metrics[VALIDATION_ACCURACY] > best:
             self.chosen_epoch = record.epoch
             self.chosen = {name: value.detach().clone() for name, value in self._state().items()}
 
@@ -196,7 +197,7 @@ class Training:
         self.optimizer.restore(checkpoint.tensors)
         self.chosen = {name: value.to(self.device) for name, value in part(checkpoint.tensors, "chosen.").items()}
         self.history = checkpoint.history
-        accuracies = [record.metrics["validation/accuracy"] for record in self.history]
+        accuracies = [record.metrics[VALIDATION_ACCURACY] for record in self.history]
         self.chosen_epoch = accuracies.index(max(accuracies)) + 1
 
 

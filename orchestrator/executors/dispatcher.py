@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kd_core.training.checkpoint import Checkpoints
+from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.executors.early_stopping import EarlyStopping, EarlyStoppingOf
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.memory_retry import larger_share
@@ -24,13 +25,10 @@ from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
-from orchestrator.stages.fit import HISTORY
 from orchestrator.stages.runner import JobFailed, Runtime, run_job
-from orchestrator.store.arrow import read_table
+from orchestrator.store.artifacts import HISTORY
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
-
-VALIDATION = "validation/accuracy"
 
 
 @dataclass
@@ -197,9 +195,9 @@ class Dispatcher:
         found = _AtWork(study, stopping, trial, job)
         checkpoint = Checkpoints(self._store.work(job)).newest()
         for record in checkpoint.history if checkpoint else ():
-            found.accuracies[record.epoch] = record.metrics[VALIDATION]
+            found.accuracies[record.epoch] = record.metrics[VALIDATION_ACCURACY]
             found.seconds += record.seconds
-            stopping.stops(trial.number, record.epoch, record.metrics[VALIDATION])
+            stopping.stops(trial.number, record.epoch, record.metrics[VALIDATION_ACCURACY])
         return found
 
     def _hungry(self, study: Study) -> bool:
@@ -213,7 +211,7 @@ class Dispatcher:
         except CorruptEntry as error:
             entry, failure = None, failure or str(error)
         if entry:
-            rows = [row for row in read_table(entry.file(HISTORY)).to_pylist() if row["name"] == VALIDATION]
+            rows = [row for row in HISTORY.read(entry).to_pylist() if row["name"] == VALIDATION_ACCURACY]
             accuracies = [row["value"] for row in sorted(rows, key=lambda row: row["epoch"])]
             found.study.tell(found.trial.number, DONE, accuracies, entry.manifest["seconds"])
             return

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.jobs.job import Job
-from orchestrator.search.trial import TRIALS, Trial, trials_of
-from orchestrator.store.arrow import read_table
+from orchestrator.search.trial import Trial, trials_of
+from orchestrator.store.artifacts import TRIALS
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 
@@ -35,7 +35,7 @@ def trials_so_far(search: Job, store: Store) -> list[Trial]:
     """The trials of a search, done or not, by number; empty where it has not begun."""
     try:
         if entry := store.find(search.kind, search.key):
-            return trials_of(read_table(entry.file(TRIALS)))
+            return trials_of(TRIALS.read(entry))
     except CorruptEntry:
         return []
     return written(search, store)

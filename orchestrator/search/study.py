@@ -22,8 +22,8 @@ from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.search import journal, population
 from orchestrator.search.budget import planned
-from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_of
-from orchestrator.store.arrow import read_table
+from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial, trials_of
+from orchestrator.store.artifacts import TRIALS
 from orchestrator.store.store import PROGRESS, Store
 
 
@@ -151,7 +151,7 @@ class Study:
         for entry in self.store.entries("search"):
             config, parents = entry.manifest["config"], entry.manifest["parents"]
             if parents == self.job.parents and canonical.text(_but_trials(config)) == same:
-                had = trials_of(read_table(entry.file(TRIALS)))
+                had = trials_of(TRIALS.read(entry))
                 found = max(found, had[: self.planned], key=len)
         for trial in found:
             journal.write(self.job, self.store, trial)

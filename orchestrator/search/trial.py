@@ -11,8 +11,7 @@ import pyarrow as pa
 
 from orchestrator.experiment.space import Values
 from orchestrator.jobs import canonical
-
-TRIALS = "trials.arrow"
+from orchestrator.store.artifacts import TRIALS
 
 RUNNING, DONE, STOPPED, FAILED = STATES = ("running", "done", "stopped", "failed")
 
@@ -56,23 +55,7 @@ class Trial:
 def trials_table(trials: Sequence[Trial]) -> pa.Table:
     """A row for each trial; ``values`` is JSON."""
     rows = [{**trial.plain(), "values": canonical.text(trial.values), "accuracy": trial.accuracy} for trial in trials]
-    schema = pa.schema(
-        [
-            ("number", pa.int32()),
-            ("values", pa.string()),
-            ("key", pa.string()),
-            ("state", pa.string()),
-            ("accuracy", pa.float64()),
-            ("accuracies", pa.list_(pa.float64())),
-            ("seconds", pa.float64()),
-            ("started", pa.float64()),
-            ("finished", pa.float64()),
-            ("reason", pa.string()),
-            ("generation", pa.int32()),
-            ("parent", pa.int32()),
-        ]
-    )
-    return pa.Table.from_pylist(rows, schema=schema)
+    return pa.Table.from_pylist(rows, schema=TRIALS.schema)
 
 
 def trials_of(table: pa.Table) -> list[Trial]:

@@ -14,14 +14,12 @@ from kd_core.random import derive
 from kd_core.training.checkpoint import Checkpoints
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.stages.fit import HISTORY, history_table, save, teller
-from orchestrator.stages.networks import shape, splits_of, state, trained
+from orchestrator.stages.fit import history_table, teller
+from orchestrator.stages.networks import shape, splits_of, trained
 from orchestrator.stages.runner import Context
-from orchestrator.store.arrow import write_table
+from orchestrator.store.artifacts import ANALYSER, HISTORY
 from orchestrator.store.entry import Entry
 from orchestrator.store.store import Store
-
-ANALYSER = "analyser.safetensors"
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -37,8 +35,8 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         analyser, Live(trained(entry), runtime.device), splits, seed=derive(config["seed"], job.kind), device=runtime.device
     )
     history = training.run(Checkpoints(context.work), teller(job, context))
-    save(analyser.state_dict(), context.attempt.path / ANALYSER)
-    write_table(history_table(history), context.attempt.path / HISTORY)
+    ANALYSER.write(analyser.state_dict(), context.attempt.path)
+    HISTORY.write(history_table(history), context.attempt.path)
     last = history[-1].metrics
     accuracies = {name.replace("/", "_"): value for name, value in last.items() if name.startswith("validation/accuracy")}
     return {
@@ -59,7 +57,7 @@ def analysed(store: Store, key: str) -> Analyser:
     entry = store.entry("analysis", key)
     [teacher] = entry.manifest["parents"]["teachers"]
     analyser = fresh(entry.manifest["config"], store.entry("teacher", teacher))
-    analyser.load_state_dict(state(entry, ANALYSER))
+    analyser.load_state_dict(ANALYSER.read(entry))
     return analyser.requires_grad_(False).eval()
 
 

@@ -11,8 +11,7 @@ from kd_core.knowledge import Need
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of, trained
 from orchestrator.stages.runner import Context
-
-BANK = "bank.safetensors"
+from orchestrator.store.artifacts import BANK
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -23,6 +22,6 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         entry.manifest["config"], context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib
     )
     kept = fill(trained(entry), splits, Need(job.config["need"]), context.runtime.device)
-    safetensors.torch.save_file(kept, context.attempt.path / BANK)
+    safetensors.torch.save_file(kept, context.attempt.path / BANK.name)
     views, images = next(iter(kept.values())).shape[:2]
     return {"views": views, "images": images, "bytes": sum(value.nbytes for value in kept.values())}

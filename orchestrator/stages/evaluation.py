@@ -15,10 +15,10 @@ from kd_core.training.evaluate import Predict
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.search.chosen import searched
-from orchestrator.stages.fit import OWN
-from orchestrator.stages.networks import splits_of, state, trained
+from orchestrator.stages.networks import splits_of, trained
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import method_of
+from orchestrator.store.artifacts import METHOD
 from orchestrator.store.entry import Entry
 
 
@@ -41,9 +41,9 @@ def subject_of(entry: Entry, context: Context) -> Subject:
     config, _ = searched(entry.manifest["config"], parents, context.store)
     network = trained(entry).to(device)
     predict: Predict = network
-    if OWN in entry.manifest["files"]:
+    if METHOD.is_in(entry):
         method, _ = method_of(config, parents, network, _splits(entry, None, context), context)
-        method.own.load_state_dict(state(entry, OWN))
+        method.own.load_state_dict(METHOD.read(entry))
         method.own.to(device).eval()
 
         def predict(images_BCHW: Tensor) -> Tensor:

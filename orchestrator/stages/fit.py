@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
-import safetensors.torch
-from torch import Tensor
 
 from kd_core.bank import Source
 from kd_core.data.batches import plain_batches
@@ -21,14 +18,12 @@ from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoints, Record
 from kd_core.training.evaluate import evaluate
 from kd_core.training.loop import Training
+from kd_core.training.metrics import TEST_ACCURACY, VALIDATION_ACCURACY
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.stages.networks import MODEL, splits_of
+from orchestrator.stages.networks import splits_of
 from orchestrator.stages.runner import Context
-from orchestrator.store.arrow import write_table
-
-HISTORY = "history.arrow"
-OWN = "method.safetensors"
+from orchestrator.store.artifacts import HISTORY, METHOD, MODEL
 
 
 def prepared(
@@ -78,14 +73,14 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
     method.own.load_state_dict(result.chosen_own)
     test_chosen = on_test()
 
-    save(result.chosen, context.attempt.path / MODEL)
+    MODEL.write(result.chosen, context.attempt.path)
     if type(method).predict is not Method.predict:  # its own parts are part of the model
-        save(result.chosen_own, context.attempt.path / OWN)
-    write_table(history_table(result.history), context.attempt.path / HISTORY)
-    watched = [record.metrics["test/accuracy"] for record in result.history if training.watch_test]
+        METHOD.write(result.chosen_own, context.attempt.path)
+    HISTORY.write(history_table(result.history), context.attempt.path)
+    watched = [record.metrics[TEST_ACCURACY] for record in result.history if training.watch_test]
     return {
-        "validation_accuracy": chosen.metrics["validation/accuracy"],
-        "validation_accuracy_last": last.metrics["validation/accuracy"],
+        "validation_accuracy": chosen.metrics[VALIDATION_ACCURACY],
+        "validation_accuracy_last": last.metrics[VALIDATION_ACCURACY],
         "test_accuracy": test_chosen["accuracy"],
         "test_accuracy_last": test_last["accuracy"],
         **({"test_accuracy_best": max(watched)} if watched else {}),
@@ -108,7 +103,7 @@ def teller(job: Job, context: Context) -> Callable[[Record], None]:
             epochs=job.epochs,
             seconds=record.seconds,
             loss=record.metrics["loss"],
-            accuracy=record.metrics["validation/accuracy"],
+            accuracy=record.metrics[VALIDATION_ACCURACY],
         )
 
     return on_epoch
@@ -121,18 +116,4 @@ def history_table(history: Sequence[Record]) -> pa.Table:
         for record in history
         for name, value in record.metrics.items()
     ]
-    schema = pa.schema(
-        [
-            ("epoch", pa.int32()),
-            ("time_ms", pa.int64()),
-            ("seconds", pa.float64()),
-            ("name", pa.string()),
-            ("value", pa.float64()),
-        ]
-    )
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def save(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors as a safetensors file."""
-    safetensors.torch.save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, path)
+    return pa.Table.from_pylist(rows, schema=HISTORY.schema)

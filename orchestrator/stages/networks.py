@@ -6,9 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from kd_core.data.load import MEMORY_GIB, load
 from kd_core.data.splits import Splits
@@ -18,11 +16,8 @@ from kd_core.models.network import Network
 from kd_core.models.table import build
 from kd_core.random import derive
 from orchestrator.jobs.canonical import revive
+from orchestrator.store.artifacts import MODEL
 from orchestrator.store.entry import Entry
-from orchestrator.store.errors import CorruptEntry
-from orchestrator.store.files import sha256
-
-MODEL = "model.safetensors"
 
 
 @functools.lru_cache(maxsize=2)
@@ -46,23 +41,11 @@ def trained(entry: Entry) -> Network:
     """The network of a teacher's or student's entry, with its chosen weights, in eval mode.
 
     Raises:
-        CorruptEntry: from :func:`state`.
+        CorruptEntry: where its file is not what the manifest says.
     """
     network = fresh(entry.manifest["config"], entry.manifest["kind"])
-    network.load_state_dict(state(entry, MODEL))
+    network.load_state_dict(MODEL.read(entry))
     return network.eval()
-
-
-def state(entry: Entry, name: str) -> dict[str, Tensor]:
-    """The tensors of an entry's file.
-
-    Raises:
-        CorruptEntry: where the file is not what the manifest says.
-    """
-    path = entry.file(name)
-    if sha256(path) != entry.manifest["files"][name]["sha256"]:
-        raise CorruptEntry(f"{entry.manifest['kind']}/{entry.manifest['key']}: {name} does not have its SHA-256")
-    return safetensors.torch.load_file(path)
 
 
 def shape(entry: Entry) -> NetworkShape:

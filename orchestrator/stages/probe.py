@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
+
 from kd_core.probes.config import ProbeConfig
-from kd_core.probes.probe import probe, table
+from kd_core.probes.probe import Row, probe
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of, trained
 from orchestrator.stages.runner import Context
-from orchestrator.store.arrow import write_table
-
-PROBES = "probes.arrow"
+from orchestrator.store.artifacts import PROBES
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -22,5 +24,11 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     config = entry.manifest["config"]
     splits = splits_of(config, context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib)
     rows = probe(trained(entry), splits, revive(ProbeConfig, job.config["probe"]), context.runtime.device)
-    write_table(table(rows, teacher=key, model=config["model"], seed=config["seed"]), context.attempt.path / PROBES)
+    PROBES.write(probe_table(rows, teacher=key, model=config["model"], seed=config["seed"]), context.attempt.path)
     return {row.layer: row.accuracy for row in rows if row.split == "validation"}
+
+
+def probe_table(rows: Iterable[Row], *, teacher: str, model: str, seed: int) -> pa.Table:
+    """The probes of one teacher (its key) as :data:`orchestrator.store.artifacts.PROBES` has them."""
+    whose = {"teacher": teacher, "model": model, "seed": seed}
+    return pa.Table.from_pylist([whose | asdict(row) for row in rows], schema=PROBES.schema)

@@ -7,9 +7,9 @@ from typing import Any
 
 from orchestrator.jobs.job import Job
 from orchestrator.search.study import Study
-from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, trials_table
+from orchestrator.search.trial import DONE, FAILED, STOPPED, trials_table
 from orchestrator.stages.runner import Context
-from orchestrator.store.arrow import write_table
+from orchestrator.store.artifacts import TRIALS
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         reasons = Counter(trial.reason for trial in study.trials if trial.state == FAILED)
         [(reason, _)] = reasons.most_common(1) or [("there was none", 0)]
         raise RuntimeError(f"none of its {len(study.trials)} trials came to its end: {reason}")
-    write_table(trials_table(study.trials), context.attempt.path / TRIALS)
+    TRIALS.write(trials_table(study.trials), context.attempt.path)
     first = study.trials[0]
     known = first.values == job.config["defaults"] and first.state == DONE
     return {

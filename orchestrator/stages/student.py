@@ -20,12 +20,10 @@ from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
 from orchestrator.search.chosen import searched
 from orchestrator.stages.analysis import analysed
-from orchestrator.stages.bank import BANK
 from orchestrator.stages.fit import fit, prepared
 from orchestrator.stages.networks import fresh, shape, splits_of, trained
-from orchestrator.stages.probe import PROBES
 from orchestrator.stages.runner import Context
-from orchestrator.store.arrow import read_table
+from orchestrator.store.artifacts import BANK, PROBES
 from orchestrator.store.store import Store
 
 
@@ -86,7 +84,7 @@ def method_of(
 
 def stage_accuracies(store: Store, key: str) -> tuple[float, ...]:
     """Validation accuracy in [0, 1] of the probes at every stage, shallow to deep; the embedding's is left out."""
-    rows = read_table(store.entry("probe", key).file(PROBES)).to_pylist()
+    rows = PROBES.read(store.entry("probe", key)).to_pylist()
     stages = [row for row in rows if row["split"] == "validation" and row["layer"] != "embedding"]
     return tuple(row["accuracy"] for row in sorted(stages, key=lambda row: row["stage"]))
 
@@ -94,4 +92,4 @@ def stage_accuracies(store: Store, key: str) -> tuple[float, ...]:
 def bank_files(job: Job, store: Store) -> list[list[Any]]:
     """For every teacher its bank files, one per kind of knowledge."""
     kinds = [keys for role, keys in job.parents.items() if role.startswith("banks:")]
-    return [[store.entry("bank", key).file(BANK) for key in keys] for keys in zip(*kinds, strict=True)]
+    return [[store.entry("bank", key).file(BANK.name) for key in keys] for keys in zip(*kinds, strict=True)]

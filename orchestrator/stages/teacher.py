@@ -18,9 +18,10 @@ from kd_core.models.network import Network, shape_of
 from kd_core.models.weights import fill, published, read
 from kd_core.training.evaluate import evaluate
 from orchestrator.jobs.job import Job
-from orchestrator.stages.fit import fit, prepared, save
-from orchestrator.stages.networks import MODEL, fresh, splits_of
+from orchestrator.stages.fit import fit, prepared
+from orchestrator.stages.networks import fresh, splits_of
 from orchestrator.stages.runner import Context
+from orchestrator.store.artifacts import MODEL
 from orchestrator.store.files import sha256
 
 
@@ -46,7 +47,7 @@ def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[s
     network.to(device).eval()
     validation, _ = evaluate(network, plain_batches(splits, "validation", device))
     test, test_loss = evaluate(network, plain_batches(splits, "test", device))
-    save(network.state_dict(), context.attempt.path / MODEL)
+    MODEL.write(network.state_dict(), context.attempt.path)
     return {
         "validation_accuracy": validation,
         "test_accuracy": test,

@@ -8,15 +8,12 @@ import safetensors.torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, read_history
 from kd_core.training.checkpoint_files import Folder
+from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.jobs.job import Job
-from orchestrator.stages.fit import HISTORY, history_table, teller
+from orchestrator.stages.fit import history_table, teller
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import training_of
-from orchestrator.store.arrow import write_table
-from orchestrator.store.errors import CorruptEntry
-from orchestrator.store.files import sha256
-
-STATE = "state.safetensors"  # at the end of a generation
+from orchestrator.store.artifacts import HISTORY, STATE
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -28,13 +25,13 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         [key] = job.parents["continues"]
         training.restore(_state(context, key))
     result = training.run(checkpoints, teller(job, context), until=until)
-    write_table(history_table(result.history), context.attempt.path / HISTORY)
+    HISTORY.write(history_table(result.history), context.attempt.path)
     if until < training.recipe.epochs:
-        (context.attempt.path / STATE).write_bytes(training.checkpoint().content())
+        (context.attempt.path / STATE.name).write_bytes(training.checkpoint().content())
     chosen = result.history[result.chosen_epoch - 1]
     return {
-        "validation_accuracy": chosen.metrics["validation/accuracy"],
-        "validation_accuracy_last": result.history[-1].metrics["validation/accuracy"],
+        "validation_accuracy": chosen.metrics[VALIDATION_ACCURACY],
+        "validation_accuracy_last": result.history[-1].metrics[VALIDATION_ACCURACY],
         "chosen_epoch": result.chosen_epoch,
         "epochs": len(result.history),
         "device": context.runtime.device,
@@ -44,7 +41,5 @@ def run(job: Job, context: Context) -> dict[str, Any]:
 
 def _state(context: Context, key: str) -> Checkpoint:
     entry = context.store.entry("trial", key)
-    path = entry.file(STATE)
-    if sha256(path) != entry.manifest["files"][STATE]["sha256"]:
-        raise CorruptEntry(f"trial/{key}: {STATE} does not have its SHA-256")
+    path = STATE.path(entry)
     return Checkpoint(safetensors.torch.load_file(path), read_history(Folder(path.parent), path.name))

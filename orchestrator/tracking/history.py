@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from kd_core.training.checkpoint_files import CheckpointFiles, newest_first, records
 from orchestrator.jobs import canonical
-from orchestrator.store.arrow import read_table
-
-HISTORY = "history.arrow"
 
 
 class Point(NamedTuple):
@@ -31,10 +29,10 @@ class Epoch(NamedTuple):
     points: tuple[Point, ...]
 
 
-def finished(path: Path, limit: int | None = None) -> tuple[Epoch, ...]:
-    """The epochs of a ``history.arrow``, or of its first ``limit`` rows."""
+def finished(table: pa.Table, limit: int | None = None) -> tuple[Epoch, ...]:
+    """The epochs of a table of :data:`orchestrator.store.artifacts.HISTORY`, or of its first ``limit`` rows."""
     rows: dict[tuple[int, int, float], dict[str, float]] = {}
-    for row in read_table(path).slice(0, limit).to_pylist():
+    for row in table.slice(0, limit).to_pylist():
         rows.setdefault((row["epoch"], row["time_ms"], row["seconds"]), {})[row["name"]] = row["value"]
     return tuple(_epoch(*when, metrics.items()) for when, metrics in rows.items())
 

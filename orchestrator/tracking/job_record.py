@@ -14,17 +14,16 @@ from kd_core.training.checkpoint_files import CheckpointFiles
 from orchestrator.experiment.space import applied
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.search.journal import written
-from orchestrator.search.trial import TRIALS, Trial, trials_of
-from orchestrator.store.arrow import read_table
+from orchestrator.search.trial import Trial, trials_of
+from orchestrator.store.artifacts import ARTIFACTS, HISTORY, PROBES, TRIALS, Table
 from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 from orchestrator.tracking import history, search_run
-from orchestrator.tracking.history import HISTORY, Epoch, Point, flat
+from orchestrator.tracking.history import Epoch, Point, flat
 from orchestrator.tracking.record import FORMAT, Status
-
-MODEL, PROBES = "model.safetensors", "probes.arrow"
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,16 @@ class JobRecord:
 
     def epochs(self, limit: int | None = None) -> tuple[Epoch, ...]:
         """Of a search, its trials."""
-        if self.job.kind == "search":
+        if KINDS[self.job.kind].of_trials:
             return search_run.best_so_far(self.trials)[:limit]
         if self.entry is None:
             return history.unfinished(self.work)
-        return history.finished(self.entry.file(HISTORY), limit) if HISTORY in self.entry.manifest["files"] else ()
+        return history.finished(HISTORY.read(self.entry), limit) if HISTORY.is_in(self.entry) else ()
 
     def params(self) -> dict[str, str]:
         """The settings in force: of a searched student the values that were chosen."""
         config, more = self.job.config, {}
-        if self.job.kind == "search":
+        if KINDS[self.job.kind].of_trials:
             config = search_run.settings(config)
             more = {"chosen": self.entry.results["chosen"]} if self.entry else {}
         elif self.searched is not None:
@@ -83,7 +82,7 @@ class JobRecord:
         return {name: value for name, value in (self.job.labels | flat(config) | flat(more)).items() if value}
 
     def tags(self) -> dict[str, str]:
-        names = {"teacher": "teachers"} | ({"model": "student"} if self.job.kind in ("student", "search", "evaluation") else {})
+        names = {"teacher": "teachers"} | ({"model": "student"} if KINDS[self.job.kind].about_student else {})
         found = {f"kd.{names.get(label, label)}": value for label, value in self.job.labels.items()}
         found |= {"kd.stage": self.job.kind, "kd.reason": self.reason}
         if self.entry:
@@ -98,13 +97,13 @@ class JobRecord:
         """Scalars of the manifest, and of probes the accuracy over the depth of the network."""
         if self.entry is None:
             return []
-        prefix = "accuracy/" if self.job.kind == "probe" else ""
+        prefix = KINDS[self.job.kind].metrics
         values = {f"{prefix}{metric(name)}": value for name, value in self.entry.results.items() if _number(value)}
         values["seconds"] = self.entry.manifest["seconds"]
         points = [Point(name, float(value), self.ended_ms, 0) for name, value in values.items()]
-        if PROBES in self.entry.manifest["files"]:
+        if PROBES.is_in(self.entry):
             depth: dict[str, int] = {}
-            for row in read_table(self.entry.file(PROBES)).select(["split", "accuracy"]).to_pylist():
+            for row in PROBES.read(self.entry).select(["split", "accuracy"]).to_pylist():
                 step = depth[row["split"]] = depth.get(row["split"], -1) + 1
                 points.append(Point(f"depth/{row['split']}_accuracy", row["accuracy"], self.ended_ms, step))
         return points
@@ -112,15 +111,16 @@ class JobRecord:
     def files(self, folder: Path) -> list[Path]:
         if self.entry is None:
             return []
-        if self.job.kind == "student":
-            return [self.entry.file(MODEL)]
-        if self.job.kind == "search":
+        if KINDS[self.job.kind].of_trials:
             return search_run.files(self.job, self.trials, self.entry.results["trial"], folder)
-        if self.job.kind != "probe":
-            return []
-        readable = folder / "probes.csv"
-        pyarrow.csv.write_csv(read_table(self.entry.file(PROBES)), readable)
-        return [self.entry.file(PROBES), readable]
+        kind = KINDS[self.job.kind]
+        found = [ARTIFACTS[name].path(self.entry) for name in (*kind.attached, *kind.tabulated)]
+        for name in kind.tabulated:
+            table = ARTIFACTS[name]
+            assert isinstance(table, Table)
+            found.append(folder / f"{name}.csv")
+            pyarrow.csv.write_csv(table.read(self.entry), found[-1])
+        return found
 
 
 def record_of(job: Job, store: Store, *, running: bool) -> JobRecord | None:
@@ -147,7 +147,7 @@ def record_of(job: Job, store: Store, *, running: bool) -> JobRecord | None:
 def with_trials(record: JobRecord, store: Store, known: dict[str, Trial]) -> JobRecord:
     """A search's record, with its trials; ``known`` as in :func:`orchestrator.search.journal.written`."""
     if record.entry:
-        trials = trials_of(read_table(record.entry.file(TRIALS)))
+        trials = trials_of(TRIALS.read(record.entry))
     else:
         trials = written(record.job, store, known)
     return replace(record, trials=tuple(trials), reported=len(search_run.best_so_far(trials)))

@@ -18,6 +18,7 @@ from typing import Any
 
 from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.plan import Plan
 from orchestrator.search.trial import Trial
 from orchestrator.store.store import Store
@@ -31,7 +32,6 @@ from orchestrator.tracking.record import Record, Status
 from orchestrator.tracking.server import Run, Server, failures, settings
 from orchestrator.tracking.trial_record import TrialRecord, key_of, trial_record
 
-UNTRACKED = frozenset({"bank"})  # kinds that are no runs
 KEY, PARENT, REASON = "kd.key", "mlflow.parentRunId", "kd.reason"
 EPOCHS = "kd.epochs"  # the mark of the epochs in the run
 WRITTEN = "kd.written"  # the fingerprint of what the run holds; set last
@@ -98,7 +98,7 @@ class Projection:
         self._store = store
         self._server = server
         self._artifacts = artifacts
-        self._jobs = [job for job in plan if job.kind not in UNTRACKED]
+        self._jobs = [job for job in plan if KINDS[job.kind].tracked]
         self._finished: dict[str, JobRecord] = {}  # what cannot change any more is read once
         self._told: dict[str, dict[str, Trial]] = {}  # by search, its trials that have ended
         self._tried: dict[str, TrialRecord] = {}
@@ -147,7 +147,7 @@ class Projection:
         if job.key in self._finished:
             return self._finished[job.key]
         record = record_of(job, self._store, running=running)
-        if record and job.kind == "search":
+        if record and KINDS[job.kind].of_trials:
             record = with_trials(record, self._store, self._told.setdefault(job.key, {}))
         elif record and "searches" in job.parents:
             record = replace(record, searched=self._chosen(record))

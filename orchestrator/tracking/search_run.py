@@ -13,7 +13,7 @@ from orchestrator.experiment.space import RECIPE
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.search.trial import DONE, Trial, trials_table
-from orchestrator.store.arrow import write_table
+from orchestrator.store.artifacts import TRIALS
 from orchestrator.tracking.history import Epoch, Point
 
 DPI = 130
@@ -47,12 +47,12 @@ def best_so_far(trials: Sequence[Trial]) -> tuple[Epoch, ...]:
 
 
 def files(search: Job, trials: Sequence[Trial], winner: int, folder: Path) -> list[Path]:
-    """trials.arrow, trials.csv with a column for every knob, and the pictures of the report that can be drawn."""
+    """The trials as they are stored, a CSV of them with a column for every knob, and the pictures that can be drawn."""
     from orchestrator.report.figures.search_charts import pictures
 
-    write_table(trials_table(trials), folder / "trials.arrow")
+    TRIALS.write(trials_table(trials), folder)
     pyarrow.csv.write_csv(readable(trials), folder / "trials.csv")
-    return [folder / "trials.arrow", folder / "trials.csv", *pictures(search, trials, winner, folder, DPI)]
+    return [folder / TRIALS.name, folder / "trials.csv", *pictures(search, trials, winner, folder, DPI)]
 
 
 def readable(trials: Sequence[Trial]) -> pa.Table:

@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
+from orchestrator.store.artifacts import HISTORY
 from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 from orchestrator.tracking import history
-from orchestrator.tracking.history import HISTORY, Epoch, Point, flat
+from orchestrator.tracking.history import Epoch, Point, flat
 from orchestrator.tracking.record import FORMAT, Status
 
 STATUS = {DONE: Status.FINISHED, STOPPED: Status.KILLED, FAILED: Status.FAILED}
-VALIDATION = "validation/accuracy"
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ class TrialRecord:
     def epochs(self) -> tuple[Epoch, ...]:
         """All curves of what came to its end. Of the others the accuracies are known, and drawn evenly over their time."""
         if self.entry:
-            return history.finished(self.entry.file(HISTORY))
+            return history.finished(HISTORY.read(self.entry))
         each = (self.ended_ms - self.began_ms) / max(1, len(self.trial.accuracies))
         return tuple(
             Epoch(
                 int(self.began_ms + each * (epoch - 1)),
-                (Point(VALIDATION, accuracy, int(self.began_ms + each * epoch), epoch),),
+                (Point(VALIDATION_ACCURACY, accuracy, int(self.began_ms + each * epoch), epoch),),
             )
             for epoch, accuracy in enumerate(self.trial.accuracies, start=1)
         )

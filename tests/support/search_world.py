@@ -17,8 +17,9 @@ from orchestrator.experiment.spec import Bank, MethodSpec, SearchSpec, Spec, Stu
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.search import journal
-from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_table
+from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial, trials_table
 from orchestrator.store.arrow import write_table
+from orchestrator.store.artifacts import TRIALS
 from orchestrator.store.store import Store
 from tests.support import report_world
 
@@ -133,7 +134,7 @@ def finish_search(store: Store, search: Job) -> None:
     begin_search(store, search, len(OUTCOMES))
     trials = [a_trial(number) for number in range(len(OUTCOMES))]
     attempt = store.begin(search)
-    write_table(trials_table(trials), attempt.path / TRIALS)
+    TRIALS.write(trials_table(trials), attempt.path)
     results = {"chosen": trials[WINNER].values, "trial": WINNER, "validation_accuracy": 0.8, "validation_accuracy_default": 0.7}
     attempt.commit({**results, "trials": 7, "stopped": 1, "failed": 1}, sum(trial.seconds for trial in trials))
     store.clear(search)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from markupsafe import Markup
 
+from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.experiment.spec import TEST
 from orchestrator.planning.plan import Plan
 from orchestrator.report.analysis.claims import FAILS, HOLDS, Tested, judge
@@ -20,7 +21,6 @@ from orchestrator.report.figures import plots
 from orchestrator.report.figures.plots import Panel, Strip, Whisker
 from orchestrator.store.store import Store
 
-ACCURACY = "validation/accuracy"
 WEIGHT = "weight/teacher"  # and the teacher's place among those of its student
 
 Rows = Sequence[dict[str, Any]]
@@ -94,7 +94,9 @@ def learning(plan: Plan, store: Store, rows: Rows) -> Chart | None:
     labels |= {job.key: ("Teachers", job.title) for job in plan.of("teacher")}
     colors = _colors(rows)
     panels: dict[str, dict[str, list[np.ndarray]]] = {}
-    for (key, _), curve in _curves(history(plan, store, [*plan.of("teacher"), *plan.of("student")], {ACCURACY})).items():
+    for (key, _), curve in _curves(
+        history(plan, store, [*plan.of("teacher"), *plan.of("student")], {VALIDATION_ACCURACY})
+    ).items():
         title, label = labels[key]
         panels.setdefault(title, {}).setdefault(label, []).append(100 * curve)
     if not panels:

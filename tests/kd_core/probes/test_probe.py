@@ -17,7 +17,7 @@ from kd_core.data.views import Augmentation
 from kd_core.models.network import Network
 from kd_core.probes.config import ProbeConfig
 from kd_core.probes.pool import pool
-from kd_core.probes.probe import SCHEMA, moments, probe, table
+from kd_core.probes.probe import moments, probe
 
 
 def tiny(channels=1, classes=10):
@@ -138,14 +138,3 @@ def test_constant_features_stay_zero_and_others_are_standardised():
     assert mean_C.tolist() == [2.0, pytest.approx(1e4), 0.0]
     assert std_C.tolist() == [1.0, float("inf"), float("inf")]
     assert ((features - mean_C) / std_C).tolist() == [[-1, 0, 0], [1, 0, 0]]
-
-
-def test_the_table_holds_the_rows_of_a_teacher(rows):
-    made = table(rows, teacher="abc", model="tiny", seed=3)
-    assert made.schema == SCHEMA
-    assert made.num_rows == len(rows)
-    first = made.to_pylist()[0]
-    assert (first["teacher"], first["model"], first["seed"], first["regularisation"]) == ("abc", "tiny", 3, 1.0)
-    assert made["accuracy"].to_pylist() == [row.accuracy for row in rows]
-    assert made["split"].to_pylist() == ["train", "validation"] * 3
-    assert table([], teacher="abc", model="tiny", seed=3).schema == SCHEMA

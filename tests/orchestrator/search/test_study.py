@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.search.study import Study
-from orchestrator.search.trial import DONE, FAILED, STOPPED, TRIALS, Trial, trials_of, trials_table
+from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial, trials_of, trials_table
 from orchestrator.stages.runner import Runtime, run_job
-from orchestrator.store.arrow import read_table
+from orchestrator.store.artifacts import TRIALS
 from orchestrator.store.store import Store
 from tests.support.searches import EPOCHS, SPACE, a_search, choices
 
@@ -116,7 +116,7 @@ def test_a_closed_search_holds_its_trials_and_the_values_it_chose(store):
     go_on(study)
     run_job(search, Runtime(store.location, store.root))
     entry = store.entry("search", search.key)
-    table = read_table(entry.file(TRIALS))
+    table = TRIALS.read(entry)
     assert trials_of(table) == study.trials
     assert trials_table(study.trials).equals(table)
     assert entry.results["chosen"] == study.best.values

@@ -7,9 +7,10 @@ import torch
 
 from orchestrator.driver import run
 from orchestrator.report.data.probe_grid import selections
-from orchestrator.stages.analysis import ANALYSER, analysed
+from orchestrator.stages.analysis import analysed
 from orchestrator.stages.runner import Runtime, run_job
 from orchestrator.store.arrow import read_table
+from orchestrator.store.artifacts import ANALYSER
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 from orchestrator.tracking.job_record import record_of
@@ -51,7 +52,7 @@ def test_one_for_each_teacher_and_all_students_are_done(finished):
     assert outcome.computed == len(outcome.plan) == 2 + 2 + 2 + 3 * 2 + 4
     assert [row["status"] for row in outcome.results.to_pylist()] == ["done"] * 4
     for entry in analyses(outcome):
-        assert set(entry.manifest["files"]) == {ANALYSER, "history.arrow"}
+        assert set(entry.manifest["files"]) == {ANALYSER.name, "history.arrow"}
         assert entry.results["epochs"] == 4
         history = read_table(entry.file("history.arrow")).to_pylist()
         last = {row["name"]: row["value"] for row in history if row["epoch"] == 4}
@@ -80,11 +81,11 @@ def test_what_gpac_selects_as_a_base_is_told(finished):
 def test_again_does_nothing_and_a_lost_analysis_is_made_again_with_the_same_bits(finished):
     file, outcome = finished
     [first, _] = analyses(outcome)
-    before = first.manifest["files"][ANALYSER]["sha256"]
+    before = first.manifest["files"][ANALYSER.name]["sha256"]
     outcome.store.quarantine("analysis", first.manifest["key"])
     again = run(file, executor="inline")
     assert again.computed == 1
-    assert analyses(again)[0].manifest["files"][ANALYSER]["sha256"] == before
+    assert analyses(again)[0].manifest["files"][ANALYSER.name]["sha256"] == before
     assert run(file, executor="inline").computed == 0
 
 
@@ -108,7 +109,7 @@ def test_killed_after_an_epoch_it_goes_on_to_the_same_bits(finished, tmp_path):
     run_job(job, runtime, told.append)
     assert [progress["epoch"] for progress in told if "epoch" in progress] == [3, 4]
     files = [each.entry("analysis", job.key).manifest["files"] for each in (store, outcome.store)]
-    assert files[0][ANALYSER] == files[1][ANALYSER]
+    assert files[0][ANALYSER.name] == files[1][ANALYSER.name]
 
 
 def test_mlflow_is_to_hold_it(finished):
@@ -133,11 +134,11 @@ def test_a_damaged_analyser_is_noticed_when_it_is_read(finished):
     codes, decoded = whole(torch.zeros(1, whole.encode.granularities[0][0].in_features))
     assert [code.shape[1] for code in codes] == [8, 16]
     assert [logits.shape[1] for logits in decoded] == [10, 10]
-    file = outcome.store.entry("analysis", key).file(ANALYSER)
+    file = outcome.store.entry("analysis", key).file(ANALYSER.name)
     content = file.read_bytes()
     try:
         file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        with pytest.raises(CorruptEntry, match=f"{ANALYSER} does not have its SHA-256"):
+        with pytest.raises(CorruptEntry, match=f"{ANALYSER.name} does not have its SHA-256"):
             analysed(outcome.store, key)
     finally:
         file.write_bytes(content)

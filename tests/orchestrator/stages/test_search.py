@@ -12,8 +12,9 @@ import pytest
 from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
-from orchestrator.search.trial import TRIALS, trials_of
+from orchestrator.search.trial import trials_of
 from orchestrator.store.arrow import read_table
+from orchestrator.store.artifacts import TRIALS
 from orchestrator.store.store import Store
 from tests.orchestrator.executors.ray.test_executor import start as start_run
 
@@ -44,9 +45,7 @@ def tried(file):
     spec = load(file)
     [search] = make(spec).of("search")
     entry = Store(spec.store).entry("search", search.key)
-    return [
-        (trial.number, trial.values, trial.state, trial.accuracies) for trial in trials_of(read_table(entry.file(TRIALS)))
-    ], entry
+    return [(trial.number, trial.values, trial.state, trial.accuracies) for trial in trials_of(TRIALS.read(entry))], entry
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ def test_again_does_nothing_and_more_trials_go_on(finished):
     assert run(file, executor="inline").computed == 0
     more = run(file, executor="inline", overrides=["search.trials=5"])
     [search] = more.plan.of("search")
-    five = trials_of(read_table(more.store.entry("search", search.key).file(TRIALS)))
+    five = trials_of(TRIALS.read(more.store.entry("search", search.key)))
     assert [trial.values for trial in five[:4]] == [values for _, values, _, _ in first]
     assert len(five) == 5
 
@@ -138,7 +137,7 @@ def test_ray_makes_what_inline_makes(tmp_path, scheduler):
     assert again.returncode == 0, output
     assert tried(on_ray)[0] == tried(inline)[0]
     _, entry = tried(on_ray)
-    after = trials_of(read_table(entry.file(TRIALS)))
+    after = trials_of(TRIALS.read(entry))
     for trial in kept:  # not run again: the same times
         assert after[trial["number"]].finished == trial["finished"]
 

@@ -231,8 +231,8 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
     from orchestrator.experiment.search_config import SearchConfig
     from orchestrator.experiment.spec import MethodSpec, SearchSpec, StudentSpec, TeacherSpec
     from orchestrator.planning.plan import make
-    from orchestrator.search.trial import TRIALS as FILE
     from orchestrator.store.arrow import write_table
+    from orchestrator.store.artifacts import TRIALS
     from orchestrator.store.store import Store
     from tests.support.search_world import a_spec
 
@@ -252,7 +252,7 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
             attempt.commit({}, 1.0)
     assert selections(plan, store) == []
     attempt = store.begin(plan.of("search")[0])
-    write_table(trials(plan, store), attempt.path / FILE)
+    write_table(trials(plan, store), attempt.path / TRIALS.name)
     attempt.commit({"chosen": {"top": 3}}, 1.0)
     [found] = selections(plan, store)
     assert all(weight > 0 for row in found.weight_ML for weight in row), "by default one teacher leads alone"
