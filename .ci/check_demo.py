@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import probes, results
 from orchestrator.store.store import Store
 
@@ -26,7 +27,7 @@ def main(file: str) -> None:
     spec = load(file)
     plan, store = make(spec), Store(spec.store)
 
-    table = results(plan, store)
+    table = results(Reading(plan, store))
     methods = {student.method.name for student in spec.students}
     check({"none", "kd", "at", "aver", "gpac"} <= methods, f"methods: {', '.join(sorted(methods))}")
     check(len({teacher.model for teacher in spec.teachers}) >= 2 and len(spec.teachers) >= 3, "three teachers of two models")
@@ -34,7 +35,7 @@ def main(file: str) -> None:
     check(set(table["status"].to_pylist()) == {"done"}, "every student is done")
     check(pc.min(table["test_accuracy"]).as_py() > 0.8, f"worst test accuracy {pc.min(table['test_accuracy']).as_py():.3f}")
 
-    probed = probes(plan, store)
+    probed = probes(Reading(plan, store))
     stages = {(row["teacher"], row["stage"]) for row in probed.to_pylist()}
     check(len(stages) == 4 * len(spec.teachers), f"{len(stages)} probed layers: three stages and the embedding of each teacher")
     check(probed.num_rows == 2 * len(stages), f"{probed.num_rows} probe rows (teacher, layer, split)")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,16 @@ from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.plan import Plan, make
 from orchestrator.planning.schedule import priorities
-from orchestrator.planning.snapshot import Snapshot, State, Watch
+from orchestrator.planning.snapshot import Snapshot, Watch
+from orchestrator.planning.state import Facts, State, decide
 from orchestrator.stages.runner import Runtime
 from orchestrator.store.errors import CorruptEntry, StoreError
 from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from orchestrator.report.data.reading import Reading
 
 TICK_S = 0.5  # between two looks at running jobs
 FLUSH_S = 60  # longest wait for MLflow at the end
@@ -42,40 +46,47 @@ class Outcome:
     blocked: tuple[Job, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def reading(self) -> Reading:
+        """What the store holds of the plan, read once for all tables."""
+        from orchestrator.report.data.reading import Reading
+
+        return Reading(self.plan, self.store)
+
     @property
     def results(self) -> pa.Table:
         """One row per student job, as in ``kd report --format csv``."""
         from orchestrator.report.data.results import results
 
-        return results(self.plan, self.store)
+        return results(self.reading)
 
     @property
     def evaluations(self) -> pa.Table:
         """One row per (student, evaluation, number)."""
         from orchestrator.report.data.results import evaluations
 
-        return evaluations(self.plan, self.store)
+        return evaluations(self.reading)
 
     @property
     def probes(self) -> pa.Table:
         """One row per (teacher, layer, split)."""
         from orchestrator.report.data.results import probes
 
-        return probes(self.plan, self.store)
+        return probes(self.reading)
 
     @property
     def searches(self) -> pa.Table:
         """One row per student and method whose knobs are searched."""
         from orchestrator.report.data.searches import searches
 
-        return searches(self.plan, self.store)
+        return searches(self.reading)
 
     @property
     def trials(self) -> pa.Table:
         """One row per trial of a search that has begun."""
         from orchestrator.report.data.searches import trials
 
-        return trials(self.plan, self.store)
+        return trials(self.reading)
 
 
 def run(
@@ -162,11 +173,9 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.missing = self.plan.needed(self.done)
-        self._wanted = {job.key for job in self.missing}
         said = self.store.each(self.store.progress, self.missing)
         self._before = {job.key: found.get("attempt") for job, found in zip(self.missing, said, strict=True)}
         self._last_look = 0.0
-        self._progress: dict[str, dict[str, Any]] = {}
         self._priority: dict[str, float] = {}
         self._writer: Any = None
 
@@ -202,11 +211,12 @@ class _Run:
         for key, found in zip(begun, self.store.each(self.store.progress, [self.plan.jobs[key] for key in begun]), strict=True):
             if found and found.get("attempt") != self._before.get(key):
                 progress[key] = found
-        return Snapshot(self.plan, {job.key: self._state(job, progress) for job in self.plan}, progress, tuple(self.notes))
+        return Snapshot(self.plan, self._states(progress), progress, tuple(self.notes))
 
     def outcome(self) -> Outcome:
         """The end of the run."""
-        blocked = tuple(job for job in self.missing if self._blocked(job))
+        states = self._states()
+        blocked = tuple(job for job in self.missing if states[job.key] == State.BLOCKED)
         failed = tuple((self.plan.jobs[key], reason) for key, reason in self.failed.items())
         return Outcome(self.plan, self.store, self.computed, failed, blocked, tuple(self.notes))
 
@@ -252,19 +262,9 @@ class _Run:
             self.store.fail(end.job, {"reason": reason})
         self.failed[end.job.key] = reason
 
-    def _blocked(self, job: Job) -> bool:
-        return any(key in self.failed or self._blocked(self.plan.jobs[key]) for key in job.ancestors if key not in self.done)
-
-    def _state(self, job: Job, progress: dict[str, Any]) -> State:
-        if job.key in self.done:
-            return State.DONE
-        if job.key in self.failed:
-            return State.FAILED
-        if job.key in progress:
-            return State.RUNNING
-        if self._blocked(job):
-            return State.BLOCKED
-        return State.WAITING if job.key in self._wanted else State.IDLE
+    def _states(self, running: Collection[str] = ()) -> dict[str, State]:
+        """By what this process has seen, which is more than the store tells."""
+        return decide(self.plan, Facts(self.done, running, self.failed))
 
     def _executor(self, name: str, address: str | None) -> Executor:
 

@@ -38,7 +38,7 @@ from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
 from kd_core.losses import attention_distance, cross_entropy, divergences_MB, match_stages, teacher_means
 from kd_core.methods.method import Method
-from kd_core.methods.selection import matched_accuracy, selection, uniform_selection
+from kd_core.methods.selection import ProbeSelection, matched_accuracy, selection, uniform_selection
 from kd_core.methods.setting import Loss, Setting
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ class GPAC(Method):
             return self.beta * self.levels[sum(progress >= boundary for boundary in self.boundaries)]
 
     config: Config
+
+    @staticmethod
+    def selection(config: Config) -> ProbeSelection | None:
+        return ProbeSelection(config.top, config.tau_probe) if config.selects else None
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__(config, setting)

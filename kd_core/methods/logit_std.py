@@ -24,6 +24,7 @@ from kd_core.methods.dkd import DKD
 from kd_core.methods.ebkd import EBKD
 from kd_core.methods.kd import KD
 from kd_core.methods.method import Method
+from kd_core.methods.selection import ProbeSelection
 from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.wrapper import Wrapping
 
@@ -60,6 +61,10 @@ class LogitStd(Method):
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
         return config.method.needs(config.inner)
+
+    @staticmethod
+    def selection(config: Config) -> ProbeSelection | None:
+        return config.method.selection(config.inner)
 
     def trainable(self) -> Iterator[nn.Parameter]:
         return self.base.trainable()

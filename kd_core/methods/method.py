@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kd_core.knobs import Knobs
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn
+from kd_core.methods.selection import ProbeSelection
 from kd_core.methods.setting import Loss, Setting
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ class Method(ABC):
     @abstractmethod
     def needs(config: Any) -> frozenset[Need]:
         """What the teachers must say for this config; empty for a method without teachers."""
+
+    @staticmethod
+    def selection(config: Any) -> ProbeSelection | None:
+        """How linear classifier probes choose its teachers for this config; None where they have no say."""
+        return None
 
     @abstractmethod
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:

@@ -41,6 +41,7 @@ from kd_core.methods.nst import NST
 from kd_core.methods.pkt import PKT
 from kd_core.methods.reviewkd import ReviewKD
 from kd_core.methods.rkd import RKD
+from kd_core.methods.selection import ProbeSelection
 from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.sp import SP
 from kd_core.methods.vid import VID
@@ -135,6 +136,10 @@ class MGD(Method):
         if config.gamma > 0 or config.scheme == STABLE:
             own |= {Need.EMBEDDING, Need.ANALYSES}
         return config.method.needs(config.inner) | own
+
+    @staticmethod
+    def selection(config: Config) -> ProbeSelection | None:
+        return config.method.selection(config.inner)
 
     def trainable(self) -> Iterator[nn.Parameter]:
         return chain(self.base.trainable(), self.encoders.parameters())

@@ -9,11 +9,20 @@ Probes: Alain & Bengio 2016, arXiv 1610.01644. Their use to select teachers in t
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from kd_core.losses import match_stages
 
 Sizes = tuple[tuple[int, int], ...]  # (H, W) of the stages of a network, shallow to deep
 Rows = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class ProbeSelection:
+    """How a method has probes choose its teachers, stage by stage: see :func:`selection`."""
+
+    top: int | None
+    tau: float
 
 
 def matched_accuracy(probes: Rows, student: Sizes, teachers: tuple[Sizes, ...]) -> Rows:

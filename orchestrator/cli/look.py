@@ -30,7 +30,8 @@ def status(file: File, store: StoreOption = None, sets: Set = None) -> None:
     """
     from orchestrator.cli.views.console import show
     from orchestrator.cli.views.status import view
-    from orchestrator.planning.state import driver, statuses
+    from orchestrator.planning.explain import statuses
+    from orchestrator.planning.state import driver
 
     _, plan, place = planned(file, sets, store)
     show(*view(plan, statuses(plan, place), driver(plan, place)))
@@ -53,11 +54,13 @@ def probes(
       kd probes experiments/digits.yaml --plot probes.png --arrow probes.arrow
     """
     from orchestrator.cli.views.console import show_report
+    from orchestrator.report.data.reading import Reading
     from orchestrator.report.data.results import probes as table_of
     from orchestrator.report.text.terminal import probe_table
 
     _, plan, place = planned(file, sets, store)
-    table = table_of(plan, place)
+    reading = Reading(plan, place)
+    table = table_of(reading)
     if not table.num_rows:
         typer.echo(f"no teacher of {plan.name} has been probed yet", err=True)
         raise typer.Exit(1)
@@ -69,7 +72,7 @@ def probes(
         from orchestrator.report.figures.plots import heat_map
 
         heat_map(table, plot)
-    show_report(probe_table, plan, place)
+    show_report(probe_table, reading)
 
 
 def report(
@@ -89,14 +92,16 @@ def report(
       kd report experiments/digits.yaml --format html -o digits.html
       kd report experiments/digits.yaml --format csv | column -s, -t
     """
+    from orchestrator.report.data.reading import Reading
     from orchestrator.report.text.render import render, write
 
     _, plan, place = planned(file, sets, store)
+    reading = Reading(plan, place)
     if out:
-        write(plan, place, format.value, out)
+        write(reading, format.value, out)
         typer.echo(f"wrote {out}", err=True)
     else:
-        typer.echo(render(plan, place, format.value), nl=False)
+        typer.echo(render(reading, format.value), nl=False)
 
 
 def ui(
@@ -139,8 +144,8 @@ def track(
       kd track experiments/digits.yaml --set tracking.uri=http://127.0.0.1:5000
       kd track experiments/digits.yaml --rebuild
     """
-    from orchestrator.planning.snapshot import State
-    from orchestrator.planning.state import statuses
+    from orchestrator.planning.explain import statuses
+    from orchestrator.planning.state import State
     from orchestrator.tracking.projection import project
 
     spec, plan, place = planned(file, sets, store)

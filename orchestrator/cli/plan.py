@@ -33,9 +33,9 @@ def plan(
     from orchestrator.cli.views.console import show
     from orchestrator.cli.views.plan import as_json, view
     from orchestrator.planning.estimate import Estimator
+    from orchestrator.planning.explain import statuses
     from orchestrator.planning.schedule import Machine, this_machine
-    from orchestrator.planning.snapshot import State
-    from orchestrator.planning.state import statuses
+    from orchestrator.planning.state import State
 
     spec, made, place = planned(file, sets, store)
     found, here = statuses(made, place), this_machine()

@@ -51,7 +51,7 @@ def run(
     except KeyboardInterrupt:
         typer.echo(f"Stopped. It goes on from here with:  {command('run', file, sets, store)}", err=True)
         raise typer.Exit(1) from None
-    show_report(terminal, outcome.plan, outcome.store)
+    show_report(terminal, outcome.reading)
     show("", *view(outcome, live.elapsed))
     if spec.tracking.enabled:
         typer.echo(f"Browse the curves:  {command('ui', file, sets, store)}")

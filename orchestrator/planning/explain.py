@@ -1,21 +1,74 @@
-"""Results beside a plan that explain why one of its jobs is missing."""
+"""Why each job stands where it does, in a few words; of a missing one, by the results beside the plan that are nearest."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.state import Standing, State, standings
 from orchestrator.store.entry import Entry
 from orchestrator.store.store import Store
 
-TOLD = 3  # settings in which a result may differ and still be worth a word
+MOST_CHANGES = 3  # settings in which a result may differ and still be worth a word
 NAMES = ("model", "seed", "data.name", "method.name")  # what differs here is another job, not a changed one
 
 Settings = dict[str, Any]
 Identity = tuple[Any, ...]  # values of NAMES
+
+
+@dataclass(frozen=True)
+class Status:
+    """A job's state, why it is that in a few words (empty where there is no more to say), and what it last said of itself."""
+
+    state: State
+    reason: str = ""
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+def statuses(plan: Plan, store: Store) -> dict[str, Status]:
+    """The status of each job by key."""
+    found = standings(plan, store)
+    neighbours = Neighbours(plan, store)
+    return {key: _status(standing, found, neighbours) for key, standing in found.items()}
+
+
+def _status(standing: Standing, all_: Mapping[str, Standing], neighbours: Neighbours) -> Status:
+    job, state, seen = standing.job, standing.state, standing.evidence
+    progress, failure = seen.progress, seen.failure
+    if state == State.DONE:
+        return Status(state)
+    if state == State.IDLE:
+        return Status(state, "nothing that is missing needs it")
+    if state == State.RUNNING:
+        return Status(state, progress=progress)
+    if seen.corrupt:
+        return Status(state, f"its entry is corrupt and will be made again: {seen.corrupt.partition(': ')[2]}")
+    if state == State.FAILED:
+        return Status(state, f"failed last time: {failure['reason']}")
+    if state == State.BLOCKED:
+        return Status(state, f"needs {titles(standing.lost)}, which failed")
+    if epoch := seen.checkpointed:
+        return Status(state, f"goes on after epoch {epoch} of {job.epochs}", {**progress, "epoch": epoch})
+    if trials := progress.get("ended"):
+        return Status(state, f"goes on after {trials} of {progress['trials']} trials", progress)
+    if failure:
+        return Status(state, f"tried again; failed last time: {failure['reason']}")
+    if near := neighbours.nearest(job):
+        return Status(state, near)
+    if open_ := [all_[above].job for above in job.ancestors if all_[above].state != State.DONE]:
+        return Status(state, f"never run; needs {titles(open_)}")
+    return Status(state, "never run")
+
+
+def titles(jobs: Iterable[Job], shown: int = 3) -> str:
+    """The first few titles, and how many more."""
+    names = [job.title for job in jobs]
+    told = ", ".join(names[:shown])
+    return told if len(names) <= shown else f"{told} and {len(names) - shown} more"
 
 
 class Neighbours:
@@ -34,7 +87,7 @@ class Neighbours:
         near = []
         for entry, had in self._of(job.kind).get(_identity(wanted), ()):
             names = sorted(name for name in wanted.keys() | had.keys() if wanted.get(name, ...) != had.get(name, ...))
-            if len(names) <= TOLD:
+            if len(names) <= MOST_CHANGES:
                 near.append((len(names), -entry.manifest["finished"], names, entry, had))
         if not near:
             return ""

@@ -1,24 +1,13 @@
-"""What a run looks like at a moment: made by the pipeline, shown by whoever watches."""
+"""What a run looks like at a moment: made by the driver, shown by whoever watches."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.planning.plan import Plan
-
-
-class State(enum.StrEnum):
-    """Where a job stands."""
-
-    DONE = "done"
-    RUNNING = "running"
-    WAITING = "waiting"  # for ancestors or for resources
-    FAILED = "failed"
-    BLOCKED = "blocked"  # an ancestor failed
-    IDLE = "idle"  # an intermediate result that nothing missing needs
+from orchestrator.planning.state import State
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,141 @@
-"""Where every job of a plan stands, derived from the store alone."""
+"""Where every job of a plan stands. It is decided here and nowhere else: the driver, ``kd status``, the report and MLflow's
+mirror all ask this module.
+
+What is known of a job is a :class:`Standing`: what the store holds of it, read once, and the state that follows. A driver at
+work knows some things better than the store (what it has seen end, which attempt is a new one), and says so by
+:class:`Facts`; the rule by which states follow is the same.
+"""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kd_core.training.checkpoint_files import CheckpointFiles, epoch_of, newest_first
 from orchestrator.jobs.job import Job
-from orchestrator.planning.explain import Neighbours
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.snapshot import State
 from orchestrator.store.backends.backend import Holder
+from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 
 
-@dataclass(frozen=True)
-class Status:
-    """A job's state, why it is that in a few words (empty where there is no more to say), and what it last said of itself."""
+class State(enum.StrEnum):
+    """Where a job stands."""
 
+    DONE = "done"
+    RUNNING = "running"
+    WAITING = "waiting"  # for ancestors or for resources
+    FAILED = "failed"
+    BLOCKED = "blocked"  # an ancestor failed
+    IDLE = "idle"  # an intermediate result that nothing missing needs
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the store holds of a job; what it holds besides the entry of a job that is done is not looked for."""
+
+    entry: Entry | None = None
+    corrupt: str = ""  # which entry, and what is wrong with it
+    progress: Mapping[str, Any] = field(default_factory=dict)  # what it last said of itself
+    failure: Mapping[str, Any] = field(default_factory=dict)  # why it failed the last time
+    checkpointed: int = 0  # epochs that its newest checkpoint holds
+
+    @classmethod
+    def of(cls, job: Job, store: Store) -> Evidence:
+        """Look at a job. Files are not read, only their sizes are compared."""
+        corrupt = ""
+        try:
+            if entry := store.find(job.kind, job.key):
+                return cls(entry)
+        except CorruptEntry as error:
+            corrupt = str(error)
+        progress, failure = store.progress(job), store.failure(job)
+        return cls(None, corrupt, progress, failure, checkpointed(store.work(job)))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Keys of the jobs that are done, that run, and that failed and are not tried again."""
+
+    done: Collection[str] = ()
+    running: Collection[str] = ()
+    failed: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A job, its state, and what that follows from."""
+
+    job: Job
     state: State
-    reason: str = ""
-    progress: dict[str, Any] = field(default_factory=dict)
+    evidence: Evidence
+    lost: tuple[Job, ...] = ()  # its ancestors that failed or are blocked
+
+    @property
+    def entry(self) -> Entry | None:
+        return self.evidence.entry
+
+
+def decide(plan: Plan, facts: Facts) -> dict[str, State]:
+    """The state of every job by key, in the order of the plan."""
+    needed = {job.key for job in plan.needed(facts.done)}
+    found: dict[str, State] = {}
+    for job in plan:
+        if job.key in facts.done:
+            found[job.key] = State.DONE
+        elif job.key not in needed:
+            found[job.key] = State.IDLE
+        elif job.key in facts.running:
+            found[job.key] = State.RUNNING
+        elif job.key in facts.failed:
+            found[job.key] = State.FAILED
+        elif any(found[above] in (State.FAILED, State.BLOCKED) for above in job.ancestors):
+            found[job.key] = State.BLOCKED
+        else:
+            found[job.key] = State.WAITING
+    return found
+
+
+def standings(plan: Plan, store: Store) -> dict[str, Standing]:
+    """The standing of each job by key, in the order of the plan, derived from the store alone: each entry is read once.
+
+    Running is what a living driver of this experiment has begun; what an earlier one left half done is waiting, and what
+    failed under an earlier one is tried again.
+    """
+    jobs = list(plan)
+    seen = dict(zip((job.key for job in jobs), look(jobs, store), strict=True))
+    states = decide(plan, _facts(seen, driver_since(plan, store)))
+    return {job.key: Standing(job, states[job.key], seen[job.key], _lost(job, plan, states)) for job in jobs}
+
+
+def look(jobs: Iterable[Job], store: Store) -> Iterator[Evidence]:
+    """The evidence of each job, many at once where the store is far away."""
+    return store.each(lambda job: Evidence.of(job, store), jobs)
+
+
+def _facts(seen: Mapping[str, Evidence], since: float | None) -> Facts:
+    """What the store alone tells; ``since`` is when the living driver began."""
+
+    def runs(found: Evidence) -> bool:
+        return since is not None and found.progress.get("updated", 0) >= max(since, found.failure.get("time", 0))
+
+    def failed(found: Evidence) -> bool:
+        return bool(found.failure) and (since is None or found.failure["time"] >= since)
+
+    return Facts(
+        done={key for key, found in seen.items() if found.entry},
+        running={key for key, found in seen.items() if runs(found)},
+        failed={key for key, found in seen.items() if failed(found)},
+    )
+
+
+def _lost(job: Job, plan: Plan, states: Mapping[str, State]) -> tuple[Job, ...]:
+    if states[job.key] != State.BLOCKED:
+        return ()
+    return tuple(plan.jobs[above] for above in job.ancestors if states[above] in (State.FAILED, State.BLOCKED))
 
 
 def driver(plan: Plan, store: Store) -> Holder | None:
@@ -34,76 +148,6 @@ def driver_since(plan: Plan, store: Store) -> float | None:
     return store.locked_since(f"run-{plan.name}")
 
 
-def statuses(plan: Plan, store: Store) -> dict[str, Status]:
-    """The status of each job by key; files are not read, only their sizes are compared.
-
-    Running is what a living driver of this experiment has begun; what an earlier one left half done is waiting.
-    """
-    done: set[str] = set()
-    corrupt: dict[str, str] = {}
-
-    def look(job: Job) -> None:
-        try:
-            if store.find(job.kind, job.key):
-                done.add(job.key)
-        except CorruptEntry as error:
-            corrupt[job.key] = str(error).partition(": ")[2]
-
-    list(store.each(look, plan))
-    needed = {job.key for job in plan.needed(done)}
-    missing = _Missing(plan, store, [job for job in plan if job.key in needed - corrupt.keys()])
-    found: dict[str, Status] = {}
-    for job in plan:
-        if job.key in done:
-            found[job.key] = Status(State.DONE)
-        elif job.key not in needed:
-            found[job.key] = Status(State.IDLE, "nothing that is missing needs it")
-        elif job.key in corrupt:
-            found[job.key] = Status(State.WAITING, f"its entry is corrupt and will be made again: {corrupt[job.key]}")
-        else:
-            found[job.key] = missing.status(job, found)
-    return found
-
-
-class _Missing:
-    """Why a job has no entry."""
-
-    def __init__(self, plan: Plan, store: Store, jobs: list[Job]) -> None:
-        self.plan = plan
-        said = store.each(lambda job: (store.progress(job), store.failure(job), checkpointed(store.work(job))), jobs)
-        self.said = dict(zip((job.key for job in jobs), said, strict=True))
-        self.since = driver_since(plan, store)
-        self.neighbours = Neighbours(plan, store)
-
-    def status(self, job: Job, found: dict[str, Status]) -> Status:
-        """``found`` holds the statuses of the job's ancestors."""
-        progress, failure, epoch = self.said[job.key]
-        if self.since is not None and progress.get("updated", 0) >= max(self.since, failure.get("time", 0)):
-            return Status(State.RUNNING, progress=progress)
-        if failure and (self.since is None or failure["time"] >= self.since):
-            return Status(State.FAILED, f"failed last time: {failure['reason']}")
-        ancestors = [self.plan.jobs[key] for key in job.ancestors]
-        if lost := [above for above in ancestors if found[above.key].state in (State.FAILED, State.BLOCKED)]:
-            return Status(State.BLOCKED, f"needs {titles(lost)}, which failed")
-        if epoch:
-            return Status(State.WAITING, f"goes on after epoch {epoch} of {job.epochs}", {**progress, "epoch": epoch})
-        if trials := progress.get("ended"):
-            return Status(State.WAITING, f"goes on after {trials} of {progress['trials']} trials", progress)
-        if failure:
-            return Status(State.WAITING, f"tried again; failed last time: {failure['reason']}")
-        if near := self.neighbours.nearest(job):
-            return Status(State.WAITING, near)
-        if open_ := [above for above in ancestors if found[above.key].state != State.DONE]:
-            return Status(State.WAITING, f"never run; needs {titles(open_)}")
-        return Status(State.WAITING, "never run")
-
-
 def checkpointed(work: CheckpointFiles) -> int:
     """Epochs that a job's newest checkpoint holds, by its name; 0 where there is none."""
     return next(map(epoch_of, newest_first(work)), 0)
-
-
-def titles(jobs: list[Job], shown: int = 3) -> str:
-    """The first few titles, and how many more."""
-    names = ", ".join(job.title for job in jobs[:shown])
-    return names if len(jobs) <= shown else f"{names} and {len(jobs) - shown} more"

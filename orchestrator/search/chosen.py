@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.experiment.space import applied
-from orchestrator.jobs.job import Job
-from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 
 
@@ -18,11 +16,3 @@ def searched(config: dict[str, Any], parents: Mapping[str, list[str]], store: St
     [key] = parents["searches"]
     chosen = store.entry("search", key).results["chosen"]
     return applied(config, chosen), chosen
-
-
-def settled(job: Job, store: Store) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """:func:`searched` of a job; None while its search is not done."""
-    try:
-        return searched(job.config, job.parents, store)
-    except (KeyError, CorruptEntry):
-        return None

@@ -8,18 +8,21 @@ import pyarrow.csv
 
 from orchestrator.planning.plan import Plan
 from orchestrator.store.arrow import write_table
+from orchestrator.store.artifacts import PROBES
 from orchestrator.store.store import Store
 
 
 def attach(plan: Plan, store: Store, folder: Path) -> None:
     """Write report.md, report.html and results.csv, and where a teacher was probed probes.arrow, probes.csv and probes.png."""
+    from orchestrator.report.data.reading import Reading
     from orchestrator.report.data.results import probes
     from orchestrator.report.figures.plots import heat_map
     from orchestrator.report.text.render import write
 
+    reading = Reading(plan, store)
     for name, format in {"report.md": "md", "report.html": "html", "results.csv": "csv"}.items():
-        write(plan, store, format, folder / name)
-    if table := probes(plan, store):
-        write_table(table, folder / "probes.arrow")
+        write(reading, format, folder / name)
+    if table := probes(reading):
+        write_table(table, folder / PROBES.name)
         pyarrow.csv.write_csv(table, folder / "probes.csv")
         heat_map(table, folder / "probes.png")

@@ -15,11 +15,11 @@ from orchestrator.experiment.space import applied
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
+from orchestrator.planning.state import Evidence
 from orchestrator.search.journal import written
 from orchestrator.search.trial import Trial, trials_of
 from orchestrator.store.artifacts import ARTIFACTS, HISTORY, PROBES, TRIALS, Table
 from orchestrator.store.entry import Entry
-from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 from orchestrator.tracking import history, search_run
 from orchestrator.tracking.history import Epoch, Point, flat
@@ -123,17 +123,13 @@ class JobRecord:
         return found
 
 
-def record_of(job: Job, store: Store, *, running: bool) -> JobRecord | None:
-    """What the store says of a job; None where it has not begun."""
-    work = store.work(job)
-    try:
-        entry = store.find(job.kind, job.key)
-    except CorruptEntry:
-        entry = None
-    if entry:
+def record_of(job: Job, store: Store, *, running: bool, seen: Evidence | None = None) -> JobRecord | None:
+    """What a job's evidence in the store comes to (it is looked for where it is not ``seen``); None where it has not begun."""
+    seen, work = seen or Evidence.of(job, store), store.work(job)
+    if entry := seen.entry:
         stated = entry.manifest
         return JobRecord(job, Status.FINISHED, stated["started"], stated["finished"], canonical.digest(stated), work, entry)
-    progress, failure = store.progress(job), {} if running else store.failure(job)
+    progress, failure = seen.progress, {} if running else seen.failure
     if failure:
         began, ended, reason = progress.get("started", failure["time"]), failure["time"], failure["reason"]
         return JobRecord(job, Status.FAILED, began, ended, [ended, reason], work, reason=reason)

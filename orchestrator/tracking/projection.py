@@ -20,6 +20,7 @@ from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.state import Evidence, look
 from orchestrator.search.trial import Trial
 from orchestrator.store.store import Store
 from orchestrator.tracking.attachments import attach
@@ -124,7 +125,7 @@ class Projection:
             active: whether a driver is at work, so that what waits is still to come.
         """
         keys: set[str] = set()
-        jobs = tuple(record for job in self._jobs if (record := self._record(job, job.key in running)))
+        jobs = tuple(self._records(running))
         if jobs:
             parent = ExperimentRecord(self._spec, len(self._jobs), jobs, active, self._artifacts)
             keys = {parent.key, *(record.key for record in jobs)}
@@ -143,10 +144,17 @@ class Projection:
         self._written, self._removed = set(), 0
         return summary
 
-    def _record(self, job: Job, running: bool) -> JobRecord | None:
-        if job.key in self._finished:
-            return self._finished[job.key]
-        record = record_of(job, self._store, running=running)
+    def _records(self, running: Collection[str]) -> Iterator[JobRecord]:
+        """Of the jobs that have begun; what cannot change any more is not looked at again."""
+        open_ = [job for job in self._jobs if job.key not in self._finished]
+        seen = dict(zip((job.key for job in open_), look(open_, self._store), strict=True))
+        for job in self._jobs:
+            record = self._finished.get(job.key) or self._record(job, job.key in running, seen[job.key])
+            if record:
+                yield record
+
+    def _record(self, job: Job, running: bool, seen: Evidence) -> JobRecord | None:
+        record = record_of(job, self._store, running=running, seen=seen)
         if record and KINDS[job.kind].of_trials:
             record = with_trials(record, self._store, self._told.setdefault(job.key, {}))
         elif record and "searches" in job.parents:

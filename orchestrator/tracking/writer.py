@@ -8,7 +8,8 @@ from contextlib import ExitStack
 
 from orchestrator.experiment.spec import Spec
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.snapshot import Snapshot, State
+from orchestrator.planning.snapshot import Snapshot
+from orchestrator.planning.state import State
 from orchestrator.store.store import Store
 from orchestrator.tracking.experiment_record import Artifacts
 from orchestrator.tracking.failure import sentence

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from orchestrator.driver import run
-from orchestrator.planning.snapshot import State
+from orchestrator.planning.state import State
 from orchestrator.store.arrow import read_table
 from orchestrator.store.errors import StoreError
 from orchestrator.store.store import Store

@@ -11,7 +11,7 @@ from typing import Literal
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from orchestrator.planning.snapshot import State
+from orchestrator.planning.state import State
 
 WIDE = 1000  # columns where nobody's window limits them: a pipe, a file
 

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from orchestrator.cli.views.console import counted
-from orchestrator.planning.state import titles
+from orchestrator.planning.explain import titles
 
 if TYPE_CHECKING:
     from orchestrator.driver import Outcome

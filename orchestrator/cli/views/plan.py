@@ -23,10 +23,10 @@ from orchestrator.jobs import canonical
 from orchestrator.jobs.job import SHOWN, Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimate
+from orchestrator.planning.explain import Status
 from orchestrator.planning.plan import Plan, written
 from orchestrator.planning.schedule import Machine, demand, workers
-from orchestrator.planning.snapshot import State
-from orchestrator.planning.state import Status
+from orchestrator.planning.state import State
 from orchestrator.search.budget import planned
 
 WORDS = {State.WAITING: "missing", State.IDLE: "not needed"}

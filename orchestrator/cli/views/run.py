@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -18,7 +18,8 @@ from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimate, Estimator, epochs_left
 from orchestrator.planning.schedule import this_machine
-from orchestrator.planning.snapshot import Snapshot, State
+from orchestrator.planning.snapshot import Snapshot
+from orchestrator.planning.state import State
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 
@@ -154,7 +155,7 @@ def left(estimate: Estimate | None) -> str:
     return f"{'at least' if estimate.unknown else 'about'} {clock(estimate.total)} left"
 
 
-def cells(job: Job, said: dict[str, Any]) -> tuple[str, str, str]:
+def cells(job: Job, said: Mapping[str, Any]) -> tuple[str, str, str]:
     """Epochs or trials, accuracy (of a search the best so far) and time left of a running job, as far as it has said them."""
     accuracy = f"{100 * said['accuracy']:.1f} %" if "accuracy" in said else ""
     if KINDS[job.kind].of_trials:
@@ -166,7 +167,7 @@ def cells(job: Job, said: dict[str, Any]) -> tuple[str, str, str]:
     return done, accuracy, "" if rest is None else clock(rest)
 
 
-def trials_left(said: dict[str, Any]) -> float | None:
+def trials_left(said: Mapping[str, Any]) -> float | None:
     """Seconds until a search's trials have ended, from the mean duration of those that have and how many run at once; None
     before there is one. A trial at work counts as half done, and for what has gone by since the search last said something."""
     if "trial_seconds" not in said:

@@ -12,9 +12,9 @@ from rich.text import Text
 from orchestrator.cli.views.console import STYLES, clock, table
 from orchestrator.cli.views.run import cells
 from orchestrator.jobs.kinds import KINDS
+from orchestrator.planning.explain import Status
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.snapshot import State
-from orchestrator.planning.state import Status
+from orchestrator.planning.state import State
 from orchestrator.store.backends.backend import Holder
 
 COLUMNS = (State.DONE, State.RUNNING, State.WAITING, State.FAILED, State.BLOCKED, State.IDLE)

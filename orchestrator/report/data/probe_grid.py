@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from kd_core.methods.gpac import GPAC
-from kd_core.methods.selection import Rows, Sizes, matched_accuracy, selection
+from kd_core.methods.selection import ProbeSelection, Rows, Sizes, matched_accuracy, selection
+from kd_core.methods.table import METHODS
+from orchestrator.experiment.space import applied
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.planning.plan import Plan
-from orchestrator.report.data.results import probes, standing
-from orchestrator.search.chosen import settled
-from orchestrator.store.store import Store
+from orchestrator.report.data.reading import Reading
+from orchestrator.report.data.results import probes
+from orchestrator.report.data.searches import chosen
 
 EMBEDDING = "embedding"  # the layer after the last stage
 
@@ -64,27 +64,28 @@ def _layer(row: dict[str, Any]) -> str:
     return EMBEDDING if row["layer"] == EMBEDDING else f"stage{row['stage']}"
 
 
-def selections(plan: Plan, store: Store) -> list[Selection]:
-    """How GPAC's students, also those of MGD over it, select, as soon as teachers are probed, the student's sizes are known and
-    a search of its knobs is done.
+def selections(reading: Reading) -> list[Selection]:
+    """How students select whose method has probes choose its teachers, as soon as teachers are probed, the student's sizes are
+    known and a search of its knobs is done.
 
     A network's sizes are in the manifest of any job of the plan that trained its model.
     """
-    chosen = {job: config for job in plan.of("student") if "probes" in job.parents and (config := _gpac(job, store))}
-    if not chosen:
+    plan, values = reading.plan, chosen(reading)
+    by_probes = {job: how for job in plan.of("student") if "probes" in job.parents and (how := _selection(job, values))}
+    if not by_probes:
         return []
-    rows = [row for row in probes(plan, store).to_pylist() if row["split"] == "validation" and row["layer"] != EMBEDDING]
+    rows = [row for row in probes(reading).to_pylist() if row["split"] == "validation" and row["layer"] != EMBEDDING]
     measured: dict[str, list[float]] = {}
     for row in sorted(rows, key=lambda row: row["stage"]):
         measured.setdefault(row["teacher"], []).append(row["accuracy"])
-    sizes = dict(_sizes(plan, store))
-    found: dict[tuple[Any, ...], list[Job]] = {}
-    for job, config in chosen.items():
+    sizes = dict(_sizes(reading))
+    found: dict[tuple[Sizes, tuple[str, ...], ProbeSelection], list[Job]] = {}
+    for job, how in by_probes.items():
         keys = tuple(job.parents["teachers"])
         if job.config["model"] in sizes and measured.keys() >= set(keys):
-            found.setdefault((sizes[job.config["model"]], keys, config.top, config.tau_probe), []).append(job)
+            found.setdefault((sizes[job.config["model"]], keys, how), []).append(job)
     told = []
-    for (stages, keys, top, tau), jobs in found.items():
+    for (stages, keys, how), jobs in found.items():
         others = tuple(sizes[plan.jobs[key].config["model"]] for key in keys)
         accuracy_ML = matched_accuracy(tuple(tuple(measured[key]) for key in keys), stages, others)
         told.append(
@@ -94,26 +95,23 @@ def selections(plan: Plan, store: Store) -> list[Selection]:
                 teachers=tuple(plan.jobs[key].title for key in keys),
                 sizes=stages,
                 accuracy_ML=accuracy_ML,
-                weight_ML=selection(accuracy_ML, top, tau),
+                weight_ML=selection(accuracy_ML, how.top, how.tau),
             )
         )
     return told
 
 
-def _gpac(job: Job, store: Store) -> GPAC.Config | None:
-    """GPAC's config as a student is trained with it, where it is its method or the base of it."""
-    found = settled(job, store)
-    if found is None:
+def _selection(job: Job, values: Mapping[str, dict[str, Any]]) -> ProbeSelection | None:
+    """By the knobs that a student is trained with; None also while a search of them is not done."""
+    if "searches" in job.parents and job.key not in values:
         return None
-    method = found[0]["method"]
-    name, knobs = method["name"], method["knobs"]
-    if knobs.get("base") == "gpac":
-        name, knobs = "gpac", knobs["knobs"]
-    return revive(GPAC.Config, knobs) if name == "gpac" else None
+    method = applied(job.config, values.get(job.key, {}))["method"]
+    kind = METHODS[method["name"]]
+    return kind.selection(revive(kind.Config, method["knobs"]))
 
 
-def _sizes(plan: Plan, store: Store) -> Iterator[tuple[str, Sizes]]:
+def _sizes(reading: Reading) -> Iterator[tuple[str, Sizes]]:
     """(H, W) of the stages of every model of which a network has been trained."""
-    for job in [*plan.of("teacher"), *plan.of("student")]:
-        if entry := standing(plan, store, job).entry:
+    for job in [*reading.plan.of("teacher"), *reading.plan.of("student")]:
+        if entry := reading.entry(job):
             yield job.config["model"], tuple((height, width) for _, height, width in entry.results["shape"]["stages"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -12,10 +11,8 @@ import pyarrow.compute as pc
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
-from orchestrator.store.arrow import read_table
-from orchestrator.store.entry import Entry
-from orchestrator.store.errors import CorruptEntry
-from orchestrator.store.store import Store
+from orchestrator.report.data.reading import Reading
+from orchestrator.store import artifacts
 
 MEASURES = pa.schema(
     [
@@ -47,25 +44,8 @@ RESULTS = pa.schema(
     ]
 )
 TEACHERS = pa.schema([("key", pa.string()), ("teacher", pa.string()), ("model", pa.string()), ("seed", pa.int64()), *MEASURES])
-PROBES = pa.schema(
-    [
-        ("name", pa.string()),  # the teacher's, for people; ``teacher`` is its key
-        ("teacher", pa.string()),
-        ("model", pa.string()),
-        ("seed", pa.int64()),
-        ("stage", pa.int64()),
-        ("layer", pa.string()),
-        ("height", pa.int64()),
-        ("width", pa.int64()),
-        ("dimension", pa.int64()),
-        ("split", pa.string()),
-        ("accuracy", pa.float64()),
-        ("loss", pa.float64()),
-        ("regularisation", pa.float64()),
-        ("iterations", pa.int64()),
-        ("converged", pa.bool_()),
-        ("seconds", pa.float64()),
-    ]
+PROBES = pa.schema(  # ``name`` is the teacher's, for people; ``teacher`` is its key
+    [("name", pa.string()), *artifacts.PROBES.schema]
 )
 EVALUATIONS = pa.schema(  # a row for each number; of an evaluation that is not done, one without
     [
@@ -79,71 +59,31 @@ EVALUATIONS = pa.schema(  # a row for each number; of an evaluation that is not 
         ("value", pa.float64()),
     ]
 )
-HISTORY = pa.schema([("key", pa.string()), ("epoch", pa.int32()), ("name", pa.string()), ("value", pa.float64())])
+HISTORY = pa.schema([("key", pa.string()), *(artifacts.HISTORY.schema.field(name) for name in ("epoch", "name", "value"))])
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How a job stands: its entry, or why there is none."""
-
-    status: str
-    reason: str = ""
-    entry: Entry | None = None
-
-    @property
-    def measures(self) -> dict[str, Any]:
-        """The columns of :data:`MEASURES`; those that are not known are absent."""
-        row: dict[str, Any] = {"status": self.status, "reason": self.reason}
-        if self.entry:
-            row |= {name: self.entry.results[name] for name in MEASURES.names if name in self.entry.results}
-            row["seconds"] = self.entry.manifest["seconds"]
-        return row
-
-
-def standing(plan: Plan, store: Store, job: Job) -> Standing:
-    """How a job stands. What failed and what was never run are told apart, and so is what waits for a failed ancestor."""
-    try:
-        if entry := store.find(job.kind, job.key):
-            return Standing("done", entry=entry)
-    except CorruptEntry as error:
-        return Standing("missing", f"its entry in the store is corrupt ({error})")
-    if failure := store.failure(job):
-        return Standing("failed", failure["reason"])
-    for key in job.ancestors:
-        ancestor = plan.jobs[key]
-        above = standing(plan, store, ancestor)
-        if above.status == "failed":
-            return Standing("missing", f"{ancestor.title} failed: {above.reason}")
-    said = store.progress(job)
-    if trials := said.get("ended"):
-        return Standing("missing", f"{trials} of {said['trials']} trials have ended")
-    if epoch := said.get("epoch"):
-        return Standing("missing", f"at epoch {epoch} of {job.epochs}")
-    return Standing("missing", "not run yet")
-
-
-def results(plan: Plan, store: Store) -> pa.Table:
+def results(reading: Reading) -> pa.Table:
     """A row of :data:`RESULTS` for every student."""
-    named = _students(plan)
-    rows = [{"key": key, **names, **standing(plan, store, plan.jobs[key]).measures} for key, names in named.items()]
+    named = _students(reading.plan)
+    rows = [{"key": key, **names, **_measures(reading, reading.plan.jobs[key])} for key, names in named.items()]
     return pa.Table.from_pylist(rows, schema=RESULTS)
 
 
-def evaluations(plan: Plan, store: Store) -> pa.Table:
+def evaluations(reading: Reading) -> pa.Table:
     """A row of :data:`EVALUATIONS` for every (student, evaluation, number)."""
-    named = _students(plan)
+    named = _students(reading.plan)
     rows = []
-    for job in plan.of("evaluation"):
+    for job in reading.plan.of("evaluation"):
         [student] = job.parents["students"]
-        found = standing(plan, store, job)
         about = {"key": job.key, "student_key": student, **named[student], "evaluation": job.config["evaluation"]}
-        about |= {"status": found.status, "reason": found.reason}
-        numbers = found.entry.results if found.entry else {}
+        about |= {"status": reading.status(job), "reason": reading.reason(job)}
+        entry = reading.entry(job)
+        numbers = entry.results if entry else {}
         rows += [{**about, "name": name, "value": value} for name, value in numbers.items()] or [about]
     return pa.Table.from_pylist(rows, schema=EVALUATIONS)
 
 
-def teachers(plan: Plan, store: Store) -> pa.Table:
+def teachers(reading: Reading) -> pa.Table:
     """A row of :data:`TEACHERS` for every teacher."""
     rows = [
         {
@@ -151,36 +91,41 @@ def teachers(plan: Plan, store: Store) -> pa.Table:
             "teacher": job.title,
             "model": job.config["model"],
             "seed": job.config["seed"],
-            **standing(plan, store, job).measures,
+            **_measures(reading, job),
         }
-        for job in plan.of("teacher")
+        for job in reading.plan.of("teacher")
     ]
     return pa.Table.from_pylist(rows, schema=TEACHERS)
 
 
-def probes(plan: Plan, store: Store) -> pa.Table:
+def probes(reading: Reading) -> pa.Table:
     """The probe tables of all teachers that have been probed, a row of :data:`PROBES` for every (teacher, layer, split)."""
     found = [PROBES.empty_table()]
-    for job in plan.of("probe"):
-        if entry := standing(plan, store, job).entry:
-            table = read_table(entry.file("probes.arrow"))
-            [key] = job.parents["teachers"]
-            names = pa.array([plan.jobs[key].title] * len(table), pa.string())
-            found.append(table.append_column("name", names).select(PROBES.names).cast(PROBES))
+    for job, table in reading.tables(reading.plan.of("probe"), artifacts.PROBES):
+        [key] = job.parents["teachers"]
+        names = pa.array([reading.plan.jobs[key].title] * len(table), pa.string())
+        found.append(table.append_column("name", names).select(PROBES.names))
     return pa.concat_tables(found)
 
 
-def history(plan: Plan, store: Store, jobs: Iterable[Job], names: Collection[str]) -> pa.Table:
-    """The curves of these names of all jobs that are done: a row of :data:`HISTORY` for every (job, epoch, name)."""
-    found = [HISTORY.empty_table()]
-    for job in jobs:
-        entry = standing(plan, store, job).entry
-        if entry and "history.arrow" in entry.manifest["files"]:  # a teacher whose weights were given has none
-            table = read_table(entry.file("history.arrow"))
-            table = table.filter(pc.is_in(table["name"], pa.array(names, pa.string())))
-            keys = pa.array([job.key] * len(table), pa.string())
-            found.append(table.append_column("key", keys).select(HISTORY.names).cast(HISTORY))
+def history(reading: Reading, jobs: Iterable[Job], names: Collection[str]) -> pa.Table:
+    """The curves of these names of all jobs that are done: a row of :data:`HISTORY` for every (job, epoch, name). A teacher
+    whose weights were given has none."""
+    found, wanted = [HISTORY.empty_table()], pa.array(names, pa.string())
+    for job, table in reading.tables(jobs, artifacts.HISTORY):
+        rows = table.filter(pc.is_in(table["name"], wanted))
+        keys = pa.array([job.key] * len(rows), pa.string())
+        found.append(rows.append_column("key", keys).select(HISTORY.names))
     return pa.concat_tables(found)
+
+
+def _measures(reading: Reading, job: Job) -> dict[str, Any]:
+    """The columns of :data:`MEASURES`; those that are not known are absent."""
+    row: dict[str, Any] = {"status": reading.status(job), "reason": reading.reason(job)}
+    if entry := reading.entry(job):
+        row |= {name: entry.results[name] for name in MEASURES.names if name in entry.results}
+        row["seconds"] = entry.manifest["seconds"]
+    return row
 
 
 def _students(plan: Plan) -> dict[str, dict[str, Any]]:
@@ -202,14 +147,16 @@ def _students(plan: Plan) -> dict[str, dict[str, Any]]:
 
 def _settings(students: list[Job]) -> list[str]:
     """For each student its model, with the knobs of the recipe in which it differs from others of that model."""
-    recipes: dict[str, list[dict[str, Any]]] = {}
+    values: dict[str, dict[str, set[str]]] = {}  # by model and knob
     for job in students:
-        recipes.setdefault(job.config["model"], []).append(job.config["recipe"])
+        of_model = values.setdefault(job.config["model"], {})
+        for name, value in job.config["recipe"].items():
+            of_model.setdefault(name, set()).add(canonical.text(value))
+    apart = {model: [name for name, found in knobs.items() if len(found) > 1] for model, knobs in values.items()}
 
     def setting(job: Job) -> str:
         model, recipe = job.config["model"], job.config["recipe"]
-        apart = [name for name in recipe if len({canonical.text(other[name]) for other in recipes[model]}) > 1]
-        told = ", ".join(f"{name}={canonical.text(recipe[name])}" for name in apart)
+        told = ", ".join(f"{name}={canonical.text(recipe[name])}" for name in apart[model])
         return f"{model} ({told})" if told else model
 
     return [setting(job) for job in students]

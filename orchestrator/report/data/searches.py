@@ -13,13 +13,11 @@ from orchestrator.experiment.space import read_space, stands_at
 from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.planning.plan import Plan
 from orchestrator.report.analysis.statistics import paired, sample
-from orchestrator.report.data.results import RESULTS, results, standing
+from orchestrator.report.data.reading import Reading
+from orchestrator.report.data.results import RESULTS, results
 from orchestrator.search.budget import planned
-from orchestrator.search.journal import trials_so_far
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
-from orchestrator.store.store import Store
 
 SEARCHES = pa.schema(
     [
@@ -70,10 +68,11 @@ TRIALS = pa.schema(
 )
 
 
-def searches(plan: Plan, store: Store) -> pa.Table:
+def searches(reading: Reading) -> pa.Table:
     """A row of :data:`SEARCHES` for every student and method whose knobs are searched."""
+    plan = reading.plan
     cells: dict[str, list[dict[str, Any]]] = {}
-    for row in results(plan, store).to_pylist():
+    for row in results(reading).to_pylist():
         cells.setdefault(row["cell"], []).append(row)
     rows = []
     for students in cells.values():
@@ -82,37 +81,38 @@ def searches(plan: Plan, store: Store) -> pa.Table:
             [key] = job.parents["searches"]
             search, control = plan.jobs[key], job.labels["control"]
             about = {name: students[0][name] for name in ("cell", "student", "setting", "method", "algorithm")}
-            rows.append(about | {"control": control} | _found(plan, store, search) | _gain(students, cells.get(control, [])))
+            rows.append(about | {"control": control} | _found(reading, search) | _gain(students, cells.get(control, [])))
     return pa.Table.from_pylist(rows, schema=SEARCHES)
 
 
-def trials(plan: Plan, store: Store) -> pa.Table:
+def trials(reading: Reading) -> pa.Table:
     """A row of :data:`TRIALS` for every trial that has begun, of every search."""
     rows = [
         {**trial.plain(), "values": canonical.text(trial.values), "accuracy": trial.accuracy}
         | {"search": search.key, "cell": search.labels["cell"]}
-        for search in plan.of("search")
-        for trial in trials_so_far(search, store)
+        for search in reading.plan.of("search")
+        for trial in reading.trials(search)
     ]
     return pa.Table.from_pylist(rows, schema=TRIALS)
 
 
-def chosen(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
+def chosen(reading: Reading) -> dict[str, dict[str, Any]]:
     """By student, the values that its search chose; those whose search is not done are absent."""
-    found = {search.key: standing(plan, store, search).entry for search in plan.of("search")}
+    plan = reading.plan
+    found = {search.key: reading.entry(search) for search in plan.of("search")}
     told = {key: entry.results["chosen"] for key, entry in found.items() if entry}
     return {job.key: told[key] for job in plan.of("student") for key in job.parents.get("searches", []) if key in told}
 
 
-def _found(plan: Plan, store: Store, search: Job) -> dict[str, Any]:
+def _found(reading: Reading, search: Job) -> dict[str, Any]:
     """What a search says of itself."""
-    config, found, tried = search.config, standing(plan, store, search), trials_so_far(search, store)
+    config, tried = search.config, reading.trials(search)
     how, space, student = revive(SearchConfig, config["how"]), read_space(config["space"]), config["student"]
     states = Counter(trial.state for trial in tried)
     row = {
         "key": search.key,
-        "status": found.status,
-        "reason": found.reason,
+        "status": reading.status(search),
+        "reason": reading.reason(search),
         "searcher": how.searcher,
         "scheduler": how.scheduler,
         "space": canonical.text(config["space"]),
@@ -122,8 +122,8 @@ def _found(plan: Plan, store: Store, search: Job) -> dict[str, Any]:
         "validation_accuracy_default": _of_defaults(config["defaults"], tried),
         "seconds": sum(trial.seconds for trial in tried),
     }
-    if found.entry:
-        told = found.entry.results
+    if entry := reading.entry(search):
+        told = entry.results
         row |= {"chosen": canonical.text(told["chosen"]), "winner": told["trial"], "planned": len(tried)}
         row["validation_accuracy"] = told["validation_accuracy"]
     return row

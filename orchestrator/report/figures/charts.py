@@ -13,13 +13,12 @@ from markupsafe import Markup
 
 from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.experiment.spec import TEST
-from orchestrator.planning.plan import Plan
 from orchestrator.report.analysis.claims import FAILS, HOLDS, Tested, judge
 from orchestrator.report.analysis.summary import CONTROL
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import evaluations, history, results
 from orchestrator.report.figures import plots
 from orchestrator.report.figures.plots import Panel, Strip, Whisker
-from orchestrator.store.store import Store
 
 WEIGHT = "weight/teacher"  # and the teacher's place among those of its student
 
@@ -36,11 +35,11 @@ class Chart:
     under: str = ""
 
 
-def charts(plan: Plan, store: Store) -> list[Chart]:
+def charts(reading: Reading) -> list[Chart]:
     """The pictures for which there are results."""
-    table = results(plan, store)
-    rows, tested = table.to_pylist(), judge(plan.claims, table, evaluations(plan, store))
-    found = (accuracies(rows), claims(tested), learning(plan, store, rows), weights(plan, store, rows))
+    table = results(reading)
+    rows, tested = table.to_pylist(), judge(reading.plan.claims, table, evaluations(reading))
+    found = (accuracies(rows), claims(tested), learning(reading, rows), weights(reading, rows))
     return [chart for chart in found if chart]
 
 
@@ -88,15 +87,14 @@ def claims(tested: Sequence[Tested]) -> Chart | None:
     return Chart("Claims: differences and intervals", about, Markup(plots.forest(panels)), under="Claims")
 
 
-def learning(plan: Plan, store: Store, rows: Rows) -> Chart | None:
+def learning(reading: Reading, rows: Rows) -> Chart | None:
     """Validation accuracy over epochs: a panel of the teachers, and one for each student."""
+    plan = reading.plan
     labels = {row["key"]: (row["setting"], row["method"]) for row in rows}
     labels |= {job.key: ("Teachers", job.title) for job in plan.of("teacher")}
     colors = _colors(rows)
     panels: dict[str, dict[str, list[np.ndarray]]] = {}
-    for (key, _), curve in _curves(
-        history(plan, store, [*plan.of("teacher"), *plan.of("student")], {VALIDATION_ACCURACY})
-    ).items():
+    for (key, _), curve in _curves(history(reading, [*plan.of("teacher"), *plan.of("student")], {VALIDATION_ACCURACY})).items():
         title, label = labels[key]
         panels.setdefault(title, {}).setdefault(label, []).append(100 * curve)
     if not panels:
@@ -108,14 +106,15 @@ def learning(plan: Plan, store: Store, rows: Rows) -> Chart | None:
     return Chart("Learning curves", about, Markup(plots.curves(told, "validation accuracy, %")))
 
 
-def weights(plan: Plan, store: Store, rows: Rows) -> Chart | None:
+def weights(reading: Reading, rows: Rows) -> Chart | None:
     """Mean instructional weight of every teacher over epochs: a panel for each student whose method reports it."""
+    plan = reading.plan
     jobs = [plan.jobs[row["key"]] for row in rows]
     titles = {row["key"]: f"{row['setting']}, {row['method']}" for row in rows}
     most = max((len(row["teachers"]) for row in rows), default=0)
     names = {f"{WEIGHT}{index}": index for index in range(most)}
     panels: dict[str, dict[str, list[np.ndarray]]] = {}
-    for (key, name), curve in _curves(history(plan, store, jobs, names)).items():
+    for (key, name), curve in _curves(history(reading, jobs, names)).items():
         teacher = plan.jobs[plan.jobs[key].parents["teachers"][names[name]]]
         panels.setdefault(titles[key], {}).setdefault(teacher.title, []).append(curve)
     if not panels:

@@ -14,29 +14,27 @@ from orchestrator.experiment.space import read_space, stands_at
 from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import revive
 from orchestrator.jobs.job import Job
-from orchestrator.planning.plan import Plan
 from orchestrator.report.analysis.formatting import SEARCHES
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.searches import searches
 from orchestrator.report.figures import search_plots
 from orchestrator.report.figures.canvas import style, svg
 from orchestrator.report.figures.charts import Chart
 from orchestrator.report.figures.search_plots import Point, Slice
 from orchestrator.search.importance import importances, untold
-from orchestrator.search.journal import trials_so_far
 from orchestrator.search.trial import STOPPED, Trial
-from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def search_charts(plan: Plan, store: Store) -> list[Chart]:
+def search_charts(reading: Reading) -> list[Chart]:
     """Slices of each search, then the importance of the knobs of all of them."""
     found: list[Chart] = []
     shares: dict[str, dict[str, float]] = {}
-    for row in searches(plan, store).to_pylist():
-        name, search = f"{row['setting']}, {row['method']}", plan.jobs[row["key"]]
-        trials = trials_so_far(search, store)
+    for row in searches(reading).to_pylist():
+        name, search = f"{row['setting']}, {row['method']}", reading.plan.jobs[row["key"]]
+        trials = reading.trials(search)
         with style(f"slices {row['cell']}"):
             drawn = slices(search, trials, row["winner"])
             if drawn is None:

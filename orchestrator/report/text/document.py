@@ -6,18 +6,17 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.planning.plan import Plan
 from orchestrator.report.analysis.claims import judge, verdicts
 from orchestrator.report.analysis.evaluations import answers
 from orchestrator.report.analysis.formatting import duration
 from orchestrator.report.analysis.summary import findings, summarise
 from orchestrator.report.data.probe_grid import grid, selections
-from orchestrator.report.data.results import Standing, evaluations, probes, results, standing, teachers
+from orchestrator.report.data.reading import Reading
+from orchestrator.report.data.results import evaluations, probes, results, teachers
 from orchestrator.report.data.searches import searches
 from orchestrator.report.text import tables
 from orchestrator.report.text.search_table import of_searches, sentences
 from orchestrator.report.text.tables import Table
-from orchestrator.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -31,36 +30,36 @@ class Document:
     facts: tuple[tuple[str, str], ...]
 
 
-def document(plan: Plan, store: Store) -> Document:
+def document(reading: Reading) -> Document:
     """The report of an experiment, from the store alone: the same store gives the same report."""
-    students, told = results(plan, store), evaluations(plan, store)
+    plan, students, told = reading.plan, results(reading), evaluations(reading)
     cells, claims, asked = summarise(students), judge(plan.claims, students, told), answers(told)
-    probed = grid(probes(plan, store))
-    sought = searches(plan, store)
+    probed = grid(probes(reading))
+    sought = searches(reading)
     parts = [tables.of_cells(cells), tables.of_claims(claims), of_searches(sought)]
     parts += [tables.of_answers(*found) for found in asked.items()]
-    parts.append(tables.of_teachers(teachers(plan, store)))
+    parts.append(tables.of_teachers(teachers(reading)))
     if probed.teachers:
         parts.append(tables.of_grid(probed))
-    parts += map(tables.of_selection, selections(plan, store))
-    standings = {job.key: standing(plan, store, job) for job in plan}
+    parts += map(tables.of_selection, selections(reading))
     return Document(
         name=plan.name,
         findings=(*findings(cells), *verdicts(claims), *sentences(sought)),
         tables=tuple(table for table in parts if table.groups),
-        jobs=tables.of_jobs((job, standings[job.key]) for job in plan),
-        facts=tuple(_facts(plan, standings)),
+        jobs=tables.of_jobs(reading),
+        facts=tuple(_facts(reading)),
     )
 
 
-def _facts(plan: Plan, standings: dict[str, Standing]) -> Iterator[tuple[str, str]]:
+def _facts(reading: Reading) -> Iterator[tuple[str, str]]:
     """What the results were made of and with, from the manifests."""
+    plan = reading.plan
     yield "experiment", plan.name
     for kind in dict.fromkeys(job.kind for job in plan):
         jobs = plan.of(kind)
-        done = sum(standings[job.key].status == "done" for job in jobs)
+        done = sum(reading.entry(job) is not None for job in jobs)
         yield f"{kind} jobs", f"{done} of {len(jobs)} done"
-    manifests = [found.entry.manifest for found in standings.values() if found.entry]
+    manifests = [entry.manifest for job in plan if (entry := reading.entry(job))]
     if not manifests:
         return
     first, last = min(each["started"] for each in manifests), max(each["finished"] for each in manifests)

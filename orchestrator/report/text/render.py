@@ -12,19 +12,18 @@ import jinja2
 from markupsafe import Markup
 
 from orchestrator.jobs import canonical
-from orchestrator.planning.plan import Plan
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import RESULTS, evaluations, results
 from orchestrator.report.data.searches import chosen
 from orchestrator.report.text import escape
 from orchestrator.report.text.document import document
 from orchestrator.report.text.tables import Value
 from orchestrator.store.files import write_bytes
-from orchestrator.store.store import Store
 
-Render = Callable[[Plan, Store], str]
+Render = Callable[[Reading], str]
 
 
-def render(plan: Plan, store: Store, format: str) -> str:
+def render(reading: Reading, format: str) -> str:
     """The report as text.
 
     Raises:
@@ -32,28 +31,28 @@ def render(plan: Plan, store: Store, format: str) -> str:
     """
     if format not in FORMATS:
         raise ValueError(f"`format` must be one of {', '.join(FORMATS)}, but got {format}")
-    return FORMATS[format](plan, store)
+    return FORMATS[format](reading)
 
 
-def write(plan: Plan, store: Store, format: str, path: Path) -> None:
+def write(reading: Reading, format: str, path: Path) -> None:
     """Render into a file, which is replaced in one step."""
-    write_bytes(path, render(plan, store, format).encode())
+    write_bytes(path, render(reading, format).encode())
 
 
-def as_csv(plan: Plan, store: Store) -> str:
+def as_csv(reading: Reading) -> str:
     """One row per student job, with a column for each number of its evaluations and for each knob that was searched, which
     holds the chosen value; the names of its teachers are separated by spaces, and what is not known is empty."""
     asked: dict[str, dict[str, Any]] = {}
-    for row in evaluations(plan, store).to_pylist():
+    for row in evaluations(reading).to_pylist():
         if row["name"]:
             asked.setdefault(row["student_key"], {})[f"{row['evaluation']}/{row['name']}"] = row["value"]
-    for key, values in chosen(plan, store).items():
+    for key, values in chosen(reading).items():
         asked.setdefault(key, {}).update({f"searched/{name}": _cell(value) for name, value in values.items()})
     numbers = dict.fromkeys(name for found in asked.values() for name in found)
     text = io.StringIO()
     writer = csv.DictWriter(text, [*RESULTS.names, *numbers], lineterminator="\n")
     writer.writeheader()
-    for row in results(plan, store).to_pylist():
+    for row in results(reading).to_pylist():
         writer.writerow({**row, "teachers": " ".join(row["teachers"]), **asked.get(row["key"], {})})
     return text.getvalue()
 
@@ -62,24 +61,24 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else canonical.text(value)
 
 
-def as_markdown(plan: Plan, store: Store) -> str:
+def as_markdown(reading: Reading) -> str:
     """For GitHub."""
-    return _template("report.md.j2", escape.markdown, "**{}**").render(document=document(plan, store))
+    return _template("report.md.j2", escape.markdown, "**{}**").render(document=document(reading))
 
 
-def as_tex(plan: Plan, store: Store) -> str:
+def as_tex(reading: Reading) -> str:
     """Tables to be included in a paper."""
-    return _template("report.tex.j2", escape.tex, r"\textbf{{{}}}").render(document=document(plan, store))
+    return _template("report.tex.j2", escape.tex, r"\textbf{{{}}}").render(document=document(reading))
 
 
-def as_html(plan: Plan, store: Store) -> str:
+def as_html(reading: Reading) -> str:
     """One file that needs nothing else."""
     from orchestrator.report.figures.charts import charts
     from orchestrator.report.figures.search_charts import search_charts
 
     environment = jinja2.Environment(loader=_templates(), autoescape=True, **_LAYOUT)
-    pictures = [*charts(plan, store), *search_charts(plan, store)]
-    return environment.get_template("report.html.j2").render(document=document(plan, store), charts=pictures)
+    pictures = [*charts(reading), *search_charts(reading)]
+    return environment.get_template("report.html.j2").render(document=document(reading), charts=pictures)
 
 
 FORMATS: dict[str, Render] = {"md": as_markdown, "csv": as_csv, "tex": as_tex, "html": as_html}

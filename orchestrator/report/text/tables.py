@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from kd_core.evaluation.table import EVALUATIONS
-from orchestrator.jobs.job import Job
 from orchestrator.report.analysis.claims import FAILS, HOLDS, PENDING, Tested
 from orchestrator.report.analysis.evaluations import Answers
 from orchestrator.report.analysis.formatting import (
@@ -24,7 +23,7 @@ from orchestrator.report.analysis.formatting import (
 )
 from orchestrator.report.analysis.summary import LEVEL, Cell
 from orchestrator.report.data.probe_grid import Grid, Selection
-from orchestrator.report.data.results import Standing
+from orchestrator.report.data.reading import Reading
 
 GIVEN = "given"  # what a teacher that was not trained has for a chosen epoch
 
@@ -307,17 +306,18 @@ def of_selection(selection: Selection) -> Table:
     )
 
 
-def of_jobs(jobs: Iterable[tuple[Job, Standing]]) -> Table:
+def of_jobs(reading: Reading) -> Table:
     """Every job with its key."""
     groups: dict[str, list[Row]] = {}
-    for job, found in jobs:
+    for job in reading.plan:
+        entry = reading.entry(job)
         row = (
             Value(job.kind),
             Value(job.title),
             Value(job.short),
-            Value(found.status, tone="" if found.entry else "bad"),
-            Value(found.reason),
-            Value(duration(found.entry.manifest["seconds"] if found.entry else None)),
+            Value(reading.status(job), tone="" if entry else "bad"),
+            Value(reading.reason(job)),
+            Value(duration(entry.manifest["seconds"] if entry else None)),
         )
         groups.setdefault(job.kind, []).append(row)
     names = ("kind", "job", "key", "status", "reason")

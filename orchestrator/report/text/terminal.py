@@ -11,42 +11,41 @@ from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
-from orchestrator.planning.plan import Plan
 from orchestrator.report.analysis.claims import judge, verdicts
 from orchestrator.report.analysis.evaluations import answers
 from orchestrator.report.analysis.summary import findings, summarise
 from orchestrator.report.data.probe_grid import grid, selections
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import evaluations, probes, results
 from orchestrator.report.data.searches import searches
 from orchestrator.report.text import tables
 from orchestrator.report.text.search_table import of_searches, sentences
 from orchestrator.report.text.tables import Table, Value
-from orchestrator.store.store import Store
 
 LONG = 20  # least width of a column whose values go over several lines
 MARK = "*"  # of what is strong, for terminals without bold
 TONES = {"better": "green", "worse": "red", "bad": "yellow", "": ""}
 
 
-def terminal(plan: Plan, store: Store, width: int = 100, color: bool = False) -> str:
+def terminal(reading: Reading, width: int = 100, color: bool = False) -> str:
     """What ``kd run`` prints at its end; ``color`` adds ANSI codes."""
-    students, told = results(plan, store), evaluations(plan, store)
-    cells, claims, found = summarise(students), judge(plan.claims, students, told), grid(probes(plan, store))
+    plan, students, told = reading.plan, results(reading), evaluations(reading)
+    cells, claims, found = summarise(students), judge(plan.claims, students, told), grid(probes(reading))
     parts = [tables.of_cells(cells)] if cells else []
     parts += [tables.of_claims(claims)] if claims else []
-    sought = searches(plan, store)
+    sought = searches(reading)
     parts += [of_searches(sought)] if sought.num_rows else []
     parts += [tables.of_answers(*asked) for asked in answers(told).items()]
     parts += [tables.of_grid(found)] if found.teachers else []
     return _print(parts, [*findings(cells, numbers=False), *verdicts(claims), *sentences(sought)], width, color)
 
 
-def probe_table(plan: Plan, store: Store, width: int = 100, color: bool = False) -> str:
+def probe_table(reading: Reading, width: int = 100, color: bool = False) -> str:
     """What ``kd probes`` prints: the probes, and the teachers that students select by them."""
-    found = grid(probes(plan, store))
+    found = grid(probes(reading))
     if not found.teachers:
         return "No teacher has been probed yet.\n"
-    return _print([tables.of_grid(found), *map(tables.of_selection, selections(plan, store))], (), width, color)
+    return _print([tables.of_grid(found), *map(tables.of_selection, selections(reading))], (), width, color)
 
 
 def _print(parts: Iterable[Table], sentences: Iterable[str], width: int, color: bool) -> str:

@@ -250,7 +250,7 @@ def test_what_nobody_expected_is_one_line_and_a_trace_on_request(file, capsys, m
     def broken(*arguments):
         raise ZeroDivisionError("seven")
 
-    monkeypatch.setattr("orchestrator.planning.state.statuses", broken)
+    monkeypatch.setattr("orchestrator.planning.explain.statuses", broken)
     assert said(capsys, "status", file, code=1).err == "kd: ZeroDivisionError: seven (KD_TRACEBACK=1 shows where)\n"
     monkeypatch.setenv("KD_TRACEBACK", "1")
     assert "in broken" in said(capsys, "status", file, code=1).err

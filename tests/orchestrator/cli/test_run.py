@@ -17,7 +17,8 @@ from orchestrator.cli.views import run as run_view
 from orchestrator.cli.views.run import RunView
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
-from orchestrator.planning.snapshot import Snapshot, State
+from orchestrator.planning.snapshot import Snapshot
+from orchestrator.planning.state import State
 from orchestrator.store.store import Store
 from tests.support.paths import ROOT
 from tests.support.world import a_plan, a_spec, finish_job, the

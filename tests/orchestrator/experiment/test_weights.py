@@ -76,11 +76,11 @@ def test_it_is_as_good_as_where_it_was_trained_and_students_learn_from_it(traine
 
 
 def test_the_report_and_mlflow_say_so(finished):
-    text = render(finished.plan, finished.store, "md")
+    text = render(finished.reading, "md")
     assert "Given weights were not trained here." in text
     [row] = [line for line in text.splitlines() if line.startswith("| resnet8-s0 | resnet8 |")]
     assert "| given |" in row
-    assert "Learning curves" in render(finished.plan, finished.store, "html")  # of the students
+    assert "Learning curves" in render(finished.reading, "html")  # of the students
     [job] = finished.plan.of("teacher")
     record = record_of(job, finished.store, running=False)
     assert record.epochs() == ()

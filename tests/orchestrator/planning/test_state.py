@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.experiment.spec import Bank
-from orchestrator.planning.snapshot import State
-from orchestrator.planning.state import driver_since, statuses
+from orchestrator.planning.explain import statuses
+from orchestrator.planning.state import State, driver_since
 from orchestrator.store.store import Store
 from tests.support.world import a_plan, begin, finish_job, tamper, the
 

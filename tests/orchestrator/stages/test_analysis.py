@@ -74,7 +74,7 @@ def test_students_report_a_term_for_every_granularity(finished):
 
 def test_what_gpac_selects_as_a_base_is_told(finished):
     _, outcome = finished
-    [found] = selections(outcome.plan, outcome.store)
+    [found] = selections(outcome.reading)
     assert (found.students, found.methods, found.teachers) == (("resnet8",), ("over gpac",), ("resnet8-s0", "wrn_16_1-s0"))
 
 

@@ -14,6 +14,7 @@ from orchestrator.jobs.job import Job
 from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.plan import make
 from orchestrator.report.analysis.evaluations import answers
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import EVALUATIONS, evaluations
 from orchestrator.report.text.render import render
 from orchestrator.report.text.terminal import terminal
@@ -90,7 +91,7 @@ def test_precision_is_the_recipes(finished, tmp_path):
 
 def test_the_best_test_accuracy_where_it_is_asked_for(finished, tmp_path):
     file, outcome = finished
-    assert "(best)" not in render(outcome.plan, outcome.store, "md")
+    assert "(best)" not in render(outcome.reading, "md")
     section = "evaluations={best_test: true}"
     found = run(file, executor="inline", overrides=[section, "students.methods=[none]"], store=str(tmp_path))
     before = {row["seed"]: row for row in outcome.results.to_pylist() if row["method"] == "none"}
@@ -101,16 +102,16 @@ def test_the_best_test_accuracy_where_it_is_asked_for(finished, tmp_path):
         assert row["test_accuracy"] == watched[row["chosen_epoch"] - 1] == before[row["seed"]]["test_accuracy"]
         assert row["test_accuracy_last"] == watched[-1]
         assert before[row["seed"]]["test_accuracy_best"] is None
-    assert "test (best)" in render(found.plan, found.store, "md")
+    assert "test (best)" in render(found.reading, "md")
 
 
 def test_the_report_tells_them_in_every_format(finished):
     _, outcome = finished
     for name in ("md", "tex", "html"):
-        text = render(outcome.plan, outcome.store, name)
+        text = render(outcome.reading, name)
         assert all(f"Evaluation: {evaluation}" in text for evaluation in ("calibration", "robustness", "transfer"))
-    assert "Evaluation: robustness" in terminal(outcome.plan, outcome.store)
-    rows = list(csv.DictReader(io.StringIO(render(outcome.plan, outcome.store, "csv"))))
+    assert "Evaluation: robustness" in terminal(outcome.reading)
+    rows = list(csv.DictReader(io.StringIO(render(outcome.reading, "csv"))))
     assert {row["key"]: float(row["robustness/accuracy@0.5"]) for row in rows} == told(outcome, "accuracy@0.5")
 
 
@@ -153,7 +154,7 @@ def test_cells_by_hand(tmp_path):
         if job.config["evaluation"] == "calibration":
             number = values[job.labels["method"]][int(job.labels["seed"])]
             store.begin(job).commit({"ece": number}, 1.0)
-    table = evaluations(plan, store)
+    table = evaluations(Reading(plan, store))
     assert table.schema == EVALUATIONS
     assert [row["reason"] for row in table.to_pylist() if row["evaluation"] == "transfer"] == ["not run yet"] * 4
     found = answers(table)
@@ -166,7 +167,7 @@ def test_cells_by_hand(tmp_path):
     assert difference.interval[1] == pytest.approx(-0.1995 + 1.264, abs=1e-3)
     assert simkd.numbers["ece"].apart == 0
     assert [(cell.done, cell.planned, cell.numbers) for cell in found["transfer"]] == [(0, 2, {})] * 2
-    assert "0/2" in render(plan, store, "md")
+    assert "0/2" in render(Reading(plan, store), "md")
 
 
 def test_a_corrupt_student_is_told(finished):

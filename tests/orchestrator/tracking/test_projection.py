@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from orchestrator.planning.snapshot import Snapshot, State
+from orchestrator.planning.snapshot import Snapshot
+from orchestrator.planning.state import State
 from orchestrator.tracking.failure import Busy, TrackingError
 from orchestrator.tracking.history import flat
 from orchestrator.tracking.location import TrackingLocation, tracking_location

@@ -13,7 +13,8 @@ import time
 import pytest
 
 from orchestrator.experiment.spec import Tracking
-from orchestrator.planning.snapshot import Snapshot, State
+from orchestrator.planning.snapshot import Snapshot
+from orchestrator.planning.state import State
 from orchestrator.tracking.projection import Summary, project
 from orchestrator.tracking.server import settings
 from orchestrator.tracking.ui import ui

@@ -10,9 +10,10 @@ from rich.console import Console
 from orchestrator.cli.app import main
 from orchestrator.cli.views.run import RunView, picture, share_done, trials_left
 from orchestrator.experiment.load import load
+from orchestrator.planning.explain import statuses
 from orchestrator.planning.plan import make
-from orchestrator.planning.snapshot import Snapshot, State
-from orchestrator.planning.state import statuses
+from orchestrator.planning.snapshot import Snapshot
+from orchestrator.planning.state import State
 from orchestrator.store.store import Store
 from tests.support.search_world import a_spec, a_world, begin_search
 

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.experiment.spec import Claim
 from orchestrator.report.analysis.claims import judge, verdicts
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import EVALUATIONS, RESULTS
 from orchestrator.report.text.render import FORMATS, render
 from orchestrator.report.text.terminal import terminal
@@ -142,7 +143,7 @@ def world(tmp_path):
 
 
 def test_markdown_has_the_table(world):
-    text = render(*world, "md")
+    text = render(Reading(*world), "md")
     assert "Of 2 claims, tested together with Holm's correction: 1 holds; 1 cannot be told." in text
     assert (
         "| claim | seeds | difference [95 % CI] | effect | p | p (Holm) | verdict | by | methods |\n"
@@ -154,7 +155,7 @@ def test_markdown_has_the_table(world):
 
 
 def test_the_terminal_leaves_out_columns_but_not_the_verdict(world):
-    wide, narrow = terminal(*world, width=130), terminal(*world, width=72)
+    wide, narrow = terminal(Reading(*world), width=130), terminal(Reading(*world), width=72)
     assert re.search(
         r"helps +3/3  \+4.00 \[\+1.52, \+6.48\]   \+4.00  0.020     0.040 +\* holds  test  gpac against none\n", wide
     )
@@ -165,5 +166,5 @@ def test_the_terminal_leaves_out_columns_but_not_the_verdict(world):
 @pytest.mark.parametrize("format", [name for name in FORMATS if name != "csv"])
 def test_without_claims_there_is_no_table(world, format):
     plan, store = world
-    assert "KD hurts" in render(plan, store, format)
-    assert "Claims" not in render(replace(plan, claims=()), store, format)
+    assert "KD hurts" in render(Reading(plan, store), format)
+    assert "Claims" not in render(Reading(replace(plan, claims=()), store), format)

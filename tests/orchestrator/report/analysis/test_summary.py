@@ -4,13 +4,14 @@ import pytest
 
 from orchestrator.report.analysis.summary import Absent, findings, summarise
 from orchestrator.report.data.probe_grid import grid, selections
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import probes, results
 from tests.support.report_world import LAYERS, PROBES, RESULTS, TEACHERS, a_plan, a_store
 
 
 def cells_of(tmp_path, values, **changes):
     plan = a_plan(values, **changes)
-    return summarise(results(plan, a_store(tmp_path, plan, values)))
+    return summarise(results(Reading(plan, a_store(tmp_path, plan, values))))
 
 
 def test_cells_by_hand(tmp_path):
@@ -44,7 +45,7 @@ def test_each_student_has_its_own_control_and_family(tmp_path):
 def test_the_control_must_share_the_recipe(tmp_path):
     longer = a_plan({"none": (0.9, 0.9), "kd": (0.95, 0.96)}, epochs=(4, 8))
     store = a_store(tmp_path, longer, {"none": (0.9, 0.9), "kd": (0.95, 0.96)})
-    table = results(longer, store)
+    table = results(Reading(longer, store))
     without = table.filter([not (row["algorithm"] == "none" and row["epochs"] == 8) for row in table.to_pylist()])
     assert [(cell.setting, cell.method, cell.difference is None) for cell in summarise(without)] == [
         ("resnet8 (epochs=4)", "none", True),
@@ -94,7 +95,7 @@ def test_one_seed_claims_nothing(tmp_path):
 
 def test_the_grid_of_probes(tmp_path):
     plan = a_plan()
-    found = grid(probes(plan, a_store(tmp_path, plan)))
+    found = grid(probes(Reading(plan, a_store(tmp_path, plan))))
     assert (found.teachers, found.layers) == (tuple(TEACHERS), LAYERS)
     assert [found.accuracy["resnet32-s0", layer] for layer in LAYERS] == list(PROBES["resnet32-s0"])
     assert [found.best(layer) for layer in LAYERS] == ["resnet20-s0", "resnet32-s0", "wrn_16_2-s0", "wrn_16_2-s0"]
@@ -103,7 +104,7 @@ def test_the_grid_of_probes(tmp_path):
 def test_selection_is_told_before_any_student_of_gpac_is_trained(tmp_path):
     values = {"none": (0.9,), "gpac": (None,)}
     plan = a_plan(values, models=("resnet8", "resnet14"))
-    [found] = selections(plan, a_store(tmp_path, plan, values))
+    [found] = selections(Reading(plan, a_store(tmp_path, plan, values)))
     assert (found.students, found.methods, found.teachers) == (("resnet8", "resnet14"), ("gpac",), tuple(TEACHERS))
     assert found.sizes == ((8, 8), (4, 4), (2, 2))
     assert found.weight_ML == ((1, 0, 0), (0, 1, 0), (0, 0, 1))  # top 1: the best probe of each stage
@@ -114,4 +115,4 @@ def test_no_selection_before_the_probes(tmp_path):
     plan = a_plan()
     store = a_store(tmp_path, plan)
     (store.root / "probe").rename(tmp_path / "gone")
-    assert selections(plan, store) == []
+    assert selections(Reading(plan, store)) == []

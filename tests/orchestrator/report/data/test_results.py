@@ -1,5 +1,6 @@
 import pytest
 
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import history, probes, results, teachers
 from tests.support.report_world import LAYERS, RESULTS, TEACHERS, a_plan, a_store, commit, the_student
 from tests.support.world import begin, tamper, the
@@ -7,7 +8,7 @@ from tests.support.world import begin, tamper, the
 
 def test_a_row_for_every_student(tmp_path):
     plan = a_plan()
-    rows = results(plan, a_store(tmp_path, plan)).to_pylist()
+    rows = results(Reading(plan, a_store(tmp_path, plan))).to_pylist()
     assert [row["key"] for row in rows] == [job.key for job in plan.of("student")]
     assert [row["test_accuracy"] for row in rows] == [value for values in RESULTS.values() for value in values]
     [row] = [row for row in rows if (row["method"], row["seed"]) == ("gpac", 1)]
@@ -45,7 +46,7 @@ def test_what_is_not_done_has_a_row_and_a_reason(tmp_path):
     teacher = the(plan, "wrn_16_2-s0")
     (store.root / "teacher" / teacher.key / "manifest.json").unlink()
     store.fail(teacher, {"reason": "no space left on device"})
-    rows = results(plan, store).to_pylist()
+    rows = results(Reading(plan, store)).to_pylist()
     assert [(row["status"], row["reason"]) for row in rows] == [
         ("failed", "the loss diverged in epoch 2: ce = nan"),
         ("missing", "at epoch 3 of 4"),
@@ -58,13 +59,13 @@ def test_what_is_not_done_has_a_row_and_a_reason(tmp_path):
 
 def test_students_of_one_model_are_told_apart_by_what_differs_in_their_recipes(tmp_path):
     plan = a_plan({"none": (0.9,)}, epochs=(4, 8))
-    rows = results(plan, a_store(tmp_path, plan, {"none": (0.9,)})).to_pylist()
+    rows = results(Reading(plan, a_store(tmp_path, plan, {"none": (0.9,)}))).to_pylist()
     assert [row["setting"] for row in rows] == ["resnet8 (epochs=4)", "resnet8 (epochs=8)"]
 
 
 def test_teachers(tmp_path):
     plan = a_plan()
-    rows = teachers(plan, a_store(tmp_path, plan)).to_pylist()
+    rows = teachers(Reading(plan, a_store(tmp_path, plan))).to_pylist()
     assert {row["teacher"]: row["test_accuracy"] for row in rows} == TEACHERS
     assert [row["model"] for row in rows] == ["resnet20", "resnet32", "wrn_16_2"]
 
@@ -72,7 +73,7 @@ def test_teachers(tmp_path):
 def test_probes_are_one_table_with_the_names_of_the_teachers(tmp_path):
     plan = a_plan()
     store = a_store(tmp_path, plan)
-    table = probes(plan, store)
+    table = probes(Reading(plan, store))
     assert table.num_rows == len(TEACHERS) * len(LAYERS) * 2
     assert {(row["name"], row["teacher"]) for row in table.to_pylist()} == {(job.title, job.key) for job in plan.of("teacher")}
 
@@ -81,9 +82,9 @@ def test_an_empty_store_gives_tables_with_the_same_columns(tmp_path):
     plan = a_plan()
     full, empty = a_store(tmp_path / "full", plan), a_store(tmp_path / "empty", a_plan({}), {})
     (empty.root / "probe").rename(tmp_path / "gone")
-    assert probes(plan, empty).num_rows == 0
+    assert probes(Reading(plan, empty)).num_rows == 0
     for table in (results, teachers, probes):
-        assert table(plan, empty).schema == table(plan, full).schema
+        assert table(Reading(plan, empty)).schema == table(Reading(plan, full)).schema
 
 
 def test_history_holds_the_asked_curves_of_what_is_done(tmp_path):
@@ -91,5 +92,5 @@ def test_history_holds_the_asked_curves_of_what_is_done(tmp_path):
     done, missing = plan.of("student")
     store = a_store(tmp_path, plan, {"gpac": (None, None)})
     commit(store, done, 0.9)
-    rows = history(plan, store, [done, missing], {"weight/teacher2"}).to_pylist()
+    rows = history(Reading(plan, store), [done, missing], {"weight/teacher2"}).to_pylist()
     assert rows == [{"key": done.key, "epoch": epoch, "name": "weight/teacher2", "value": 0.5} for epoch in (1, 2, 3, 4)]

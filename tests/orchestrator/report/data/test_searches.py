@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.report.analysis.formatting import hours
 from orchestrator.report.data.probe_grid import selections
-from orchestrator.report.data.results import standing
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.searches import SEARCHES, TRIALS, searches, trials
 from orchestrator.report.figures.search_charts import search_charts
 from orchestrator.report.text.render import render
@@ -42,7 +42,7 @@ def world(tmp_path):
 
 
 def the_row(plan, store):
-    table = searches(plan, store)
+    table = searches(Reading(plan, store))
     assert table.schema == SEARCHES
     [row] = table.to_pylist()
     return row
@@ -72,7 +72,7 @@ def test_the_gain_is_paired_by_seed(world):
 
 def test_a_row_for_every_trial(world):
     plan, store = world
-    table = trials(plan, store)
+    table = trials(Reading(plan, store))
     assert table.schema == TRIALS
     assert table["state"].to_pylist() == [state for _, _, state, _ in OUTCOMES]
     assert table["key"].to_pylist() == [stand_in(number).key for number in range(7)]
@@ -84,19 +84,19 @@ def test_a_row_for_every_trial(world):
 
 def test_a_search_at_work_is_told_as_far_as_it_is(tmp_path):
     plan, store = a_world(tmp_path)
-    assert (the_row(plan, store)["done"], trials(plan, store).num_rows) == (0, 0)
+    assert (the_row(plan, store)["done"], trials(Reading(plan, store)).num_rows) == (0, 0)
     [search] = plan.of("search")
     begin_search(store, search, 3, at_work=2)
     row = the_row(plan, store)
     assert (row["status"], row["reason"]) == ("missing", "3 of 7 trials have ended")
     assert (row["done"], row["stopped"], row["planned"], row["chosen"], row["gain"]) == (2, 1, 7, None, None)
     assert (row["validation_accuracy"], row["validation_accuracy_default"], row["seconds"]) == (None, 0.7, 70)
-    assert pc.value_counts(trials(plan, store)["state"]).to_pylist() == [
+    assert pc.value_counts(trials(Reading(plan, store))["state"]).to_pylist() == [
         {"values": "done", "counts": 2},
         {"values": "stopped", "counts": 1},
         {"values": "running", "counts": 2},
     ]
-    assert standing(plan, store, search).reason == "3 of 7 trials have ended"
+    assert Reading(plan, store).reason(search) == "3 of 7 trials have ended"
 
 
 def test_a_corrupt_search_is_not_told_as_done(world):
@@ -104,16 +104,16 @@ def test_a_corrupt_search_is_not_told_as_done(world):
     [search] = plan.of("search")
     store.entry("search", search.key).file("trials.arrow").unlink()
     assert the_row(plan, store)["status"] == "missing"
-    assert trials(plan, store).num_rows == 0
+    assert trials(Reading(plan, store)).num_rows == 0
 
 
 def test_without_searches_there_is_nothing(tmp_path):
     plan = report_world.a_plan()
     store = report_world.a_store(tmp_path, plan)
-    assert searches(plan, store).num_rows == trials(plan, store).num_rows == 0
-    assert sentences(searches(plan, store)) == []
-    assert search_charts(plan, store) == []
-    assert "Searches" not in render(plan, store, "md")
+    assert searches(Reading(plan, store)).num_rows == trials(Reading(plan, store)).num_rows == 0
+    assert sentences(searches(Reading(plan, store))) == []
+    assert search_charts(Reading(plan, store)) == []
+    assert "Searches" not in render(Reading(plan, store), "md")
 
 
 def texts(table):
@@ -124,7 +124,7 @@ def texts(table):
 
 def test_the_table(world):
     plan, store = world
-    told = texts(of_searches(searches(plan, store)))
+    told = texts(of_searches(searches(Reading(plan, store))))
     assert told == {
         "student": "resnet8",
         "method": "kd, searched",
@@ -141,7 +141,7 @@ def test_the_table(world):
 def test_the_table_says_what_is_not_there_yet(tmp_path):
     plan, store = a_world(tmp_path)
     begin_search(store, plan.of("search")[0], 3)
-    table = of_searches(searches(plan, store))
+    table = of_searches(searches(Reading(plan, store)))
     told = texts(table)
     assert (told["method"], told["trials"], told["chosen (default)"]) == ("kd, searched [1]", "2/1/0 of 7", "–")
     assert table.notes == ("missing: 3 of 7 trials have ended",)
@@ -157,7 +157,7 @@ def test_the_table_says_what_is_not_there_yet(tmp_path):
     ],
 )
 def test_the_sentence(world, low, high, said):
-    table = searches(*world)
+    table = searches(Reading(*world))
     row = {**table.to_pylist()[0], "gain_low": low, "gain_high": high}
     [sentence] = sentences(type(table).from_pylist([row], schema=SEARCHES))
     assert sentence.startswith(f"Of 1 search: {said}")
@@ -169,14 +169,14 @@ def test_hours():
 
 @pytest.mark.parametrize("format", ["md", "tex", "html"])
 def test_every_format_has_the_table_and_the_sentence(world, format):
-    told = render(*world, format)
+    told = render(Reading(*world), format)
     for text in ("Searches", "temperature 3 (4)", "5/1/1", "0:02:40", "1 cannot be told apart from the defaults"):
         assert text in told
     assert ("p{5cm}" in told) == (format == "tex")
 
 
 def test_the_terminal_leaves_out_what_has_no_room(world):
-    wide, narrow = terminal(*world, width=160), terminal(*world, width=80)
+    wide, narrow = terminal(Reading(*world), width=160), terminal(Reading(*world), width=80)
     assert "0:02:40 (7.6×)" in wide
     assert "0:02:40" not in narrow
     assert "temperature 3 (4)" in " ".join(narrow.split())
@@ -185,17 +185,17 @@ def test_the_terminal_leaves_out_what_has_no_room(world):
 
 @pytest.mark.parametrize("width", range(70, 130))
 def test_the_terminal_cuts_no_interval_at_any_width(world, width):
-    told = terminal(*world, width=width)
+    told = terminal(Reading(*world), width=width)
     assert told.count("[") == told.count("]") > 0
 
 
 def test_csv_has_a_column_for_every_searched_knob(world):
-    rows = list(csv.DictReader(io.StringIO(render(*world, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render(Reading(*world), "csv"))))
     assert [(row["searched/temperature"], row["searched/recipe.lr"]) for row in rows] == [("", "")] * 3 + [("3", "0.09")] * 3
 
 
 def test_the_pictures_mark_the_default_and_the_chosen(world):
-    slices, importance = search_charts(*world)
+    slices, importance = search_charts(Reading(*world))
     for text in ("temperature", "recipe.lr", "defaults", "chosen", "ended early", "first trial"):
         assert f">{text}<" in slices.svg
     assert slices.under == importance.under == "Searches"
@@ -210,7 +210,7 @@ def test_the_pictures_mark_the_default_and_the_chosen(world):
 def test_too_few_trials_tell_no_importance(tmp_path):
     plan, store = a_world(tmp_path)
     begin_search(store, plan.of("search")[0], 5)
-    [slices] = search_charts(plan, store)
+    [slices] = search_charts(Reading(plan, store))
     assert ">chosen<" not in slices.svg
     assert "is not told: 3 of the trials came to their end, 5 are needed." in slices.about
 
@@ -218,7 +218,7 @@ def test_too_few_trials_tell_no_importance(tmp_path):
 def test_a_picture_of_one_trial(tmp_path):
     plan, store = a_world(tmp_path)
     begin_search(store, plan.of("search")[0], 1)
-    assert len(search_charts(plan, store)) == 1
+    assert len(search_charts(Reading(plan, store))) == 1
 
 
 def test_what_was_searched_decides_how_a_student_selects(tmp_path):
@@ -250,16 +250,16 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
             attempt = store.begin(job)
             write_table(report_world._probe_table(plan, job), attempt.path / "probes.arrow")
             attempt.commit({}, 1.0)
-    assert selections(plan, store) == []
+    assert selections(Reading(plan, store)) == []
     attempt = store.begin(plan.of("search")[0])
-    write_table(trials(plan, store), attempt.path / TRIALS.name)
+    write_table(trials(Reading(plan, store)), attempt.path / TRIALS.name)
     attempt.commit({"chosen": {"top": 3}}, 1.0)
-    [found] = selections(plan, store)
+    [found] = selections(Reading(plan, store))
     assert all(weight > 0 for row in found.weight_ML for weight in row), "by default one teacher leads alone"
 
 
 def test_the_same_store_gives_the_same_page(world):
-    assert render(*world, "html") == render(*world, "html")
+    assert render(Reading(*world), "html") == render(Reading(*world), "html")
 
 
 def test_more_trials_are_another_search(tmp_path):

@@ -4,6 +4,7 @@ import matplotlib.image
 import pytest
 
 from orchestrator.experiment.spec import Claim
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import PROBES, probes
 from orchestrator.report.figures.charts import charts
 from orchestrator.report.figures.plots import COLORS, heat_map
@@ -12,7 +13,7 @@ from tests.support.report_world import a_plan, a_store
 
 def test_the_heat_map_is_a_picture_that_grows_with_the_table(tmp_path):
     plan = a_plan()
-    table = probes(plan, a_store(tmp_path / "store", plan))
+    table = probes(Reading(plan, a_store(tmp_path / "store", plan)))
     heat_map(table, tmp_path / "all.png")
     heat_map(table.slice(0, 8), tmp_path / "one.png")  # one teacher
     every, one = (matplotlib.image.imread(tmp_path / name) for name in ("all.png", "one.png"))
@@ -22,7 +23,7 @@ def test_the_heat_map_is_a_picture_that_grows_with_the_table(tmp_path):
 
 def test_a_teacher_without_a_layer_leaves_a_hole(tmp_path):
     plan = a_plan()
-    table = probes(plan, a_store(tmp_path / "store", plan))
+    table = probes(Reading(plan, a_store(tmp_path / "store", plan)))
     heat_map(table.slice(4), tmp_path / "hole.svg")  # the first teacher has no probe at its first two stages
     text = (tmp_path / "hole.svg").read_text()
     assert text.count(">70.0<") == 0
@@ -36,7 +37,7 @@ def test_no_heat_map_of_nothing(tmp_path):
 
 def test_charts_say_who_is_who(tmp_path):
     plan = a_plan()
-    accuracy, learning, weights = charts(plan, a_store(tmp_path, plan))
+    accuracy, learning, weights = charts(Reading(plan, a_store(tmp_path, plan)))
     for label in ("none", "kd", "gpac"):
         assert f">{label}<" in accuracy.svg
         assert f">{label}<" in learning.svg
@@ -51,14 +52,14 @@ def test_a_chart_of_the_claims(tmp_path):
     texts = [("gpac helps", "gpac", "none"), ("kd hurts", "none", "kd"), ("gpac hurts", "none", "gpac")]
     plan = replace(a_plan(), claims=tuple(Claim(*text, "test") for text in texts[:2]))
     store = a_store(tmp_path, plan)
-    chart = charts(plan, store)[1]
+    chart = charts(Reading(plan, store))[1]
     assert chart.title.startswith("Claims")
     assert all(f">{word}<" in chart.svg for word in ("gpac helps", "kd hurts", "test accuracy", "difference, points"))
     assert COLORS[2] in chart.svg  # holds: p = 0.040
     assert COLORS[-1] in chart.svg  # cannot be told
     assert COLORS[4] not in chart.svg
     opposite = replace(plan, claims=(Claim(*texts[2], "test"),))
-    assert COLORS[4] in charts(opposite, store)[1].svg
+    assert COLORS[4] in charts(Reading(opposite, store))[1].svg
 
 
 def test_no_charts_of_nothing(tmp_path):
@@ -67,4 +68,4 @@ def test_no_charts_of_nothing(tmp_path):
     store = a_store(tmp_path, plan)
     store.root.joinpath("student").rename(tmp_path / "gone")
     store.root.joinpath("teacher").rename(tmp_path / "gone too")
-    assert charts(plan, store) == []
+    assert charts(Reading(plan, store)) == []

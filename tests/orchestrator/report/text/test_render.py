@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.text import escape
 from orchestrator.report.text.render import FORMATS, render, write
 from orchestrator.report.text.terminal import probe_table, terminal
@@ -138,12 +139,12 @@ class Page(HTMLParser):
 
 
 def test_markdown_as_it_was(world):
-    assert render(*world, "md") == MARKDOWN
+    assert render(Reading(*world), "md") == MARKDOWN
 
 
 def test_csv_has_a_row_per_student(world):
     plan, _ = world
-    rows = list(csv.DictReader(io.StringIO(render(*world, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render(Reading(*world), "csv"))))
     assert [row["key"] for row in rows] == [job.key for job in plan.of("student")]
     assert rows[4]["status"] == "failed"
     assert rows[4]["reason"] == "the loss diverged in epoch 3: ce = nan"
@@ -153,7 +154,7 @@ def test_csv_has_a_row_per_student(world):
 
 
 def test_html_is_whole_and_needs_nothing_else(world):
-    text = render(*world, "html")
+    text = render(Reading(*world), "html")
     page = Page(text)
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
@@ -171,11 +172,11 @@ def test_html_is_whole_and_needs_nothing_else(world):
 
 def test_the_same_store_gives_the_same_report(world):
     for format in FORMATS:
-        assert render(*world, format) == render(*world, format)
+        assert render(Reading(*world), format) == render(Reading(*world), format)
 
 
 def test_html_escapes(evil):
-    page = Page(render(*evil, "html"))
+    page = Page(render(Reading(*evil), "html"))
     assert page.open == []
     assert "b" not in page.seen
     assert any(EVIL in row for row in page.rows)
@@ -183,7 +184,7 @@ def test_html_escapes(evil):
 
 
 def test_markdown_escapes(evil):
-    text = render(*evil, "md")
+    text = render(Reading(*evil), "md")
     rows = [line for line in text.splitlines() if line.startswith("| resnet8 |")]
     assert [len(re.split(r"(?<!\\)\|", row)) for row in rows] == [12] * 3  # ten columns between the outer bars
     assert r"\<b>a\|b_c\_ \*d\* \$x\$ 50% \& \#1 {y} \\z [l\](u) \`t\` \~" in rows[1]
@@ -191,7 +192,7 @@ def test_markdown_escapes(evil):
 
 
 def test_tex_escapes(evil):
-    text = render(*evil, "tex")
+    text = render(Reading(*evil), "tex")
     shown = (
         r"\textless{}b\textgreater{}a\textbar{}b\_c\_ *d* \$x\$ 50\% \& \#1 \{y\} \textbackslash{}z {[}l{]}(u) `t` "
         r"\textasciitilde{}"
@@ -204,7 +205,7 @@ def test_tex_escapes(evil):
 
 
 def test_csv_keeps_every_character(evil):
-    rows = list(csv.DictReader(io.StringIO(render(*evil, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render(Reading(*evil), "csv"))))
     assert rows[4]["method"] == EVIL
     assert rows[4]["reason"] == f"{EVIL}\nsecond line"
 
@@ -215,12 +216,12 @@ def test_no_special_character_of_tex_is_left_alone(character):
 
 
 def test_the_terminal_shows_every_number_within_its_width(evil):
-    text = terminal(*evil)
+    text = terminal(Reading(*evil))
     assert max(map(len, text.splitlines())) <= 100
     for number in ("92.00 ± 1.00", "2/3 [1]", "* +4.00 [+1.52, +6.48]", "0.040", "* 98.50", "+1.50 [−4.85, +7.85]"):
         assert number in text
     assert "\x1b" not in text
-    assert "\x1b" in terminal(*evil, color=True)
+    assert "\x1b" in terminal(Reading(*evil), color=True)
 
 
 @pytest.mark.parametrize(
@@ -233,17 +234,17 @@ def test_the_terminal_shows_every_number_within_its_width(evil):
     ],
 )
 def test_the_terminal_leaves_out_columns_for_which_there_is_no_room(world, width, columns):
-    [head] = [line for line in terminal(*world, width=width).splitlines() if line.startswith("student ")]
+    [head] = [line for line in terminal(Reading(*world), width=width).splitlines() if line.startswith("student ")]
     assert ", ".join(re.split(r"\s{2,}", head)) == columns
 
 
 def test_the_probe_table(world, tmp_path):
-    text = probe_table(*world, width=80)
+    text = probe_table(Reading(*world), width=80)
     assert "wrn_16_2-s0    66.00    91.00  * 98.00    * 98.50" in text
     assert "wrn_16_2-s0    0.00 (66.00)    0.00 (91.00)  * 1.00 (98.00)" in text
     plan, store = world
     (store.root / "probe").rename(tmp_path / "gone")
-    assert probe_table(plan, store) == "No teacher has been probed yet.\n"
+    assert probe_table(Reading(plan, store)) == "No teacher has been probed yet.\n"
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -252,19 +253,19 @@ def test_a_report_of_nothing_yet(tmp_path, format):
     store = a_store(tmp_path, a_plan({"none": ()}), {})
     for kind in ("teacher", "probe"):
         (store.root / kind).rename(tmp_path / f"gone-{kind}")
-    assert "not run yet" in render(plan, store, format)
-    assert "0/3 [1]" in terminal(plan, store)
+    assert "not run yet" in render(Reading(plan, store), format)
+    assert "0/3 [1]" in terminal(Reading(plan, store))
 
 
 def test_write_makes_the_folder_and_leaves_only_the_report(world, tmp_path):
-    write(*world, "md", tmp_path / "out" / "report.md")
+    write(Reading(*world), "md", tmp_path / "out" / "report.md")
     assert (tmp_path / "out" / "report.md").read_text() == MARKDOWN
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.md"]
 
 
 def test_an_unknown_format(world):
     with pytest.raises(ValueError, match="`format` must be one of md, csv, tex, html, but got pdf"):
-        render(*world, "pdf")
+        render(Reading(*world), "pdf")
 
 
 def test_markdown_needs_neither_torch_nor_matplotlib(tmp_path):
@@ -272,13 +273,14 @@ def test_markdown_needs_neither_torch_nor_matplotlib(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from tests.support.report_world import a_plan, a_store\n"
+        "from orchestrator.report.data.reading import Reading\n"
         "from orchestrator.report.text.render import render\n"
         "from orchestrator.report.text.terminal import terminal\n"
         "plan = a_plan()\n"
         f"store = a_store(Path({str(tmp_path)!r}), plan)\n"
         "for format in ('md', 'csv', 'tex'):\n"
-        "    render(plan, store, format)\n"
-        "terminal(plan, store)\n"
+        "    render(Reading(plan, store), format)\n"
+        "terminal(Reading(plan, store))\n"
         "print(sorted({'torch', 'matplotlib', 'ray', 'mlflow'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
