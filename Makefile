@@ -1,4 +1,5 @@
-# make setup | demo | test | test-slow | lint | format | bench | clean        VENV=path and PYTHON=python3.12 choose others
+# make setup | demo | test | test-slow | lint | format | docs | docs-serve | bench | clean
+# VENV=path and PYTHON=python3.12 choose others
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -6,7 +7,7 @@ STAMP := $(VENV)/.installed
 # uv does not read pip's settings: tell it where pip looks for wheels
 FIND_LINKS = $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: setup demo test test-slow lint format bench clean
+.PHONY: setup demo test test-slow lint format docs docs-serve bench clean
 
 setup: $(STAMP)
 
@@ -40,6 +41,15 @@ lint: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# what it says of MkDocs 2 is no concern of who reads or writes the docs
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+
+docs: setup
+	$(MKDOCS) build --quiet --strict
+
+docs-serve: setup
+	$(MKDOCS) serve --livereload
 
 bench: setup
 	$(BIN)/python experiments/benchmarks/bank.py

@@ -44,7 +44,8 @@ class Training:
     """A network being trained by a method.
 
     Args:
-        network, method: freshly initialised; both are trained in place.
+        network: freshly initialised; it is trained in place.
+        method: so too.
         teachers: for each teacher, what answers a batch with its Knowledge.
         seed: decides order and augmentation (initialisation is the caller's).
         compile: whether the student's forward pass goes through ``torch.compile``.
