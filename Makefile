@@ -1,4 +1,4 @@
-# make setup | demo | test | test-slow | lint | format | docs | docs-serve | bench | clean
+# make setup | demo | test | test-slow | lint | format | hooks | docs | docs-serve | bench | clean
 # VENV=path and PYTHON=python3.12 choose others
 VENV ?= .venv
 PYTHON ?= python3
@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # uv does not read pip's settings: tell it where pip looks for wheels
 FIND_LINKS = $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: setup demo test test-slow lint format docs docs-serve bench clean
+.PHONY: setup demo test test-slow lint lint-format lint-code lint-types lint-layers lint-forge format hooks docs docs-serve bench clean
 
 setup: $(STAMP)
 
@@ -32,15 +32,38 @@ test: setup
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
-lint: setup
+# each part is a hook of .pre-commit-config.yaml too
+lint: lint-format lint-code lint-types lint-layers lint-forge
+
+lint-format: setup
 	$(BIN)/ruff format --check .
+
+lint-code: setup
 	$(BIN)/ruff check .
+
+lint-types: setup
 	$(BIN)/mypy
+
+lint-layers: setup
 	$(BIN)/lint-imports
+
+# what only a forge reads, and the citation
+SCHEMA = $(BIN)/check-jsonschema --builtin-schema
+lint-forge: setup
+	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	$(SCHEMA) vendor.github-actions .github/actions/*/action.yml
+	$(SCHEMA) vendor.dependabot .github/dependabot.yml
+	$(SCHEMA) vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA) vendor.citation-file-format CITATION.cff
+	$(BIN)/zizmor --offline --quiet .github
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+hooks: setup
+	$(BIN)/pre-commit install
 
 # what it says of MkDocs 2 is no concern of who reads or writes the docs
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
