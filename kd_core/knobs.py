@@ -11,7 +11,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 
@@ -63,7 +63,7 @@ class Bounds:
     above: float | None = None  # value > above
     high: float | None = None  # value <= high
     below: float | None = None  # value < below
-    choices: tuple[Any, ...] | None = None
+    choices: Collection[Any] | None = None  # a tuple, or a table whose names they are, which may grow
 
     def allow(self, value: Any) -> bool:
         if self.choices is not None:
@@ -92,7 +92,7 @@ def knob(
     above: float | None = None,
     high: float | None = None,
     below: float | None = None,
-    choices: tuple[Any, ...] | None = None,
+    choices: Collection[Any] | None = None,
     search: Distribution | None = None,
 ) -> Any:
     """Declare a dataclass field with bounds (of each element, for a tuple), one line of help and a search distribution."""

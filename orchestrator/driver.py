@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kd_core.plugins.tables import known, use
 from orchestrator.executors.executor import CannotRun, Ended, Executor
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Spec, other_data
@@ -22,6 +23,7 @@ from orchestrator.planning.snapshot import Snapshot, Watch
 from orchestrator.planning.state import Facts, State, decide
 from orchestrator.stages.runner import Runtime
 from orchestrator.store.errors import CorruptEntry, StoreError
+from orchestrator.store.plugins import keep
 from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
@@ -112,14 +114,18 @@ def run(
     spec = source if isinstance(source, Spec) else load(source, overrides, store)
     if executor not in ("ray", "inline"):
         raise CannotRun(f"executor must be ray or inline, but got {executor}")
-    plan, runtime = make(spec), Store(spec.store)
-    runtime.prepare()
-    with runtime.lock(f"run-{spec.name}") as held:
+    plugins = [known(plugin.sha256) for plugin in spec.plugins]
+    use(plugins)
+    plan, results = make(spec), Store(spec.store)
+    results.prepare()
+    for plugin in plugins:
+        keep(plugin, results)
+    with results.lock(f"run-{spec.name}") as held:
         if not held:
-            who = runtime.holder(f"run-{spec.name}") or "another process"
-            raise StoreError(f"another `kd run` of {spec.name} is at work on {runtime.location} ({who}); `kd status` shows it")
-        done, notes = survey(plan, runtime)
-        work = _Run(spec, plan, runtime, done, notes, watch)
+            who = results.holder(f"run-{spec.name}") or "another process"
+            raise StoreError(f"another `kd run` of {spec.name} is at work on {results.location} ({who}); `kd status` shows it")
+        done, notes = survey(plan, results)
+        work = _Run(spec, plan, results, done, notes, watch)
         with work.tracked():
             if work.missing:
                 _check_data(spec)

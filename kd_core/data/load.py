@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -42,13 +41,12 @@ def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: 
     config = config.resolved()
     assert config.padding is not None
     assert config.flip is not None
-    read: Callable[[DataConfig, Path, bool], Source] = getattr(importlib.import_module(LOADERS[config.name]), config.name)
-    source = read(config, root, download)
+    source = _read(config, root, download)
     train, validation = _hold_out(source.train, config)
     train = _reduce(train, config)
     if config.label_noise:
         noise = generator(config.split_seed, "label noise")
-        train = replace(train, labels_N=with_noise(train.labels_N, config.label_noise, config.info.classes, noise))
+        train = train.labelled(with_noise(train.labels_N, config.label_noise, config.info.classes, noise))
     parts = [train, validation, source.test]
     fits = sum(part.nbytes for part in parts) <= memory_gib * 2**30
     train, validation, test = (_ready(part, config.info.size, fits) for part in parts)
@@ -61,6 +59,15 @@ def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: 
         std=source.std,
         augmentation=Augmentation(config.padding, config.flip),
     )
+
+
+def _read(config: DataConfig, root: Path, download: bool) -> Source:
+    if config.name not in LOADERS:
+        from kd_core.data.given import read
+
+        return read(config, root, download)
+    ours: Callable[[DataConfig, Path, bool], Source] = getattr(importlib.import_module(LOADERS[config.name]), config.name)
+    return ours(config, root, download)
 
 
 def verify(config: DataConfig, root: Path, *, download: bool = False, memory_gib: float = MEMORY_GIB) -> None:
@@ -107,7 +114,7 @@ def _ready(images: Images, size: int, fits: bool) -> Images:
         return images.in_memory() if fits else images
     if images.image[1:] == (size, size):
         return images
-    from kd_core.data.files import fit
+    from kd_core.data.decoded import fit
 
     resized_NCHW = torch.cat([fit(some_BCHW, size) for some_BCHW in images.images_NCHW.split(1024)])
     return Split(resized_NCHW, images.labels_N)

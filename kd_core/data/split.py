@@ -41,6 +41,10 @@ class Split:
     def __getitem__(self, indices_B: Tensor) -> Split:
         return Split(self.images_NCHW[indices_B], self.labels_N[indices_B])
 
+    def labelled(self, labels_N: Tensor) -> Split:
+        """The same images with other labels."""
+        return Split(self.images_NCHW, labels_N)
+
     @property
     def image(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import torch
 
-from kd_core.data.files import Files
+from kd_core.data.decoded import Decoded
 from kd_core.data.split import Split
 from kd_core.data.views import Augmentation
 
-Images: TypeAlias = Split | Files  # in memory, or on disk: both are indexed, streamed and moved alike
+Images: TypeAlias = Split | Decoded  # in memory, or to be decoded: both are indexed, streamed and moved alike
 
 
 @dataclass(frozen=True)

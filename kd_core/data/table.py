@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kd_core.knobs import Knobs, knob
@@ -21,6 +21,16 @@ class DatasetInfo:
     train: int  # images outside the test split
     about: str
     own: Mapping[str, Any] = field(default_factory=dict)  # the knobs of its own, with their defaults; None: must be given
+    read: Callable[[Path, bool], Any] | None = None  # of a plugin: see kd_core.data.given
+
+    def problem(self) -> str:
+        """What is wrong with a plugin's entry, in a few words; empty where nothing is."""
+        if not callable(self.read):
+            return "has no `read`: a function of (root, download) that gives its images"
+        wrong = [name for name in ("classes", "channels", "size", "train") if not _positive(getattr(self, name))]
+        if wrong:
+            return f"must state {', '.join(wrong)} as integers above 0"
+        return "has knobs of its own, which only ours can have" if self.own else ""
 
     @property
     def padding(self) -> int:
@@ -64,7 +74,7 @@ class DataConfig(Knobs):
     The last six knobs belong to those data sets alone that name them as their own.
     """
 
-    name: str = knob("cifar100", "the data set", choices=tuple(DATASETS))
+    name: str = knob("cifar100", "the data set", choices=DATASETS)
     validation: float = knob(0.1, "fraction of the training data held out, stratified by class", above=0, high=0.5)
     split_seed: int = knob(0, "seed of the validation split (and of train_size and label_noise)", low=0)
     train_size: int | None = knob(None, "use only so many training images, stratified by class", low=1)
@@ -123,6 +133,10 @@ class DataConfig(Knobs):
         info = self.info
         defaults = {"padding": info.padding, "flip": info.flip, "size": info.size, **info.own}
         return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _within(folder: str) -> bool:

@@ -48,9 +48,15 @@ class LogitStd(Method):
         bases = BASES
         presets: ClassVar = {name: {"temperature": 2.0} for name in BASES} | {"kd": {"temperature": 2.0, "alpha": 9.0}}
 
-        base: str = knob("kd", "the logit method whose logits are standardised", choices=tuple(BASES))
+        @classmethod
+        def takes(cls, method: type[Method]) -> bool:
+            """What learns from logits alone, and weighs its cross-entropy by a knob ``ce``."""
+            named = {field.name for field in dataclasses.fields(method.Config)}
+            return super().takes(method) and "ce" in named and method.needs(method.Config()) <= {Need.LOGITS}
 
-    version = sum(method.version for method in BASES.values())  # a change of any base is a change of this
+        base: str = knob("kd", "the logit method whose logits are standardised", choices=BASES)
+
+    version = 2  # its own; that of its base stands beside it in a key
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:

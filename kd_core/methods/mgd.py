@@ -93,7 +93,7 @@ class MGD(Method):
     class Config(Wrapping):
         bases = BASES
 
-        base: str = knob("kd", "the method that is taught at several granularities", choices=tuple(BASES))
+        base: str = knob("kd", "the method that is taught at several granularities", choices=BASES)
         scheme: str = knob(
             GRANULARITY,
             "whose logits are taught; granularity: the teacher's; stable: their mean with those decoded from its codes",
@@ -115,7 +115,7 @@ class MGD(Method):
             default = 0.8 if self.base == "kd" else 1.0
             return default if self.div is None else self.div
 
-    version = sum(method.version for method in BASES.values())  # a change of any base is a change of this
+    version = 2  # its own; that of its base stands beside it in a key
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:

@@ -18,7 +18,7 @@ class Wrapping(Knobs):
         ValueError: also for what the base's config refuses.
     """
 
-    bases: ClassVar[Mapping[str, type[Method]]]
+    bases: ClassVar[dict[str, type[Method]]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # defaults of a base that are others when it is wrapped
 
     base: str = knob("kd", "the method that is wrapped")
@@ -35,6 +35,11 @@ class Wrapping(Knobs):
             except ValueError as error:
                 raise ValueError(f"`knobs` of {self.base}: {error}") from None
 
+    @classmethod
+    def takes(cls, method: type[Method]) -> bool:
+        """Whether a method of others can be wrapped."""
+        return not issubclass(method.Config, Wrapping)
+
     @property
     def method(self) -> type[Method]:
         """The base."""
@@ -44,3 +49,16 @@ class Wrapping(Knobs):
     def inner(self) -> Any:
         """The base's config."""
         return cast(Any, self.knobs)
+
+
+def adopt(methods: Mapping[str, type[Method]]) -> None:
+    """Have every wrapper take, besides our bases, those of these methods that it can wrap, and no others."""
+    for wrapping in Wrapping.__subclasses__():
+        for name in _adopted.pop(wrapping, ()):
+            del wrapping.bases[name]
+        taken = {name: method for name, method in methods.items() if wrapping.takes(method)}
+        wrapping.bases.update(taken)
+        _adopted[wrapping] = tuple(taken)
+
+
+_adopted: dict[type[Wrapping], tuple[str, ...]] = {}

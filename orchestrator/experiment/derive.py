@@ -26,6 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchema
 from pydantic_core import CoreSchema, core_schema
 
 from kd_core.knobs import Bounds, Knobs
+from kd_core.plugins.tables import per_tables
 from orchestrator.experiment.problems import Misfit
 from orchestrator.jobs import canonical
 
@@ -121,7 +122,7 @@ class FromKnobs:
         return core_schema.no_info_after_validator_function(make, handler.generate_schema(model))
 
 
-@functools.cache
+@per_tables
 def section(name: str, *kinds: type[Knobs], axes: bool = False, base: type[Section] = Section) -> type[Section]:
     """A model that has every knob of ``kinds`` as an optional field."""
     declared: dict[str, Any] = {}
@@ -149,7 +150,7 @@ def written(hint: Any, bounds: Bounds) -> Any:
     if hint is type(None):
         return hint
     if bounds.choices is not None:
-        return Literal[bounds.choices]
+        return Literal[tuple(bounds.choices)]
     if hint in (int, float):
         limits = Field(ge=bounds.low, gt=bounds.above, le=bounds.high, lt=bounds.below)
         return Annotated[hint, limits, AfterValidator(number)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from kd_core.plugins.tables import per_tables
 from orchestrator.experiment.derive import TAGS
 from orchestrator.experiment.problems import Misfit, Path, Problem, shown, suggestion
 from orchestrator.experiment.schema import schema
@@ -82,7 +82,7 @@ def fields_beside(path: Path) -> set[str]:
     return {name for node in _objects(here, whole) for name in node["properties"]}
 
 
-_schema = functools.cache(schema)
+_schema = per_tables(schema)
 
 
 def _objects(nodes: list[dict[str, Any]], whole: dict[str, Any]) -> list[dict[str, Any]]:

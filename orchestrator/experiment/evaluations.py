@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import Annotated, Any, cast
 
@@ -13,6 +12,7 @@ from kd_core.data.table import DataConfig
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Knobs
 from kd_core.models.table import model_info
+from kd_core.plugins.tables import per_tables
 from orchestrator.experiment.derive import FromSwitch, Section
 from orchestrator.experiment.names import Context, check_data
 from orchestrator.experiment.problems import Misfit
@@ -64,7 +64,7 @@ def _channels(data: DataConfig) -> str:
     return "1 channel" if data.info.channels == 1 else f"{data.info.channels} channels"
 
 
-@functools.cache
+@per_tables
 def asked_model() -> type[Asked]:
     """The model of the section: an optional field for every evaluation."""
     declared: dict[str, Any] = {}

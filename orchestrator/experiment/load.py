@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike, fspath
 
 from pydantic import ValidationError
@@ -10,9 +11,10 @@ from pydantic import ValidationError
 from orchestrator.experiment import errors, overrides
 from orchestrator.experiment.expand import expand
 from orchestrator.experiment.names import Context
+from orchestrator.experiment.plugins import bring
 from orchestrator.experiment.problems import SourceLocation, SpecError
-from orchestrator.experiment.schema import Experiment
-from orchestrator.experiment.spec import Spec
+from orchestrator.experiment.schema import experiment_model
+from orchestrator.experiment.spec import PluginSpec, Spec
 from orchestrator.experiment.yaml_lines import Document, read_file
 from orchestrator.store.backends.uri import hidden
 
@@ -21,19 +23,21 @@ def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str 
     """The experiment in a file. ``assignments``, such as ``data.train_size=400``, and ``store`` replace what it says.
 
     Raises:
-        SpecError: with every mistake in the file and in the assignments.
+        SpecError: with every mistake in the plugins that it names, or else with every mistake in the file and the assignments.
     """
     file = fspath(path)
     document = read_changed(file, assignments, store)
+    found = bring(document, file)
     try:
-        experiment = Experiment.model_validate(document.data, context=Context.of(document.data))
+        experiment = experiment_model().model_validate(document.data, context=Context.of(document.data))
     except ValidationError as error:
         seen = {problem.path for problem in document.problems}  # one mistake, one line
-        found = [problem for problem in errors.problems(error, document) if problem.path not in seen]
-        raise SpecError([*document.problems, *found]) from None
+        others = [problem for problem in errors.problems(error, document) if problem.path not in seen]
+        raise SpecError([*document.problems, *others]) from None
     if document.problems:
         raise SpecError(document.problems)
-    return expand(experiment, document, file)
+    stated = tuple(PluginSpec(plugin.name, plugin.sha256) for plugin in found)
+    return replace(expand(experiment, document, file), plugins=stated)
 
 
 def read_changed(file: str, assignments: Sequence[str] = (), store: str | None = None) -> Document:

@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema, core_schema
 from kd_core.knobs import Choice, Distribution, Knobs, Uniform
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
+from kd_core.plugins.tables import per_tables
 from orchestrator.experiment.derive import MAX_GRID, OneOrMany, Section, grid, section
 from orchestrator.experiment.names import ALL, EACH, Context, Label, TeacherName
 from orchestrator.experiment.problems import Misfit, shown, suggestion
@@ -150,7 +151,7 @@ def listened(words: tuple[str, ...], known: tuple[str, ...]) -> list[tuple[str, 
     return [tuple(name for name in known if name in words)]
 
 
-@functools.cache
+@per_tables
 def entry_model() -> type[Entry]:
     """The model of an entry: an optional field for every method."""
     declared: dict[str, Any] = {}

@@ -85,13 +85,18 @@ def teacher(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _models(schema: dict[str, Any]) -> None:
+    """Those that there are when the schema is asked for."""
+    schema["anyOf"] = [{"enum": list(model_names())}, {"pattern": "^timm:."}]
+
+
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, AfterValidator(safe_name), Field(json_schema_extra={"pattern": f"^{SAFE.pattern}$"})]
 Label = Annotated[str, AfterValidator(label), Field(json_schema_extra={"minLength": 1, "maxLength": 80})]
 ModelName = Annotated[
     str,
     AfterValidator(model),
-    Field(json_schema_extra={"anyOf": [{"enum": list(model_names())}, {"pattern": "^timm:."}]}),
+    Field(json_schema_extra=_models),
 ]
 TeacherName = Annotated[str, AfterValidator(teacher)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -11,6 +11,7 @@ from pydantic_core import core_schema
 
 from kd_core.data.table import DataConfig
 from kd_core.methods.modules.analysis_config import AnalysisConfig
+from kd_core.plugins.tables import signature
 from kd_core.probes.config import ProbeConfig
 from kd_core.recipe import Recipe
 from orchestrator.experiment.claims import ClaimSection
@@ -108,6 +109,11 @@ class Experiment(Section):
     # Sections are validated in this order: later ones see the Context of earlier ones.
 
     name: Name = Field(description="the experiment's name, in tables, MLflow and file names")
+    plugins: list[Text] = Field(
+        default_factory=list,
+        description="files (my_methods.py, beside this one) or modules (package.module) that bring methods, models, data sets "
+        "and evaluations of their own",
+    )
     store: Annotated[Text, AfterValidator(check_store)] = Field(
         default="kd-store", description="where all results are kept: a path, or a URI such as s3://bucket/store"
     )
@@ -141,6 +147,19 @@ class Experiment(Section):
     )
 
 
+def experiment_model() -> type[Experiment]:
+    """The model, as the tables of methods, models, data sets and evaluations are now."""
+    global _built_for
+    if _built_for != signature():
+        for model in (TeacherGroup, StudentGroup, Experiment):
+            model.model_rebuild(force=True)
+        _built_for = signature()
+    return Experiment
+
+
+_built_for = signature()
+
+
 class _Schema(GenerateJsonSchema):
     """pydantic's draft 2020-12, without made-up titles and what JSON or editors do not know."""
 
@@ -159,5 +178,5 @@ class _Schema(GenerateJsonSchema):
 
 def schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of an experiment's YAML, for editors."""
-    found = Experiment.model_json_schema(schema_generator=_Schema)
+    found = experiment_model().model_json_schema(schema_generator=_Schema)
     return {"$schema": _Schema.schema_dialect, **found}

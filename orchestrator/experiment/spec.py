@@ -154,6 +154,12 @@ class StudentSpec:
 
 
 @dataclass(frozen=True)
+class PluginSpec:
+    name: str  # as it is written
+    sha256: str  # of its content
+
+
+@dataclass(frozen=True)
 class Spec:
     name: str  # a safe file name
     file: str  # as the user gave it
@@ -172,3 +178,4 @@ class Spec:
     bank: Bank = field(default_factory=Bank)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)
+    plugins: tuple[PluginSpec, ...] = ()  # that say what it may name besides ours

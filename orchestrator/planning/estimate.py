@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kd_core.data.table import DATASETS
 from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.flops import data_of, epochs_of, work
 from orchestrator.jobs.job import Job
@@ -250,6 +251,8 @@ def _left(job: Job, epochs_done: int) -> float:
 def _measured(config: Config, parents: Parents, trained: Mapping[str, Config]) -> Config:
     """The config that says how large a job is: its own, with that of the network that it is about but for the recipe; empty
     where that is unknown."""
+    if "data" in config and config["data"]["name"] not in DATASETS:  # of a plugin that is not in force
+        return {}
     if "model" in config:
         return config
     if "student" in config:  # a search: a trial of it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from orchestrator.store.store import Store
 
 MOST_CHANGES = 3  # settings in which a result may differ and still be worth a word
 NAMES = ("model", "seed", "data.name", "method.name")  # what differs here is another job, not a changed one
+
+DIGEST = re.compile("[0-9a-f]{64}")
 
 Settings = dict[str, Any]
 Identity = tuple[Any, ...]  # values of NAMES
@@ -132,7 +135,8 @@ def _change(name: str, wanted: Settings, had: Settings) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
+    text = "null" if value is None else str(value)
+    return f"{text[:8]}…" if DIGEST.fullmatch(text) else text
 
 
 def _changed_roles(job: Job, entry: Entry) -> list[str]:

@@ -16,9 +16,10 @@ from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Knobs
 from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
+from kd_core.plugins.tables import owner
 from orchestrator.experiment.search_config import GRID
 from orchestrator.experiment.space import changed, corners, defaults, plain
-from orchestrator.experiment.spec import Claim, SearchSpec, Spec, StudentSpec, TeacherSpec
+from orchestrator.experiment.spec import Claim, SearchSpec, Spec, StudentSpec, TeacherSpec, other_data
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
@@ -79,16 +80,27 @@ class _Maker:
         return Plan(self._spec.name, self._jobs, self._spec.claims)
 
     def _add(self, kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
+        config = self._with_plugins(config, parents)
         job = Job(kind, KINDS[kind].version, config, parents, title, labels)
         self._jobs.setdefault(job.key, job)
         return job.key
 
+    def _with_plugins(self, config: dict[str, Any], parents: dict[str, list[str]], *named: tuple[str, str]) -> dict[str, Any]:
+        """The config with the SHA-256 of every plugin that defines what it, or an ancestor, names; as it is without any."""
+        found: dict[str, str] = dict(config.get("plugins", {}))
+        for key in (key for keys in parents.values() for key in keys):
+            found |= self._jobs[key].config.get("plugins", {})
+        for plugin in filter(None, (owner(table, name) for table, name in named)):
+            found[plugin.name] = plugin.sha256
+        return {**config, "plugins": dict(sorted(found.items()))} if found else config
+
     def _teacher(self, teacher: TeacherSpec) -> str:
-        config = {"data": self._data, "model": teacher.model, "seed": teacher.seed}
+        config: dict[str, Any] = {"data": self._data, "model": teacher.model, "seed": teacher.seed}
         if given := teacher.weights:
             config["weights"] = {"name": given.name} if given.name else {"sha256": given.sha256}
         else:
             config["recipe"] = canonical.plain(teacher.recipe)
+        config = self._with_plugins(config, {}, ("MODELS", teacher.model), ("DATASETS", self._spec.data.name))
         labels = {"model": teacher.model, "seed": str(teacher.seed), "teacher": teacher.name}
         return self._add("teacher", config, {}, teacher.name, **labels)
 
@@ -110,6 +122,8 @@ class _Maker:
             "method": method,
         }
         parents = self._parents(student, student.recipe.epochs)
+        used = [("METHODS", name), ("MODELS", student.model), ("DATASETS", self._spec.data.name)]
+        config = self._with_plugins(config, parents, *used, *([("METHODS", base)] if base else []))
         title = f"{student.cell} · s{student.seed}"
         labels = {
             "cell": student.cell,
@@ -127,6 +141,8 @@ class _Maker:
         for asked in self._spec.evaluations:
             version = EVALUATIONS[asked.name].version
             config = {"evaluation": asked.name, "version": version, "knobs": written(asked.config)}
+            others = [("DATASETS", data.name) for data in other_data(asked.config).values()]
+            config = self._with_plugins(config, {}, ("EVALUATIONS", asked.name), *others)
             self._add("evaluation", config, {"students": [key]}, f"{asked.name} of {title}", evaluation=asked.name, **labels)
 
     def _search(self, student: StudentSpec, search: SearchSpec, config: dict[str, Any], labels: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.store.attempt import Attempt
 from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.plugins import use_stated
 from orchestrator.store.store import PROGRESS, Store
 from orchestrator.store.work import Work
 
@@ -121,6 +122,7 @@ def run_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lam
     try:
         with _process_as(runtime):
             context.say(epochs=job.epochs)
+            use_stated(job.config, store)
             results = KINDS[job.kind].run(job, context)
             attempt.commit(results, results.pop("seconds", time.time() - attempt.started), runtime.resources)
     except WorkerLost:
@@ -147,6 +149,7 @@ def follow_job(job: Job, runtime: Runtime) -> None:
     store = Store(runtime.store)
     try:
         with _process_as(runtime):
+            use_stated(job.config, store)
             KINDS[job.kind].run(job, Follower(runtime, store, job))
     except WorkerLost:
         raise

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 import kd_core
 import orchestrator
+from kd_core.plugins.tables import known
 from orchestrator.experiment.load import load, read_changed
 from orchestrator.experiment.problems import Path as YamlPath
 from orchestrator.experiment.problems import Problem, SpecError
@@ -45,6 +46,9 @@ def strays(spec: Spec) -> Iterator[tuple[YamlPath, str]]:
     scheme, _, path = (spec.tracking.uri or "").partition(":///")
     if scheme.startswith("sqlite") and _relative(path):
         yield ("tracking", "uri"), f"{spec.tracking.uri!r} is a file {HERE}: name an MLflow server, or leave it out"
+    for plugin in spec.plugins:
+        if plugin.name.startswith("/") or ".." in PurePath(plugin.name).parts:
+            yield ("plugins",), f"{plugin.name!r} lies outside of this folder, which is what is sent: give a path in it"
     sent = _weights(spec)
     for file in sent:
         if ".." in PurePath(file).parts:
@@ -64,6 +68,11 @@ def pack(spec: Spec, folder: Path) -> str:
     for source, target in ((spec.file, name), *((file, file) for file in _weights(spec))):
         (folder / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / target)
+    for plugin in spec.plugins:
+        for path, content in known(plugin.sha256).files.items():
+            there = folder / (plugin.name if known(plugin.sha256).is_file else path)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_bytes(content)
     return name
 
 

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from kd_core.data.batches import epoch_batches, plain_batches
-from kd_core.data.files import AHEAD, Files, fit
+from kd_core.data.decoded import AHEAD, fit
+from kd_core.data.files import Files
 from kd_core.data.load import load, verify
 from kd_core.data.split import DataError, Split
 from kd_core.data.table import DataConfig

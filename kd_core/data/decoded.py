@@ -1,0 +1,136 @@
+"""Images that are not in memory: decoded batch by batch, ahead of use, or all at once where they fit into memory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from kd_core.data.split import DataError, Split
+
+AHEAD = 2  # batches that are decoded while one is in use
+SLICE = 256  # images a thread takes at a time, of all images
+
+
+class Decoded(ABC):
+    """Images and their labels (int64, N). They are decoded by as many threads as torch computes with; indexing decodes none."""
+
+    labels_N: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels_N)
+
+    @abstractmethod
+    def __getitem__(self, indices_B: Tensor) -> Self:
+        """The images at these places."""
+
+    @abstractmethod
+    def labelled(self, labels_N: Tensor) -> Self:
+        """The same images with other labels."""
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Self:
+        """The same images, which are to come out on a device."""
+
+    @property
+    @abstractmethod
+    def image(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+
+    @abstractmethod
+    def decode_at(self, index: int) -> Tensor:
+        """An image, uint8 CHW.
+
+        Raises:
+            DataError: naming it where it cannot be decoded.
+        """
+
+    @property
+    def nbytes(self) -> int:
+        """What the images take in memory."""
+        channels, height, width = self.image
+        return len(self) * channels * height * width
+
+    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Split]:
+        """For each chunk of indices its images and labels, in memory; the next ones are decoded meanwhile.
+
+        Raises:
+            DataError: naming an image that cannot be decoded.
+        """
+
+        def collect() -> Split:
+            part, futures = ahead.popleft()
+            images_NCHW = torch.stack([future.result() for future in futures])
+            return Split(images_NCHW.to(part.labels_N.device), part.labels_N)
+
+        ahead: deque[tuple[Decoded, list[Future[Tensor]]]] = deque()
+        with _threads() as pool:
+            try:
+                for chunk in chunks:
+                    part = self[chunk]
+                    ahead.append((part, [pool.submit(part.decode_at, index) for index in range(len(part))]))
+                    if len(ahead) > AHEAD:
+                        yield collect()
+                while ahead:
+                    yield collect()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def in_memory(self) -> Split:
+        """Every image, decoded.
+
+        Raises:
+            DataError: naming the images that cannot be decoded.
+        """
+        images_NCHW = torch.empty((len(self), *self.image), dtype=torch.uint8)
+
+        def keep(index: int) -> None:
+            images_NCHW[index] = self.decode_at(index)
+
+        self.every(keep)
+        return Split(images_NCHW, self.labels_N)
+
+    def verify(self) -> None:
+        """Look at every image for what can be found without much work; here, at the first and the last.
+
+        Raises:
+            DataError: naming the images that are none.
+        """
+        for index in {0, len(self) - 1}:
+            self.decode_at(index)
+
+    def every(self, work: Callable[[int], None]) -> None:
+        """Do some work for every image's index.
+
+        Raises:
+            DataError: of all images for which it raises one.
+        """
+
+        def some(start: int) -> list[str]:
+            found = []
+            for index in range(start, min(start + SLICE, len(self))):
+                try:
+                    work(index)
+                except DataError as error:
+                    found.append(str(error))
+            return found
+
+        with _threads() as pool:
+            DataError.refuse([problem for found in pool.map(some, range(0, len(self), SLICE)) for problem in found])
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(torch.get_num_threads(), "decode")
+
+
+def fit(image: Any, size: int) -> Any:
+    """The shorter side of a PIL image or a tensor of images scaled to ``size`` (bilinear, antialiased); the middle square."""
+    from kd_core.vision import transforms  # torchvision is imported only where images are decoded
+
+    scaled = transforms.functional.resize(image, [size], antialias=True)
+    return transforms.functional.center_crop(scaled, [size, size])
