@@ -12,9 +12,27 @@ from orchestrator.cli.options import existing, loaded
 tables = typer.Typer(help="List what an experiment may name.", no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Tell more of this one.", show_default=False)]
 
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="PLUGIN", help="Count in what this file or module brings.", show_default=False),
+]
+
+
+def bring(plugins: list[str] | None) -> None:
+    """Put plugins in force, and those of installed packages.
+
+    Raises:
+        PluginError: where one cannot be used.
+    """
+    from kd_core.plugins.find import installed, read
+    from kd_core.plugins.tables import use
+
+    names = dict.fromkeys((*installed(), *(plugins or ())))
+    use([read(name, [Path()]) for name in names])
+
 
 @tables.command()
-def models() -> None:
+def models(plugin: Plugins = None) -> None:
     """List the networks.
 
     \b
@@ -25,11 +43,12 @@ def models() -> None:
     from orchestrator.cli.views.catalogue import models as view
     from orchestrator.cli.views.console import show
 
+    bring(plugin)
     show(*view())
 
 
 @tables.command()
-def methods(name: Name = None) -> None:
+def methods(name: Name = None, plugin: Plugins = None) -> None:
     """List the distillation methods.
 
     Of one method, its formula and its knobs with default, bounds and search space.
@@ -42,11 +61,12 @@ def methods(name: Name = None) -> None:
     from orchestrator.cli.views.catalogue import method, methods
     from orchestrator.cli.views.console import show
 
+    bring(plugin)
     show(*(method(name) if name else methods()))
 
 
 @tables.command()
-def evaluations(name: Name = None) -> None:
+def evaluations(name: Name = None, plugin: Plugins = None) -> None:
     """List what can be asked of finished students.
 
     Of one evaluation, its numbers and its knobs.
@@ -59,11 +79,12 @@ def evaluations(name: Name = None) -> None:
     from orchestrator.cli.views.catalogue import evaluation, evaluations
     from orchestrator.cli.views.console import show
 
+    bring(plugin)
     show(*(evaluation(name) if name else evaluations()))
 
 
 @tables.command()
-def datasets() -> None:
+def datasets(plugin: Plugins = None) -> None:
     """List the data sets.
 
     \b
@@ -73,10 +94,11 @@ def datasets() -> None:
     from orchestrator.cli.views.catalogue import datasets as view
     from orchestrator.cli.views.console import show
 
+    bring(plugin)
     show(*view())
 
 
-def schema() -> None:
+def schema(plugin: Plugins = None) -> None:
     """Print the JSON Schema of the YAML.
 
     Editors complete and check an experiment with it.
@@ -89,6 +111,7 @@ def schema() -> None:
 
     from orchestrator.experiment.schema import schema as made
 
+    bring(plugin)
     typer.echo(dumps(made(), indent=2, ensure_ascii=False))
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from kd_core.plugins.tables import use
 from orchestrator.executors.ray import package
 from orchestrator.experiment.problems import SpecError
+from tests.support.plugin_files import METHOD
 
 HEAD = """\
 name: far
@@ -120,3 +123,14 @@ def test_a_file_from_elsewhere_is_sent_by_its_name(here, tmp_path):
     folder.mkdir()
     assert package.pack(package.checked(str(file), (), None), folder) == "far.yaml"
     assert (folder / "far.yaml").read_text() == file.read_text()
+
+
+def test_a_plugin_goes_along(here, tmp_path):
+    (tmp_path / "experiments").mkdir(exist_ok=True)
+    file = Path(here(store="/shared/store", more="plugins: [own.py]\n"))
+    (file.parent / "own.py").write_text(METHOD)
+    spec = package.checked(str(file), (), None)
+    folder = tmp_path / "sent"
+    package.pack(spec, folder)
+    assert [path.read_text() for path in folder.glob("**/own.py")] == [METHOD]
+    use([])
