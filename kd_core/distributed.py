@@ -57,7 +57,7 @@ class Group:
         """Begin a step on a batch; returns the weight of this worker's part in it. The weights of all workers sum to one."""
         count, own = span.stop - span.start, self.part(span)
         self.copies = self.size if count < self.size else 1
-        return (own.stop - own.start) / count / self.copies
+        return float((own.stop - own.start) / count / self.copies)
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
         """Replace every tensor by its sum over the workers, the same bits on each. They are of one type and device.

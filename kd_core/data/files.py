@@ -69,7 +69,8 @@ class Files(Decoded):
         from kd_core.vision import transforms  # torchvision is imported only where images are decoded
 
         with self._opened(path) as image:
-            return transforms.functional.pil_to_tensor(fit(image.convert("RGB"), self.size))
+            image_CHW: Tensor = transforms.functional.pil_to_tensor(fit(image.convert("RGB"), self.size))
+            return image_CHW
 
     @contextlib.contextmanager
     def _opened(self, path: str) -> Iterator[Image.Image]:

@@ -111,20 +111,22 @@ def as_tensor(image: Any, channels: int) -> Tensor:
     Raises:
         ValueError: where it is none of these, or has other channels.
     """
-    if not isinstance(image, Tensor):
+    if isinstance(image, Tensor):
+        image_CHW = image
+    else:
         array = np.array(image)  # a copy, so that nobody else writes to it
         if array.ndim == 2:
             array = array[:, :, None]
         if array.ndim != 3 or array.dtype != np.uint8:
             raise ValueError(f"an image must be uint8 of two or three axes, but is {array.dtype} of {array.ndim}")
-        image = torch.from_numpy(array).permute(2, 0, 1).contiguous()
-    if image.dtype != torch.uint8 or image.ndim != 3:
-        raise ValueError(f"an image must be uint8 CHW, but is {image.dtype} of shape {tuple(image.shape)}")
-    if image.shape[0] == 1 and channels == 3:
-        image = image.expand(3, -1, -1)
-    if image.shape[0] != channels:
-        raise ValueError(f"an image must have {channels} channels, but has {image.shape[0]}")
-    return image
+        image_CHW = torch.from_numpy(array).permute(2, 0, 1).contiguous()
+    if image_CHW.dtype != torch.uint8 or image_CHW.ndim != 3:
+        raise ValueError(f"an image must be uint8 CHW, but is {image_CHW.dtype} of shape {tuple(image_CHW.shape)}")
+    if image_CHW.shape[0] == 1 and channels == 3:
+        image_CHW = image_CHW.expand(3, -1, -1)
+    if image_CHW.shape[0] != channels:
+        raise ValueError(f"an image must have {channels} channels, but has {image_CHW.shape[0]}")
+    return image_CHW
 
 
 def moments(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

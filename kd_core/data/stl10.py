@@ -16,7 +16,7 @@ from kd_core.vision import datasets
 MEAN, STD = (0.4467, 0.4398, 0.4066), (0.2603, 0.2566, 0.2713)  # over the pixels of the 5,000 labelled training images
 
 
-class STL10(datasets.STL10):
+class STL10(datasets.STL10):  # type: ignore[misc]  # torchvision has no types
     """torchvision's, without the 100,000 images that have no labels: their 2.7 GB need not be there."""
 
     train_list = datasets.STL10.train_list[:2]

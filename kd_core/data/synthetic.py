@@ -19,6 +19,7 @@ another difficulty shows the same scenes.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def synthetic(config: DataConfig, root: Path, download: bool) -> Source:
 def draw(world: World, labels_B: Tensor, difficulty: float, drawn: torch.Generator) -> Tensor:
     """Images (uint8, B3HW) of at most SHARE classes; the first ones do not depend on how many there are."""
     count, d = len(labels_B), difficulty
-    columns = iter(torch.rand(SHARE, 22, generator=drawn)[:count].T)
+    columns: Iterator[Tensor] = iter(torch.rand(SHARE, 22, generator=drawn)[:count].T)
     noise_B3HW = torch.randn(SHARE, 3, SIZE, SIZE, generator=drawn)[:count]
 
     def unit() -> Tensor:  # in [0, 1)

@@ -57,7 +57,7 @@ def least_norm_weights_M(gradients_MK: Tensor, free_PM: Tensor, fixed_PM: Tensor
     rows_PMN = torch.where(free_PM[..., None], stationary_MN, pinned_MN)
     sum_P1N = torch.cat([one_M1.T, gram_MM.new_zeros(1, 1)], 1).expand(len(free_PM), 1, -1)
     right_PN = torch.cat([fixed_PM, gram_MM.new_ones(len(free_PM), 1)], 1)
-    found_PM = torch.linalg.solve_ex(torch.cat([rows_PMN, sum_P1N], 1), right_PN[..., None])[0][:, :teachers, 0]
+    found_PM: Tensor = torch.linalg.solve_ex(torch.cat([rows_PMN, sum_P1N], 1), right_PN[..., None])[0][:, :teachers, 0]
     value_P = torch.einsum("pi,ij,pj->p", found_PM, gram_MM, found_PM)
     kept_P = ((found_PM >= -TOLERANCE) & (found_PM <= ceiling + TOLERANCE)).all(1)
     best_M = found_PM.index_select(0, value_P.where(kept_P, torch.inf).argmin()[None])[0]  # never waits for the device

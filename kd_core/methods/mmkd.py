@@ -93,7 +93,10 @@ class MMKD(Method):
         return Loss(terms, teacher_means("weight", weight_MB) | teacher_means("hint_weight", hint_weight_MB))
 
     def _hint_weights_MB(self, student_BD: Tensor, teachers: list[Tensor]) -> Tensor:
-        return self.of_hints(F.normalize(student_BD, dim=1), [F.normalize(teacher_BD, dim=1) for teacher_BD in teachers])
+        weights_MB: Tensor = self.of_hints(
+            F.normalize(student_BD, dim=1), [F.normalize(teacher_BD, dim=1) for teacher_BD in teachers]
+        )
+        return weights_MB
 
     def _hints(self, student_BD: Tensor, teachers: list[Tensor]) -> list[Tensor]:
         """Each teacher's squared distance from the adapted embedding, B."""
@@ -132,7 +135,7 @@ class MMKD(Method):
         student_soft_BK = torch.softmax(student_BK / heat, 1)
         pulls_MBK = torch.stack([heat * (student_soft_BK - torch.softmax(teacher_BK / heat, 1)) for teacher_BK in teachers])
         of_labels_BK = torch.softmax(student_BK, 1) - F.one_hot(labels_B, student_BK.shape[1])
-        of_teachers_BK = (self.of_logits(student_BK, teachers)[..., None] * pulls_MBK).sum(0)
+        of_teachers_BK: Tensor = (self.of_logits(student_BK, teachers)[..., None] * pulls_MBK).sum(0)
         return student_BK - config.trial * (config.ce * of_labels_BK + config.alpha * of_teachers_BK)
 
     def _tried_embedding_BD(self, student_BD: Tensor, teachers: list[Tensor]) -> Tensor:

@@ -36,7 +36,7 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.layers(x)
+        y: Tensor = self.layers(x)
         return y.add_(x) if self.residual else y
 
 

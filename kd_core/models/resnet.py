@@ -27,7 +27,7 @@ class Basic(nn.Module):
         self.shortcut = conv_norm(inputs, width, 1, stride) if stride > 1 or inputs != width else None
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu_()
+        y: Tensor = self.bn1(self.conv1(x)).relu_()
         y = self.bn2(self.conv2(y))
         return y.add_(x if self.shortcut is None else self.shortcut(x)).relu_()
 
@@ -49,7 +49,7 @@ class Bottleneck(nn.Module):
         self.shortcut = conv_norm(inputs, outputs, 1, stride) if stride > 1 or inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu_()
+        y: Tensor = self.bn1(self.conv1(x)).relu_()
         y = self.bn2(self.conv2(y)).relu_()
         y = self.bn3(self.conv3(y))
         return y.add_(x if self.shortcut is None else self.shortcut(x)).relu_()

@@ -36,7 +36,7 @@ class Unit(nn.Module):
         self.bn3 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu_()
+        y: Tensor = self.bn1(self.conv1(x)).relu_()
         if self.groups > 1:
             y = F.channel_shuffle(y, self.groups)
         y = self.bn2(self.conv2(y)).relu_()

@@ -108,7 +108,7 @@ def check_name(name: str) -> str | None:
     if library == "timm":
         if importlib.util.find_spec("timm") is None:
             return f"`{name}`: timm is not installed: pip install timm"
-        from kd_core.models.from_timm import timm
+        import timm
 
         return None if timm.is_model(own) else _unknown(name, [f"timm:{other}" for other in timm.list_models()])
     return None if name in model_names() else _unknown(name, model_names())
@@ -148,4 +148,5 @@ def build(name: str, *, channels: int, classes: int) -> Network:
 
         return staged(name, info, channels=channels, classes=classes)
     module = importlib.import_module(f"kd_core.models.{info.family}")
-    return module.build(channels=channels, classes=classes, **info.arguments)
+    network: Network = module.build(channels=channels, classes=classes, **info.arguments)
+    return network

@@ -38,7 +38,8 @@ class Stage:
             return output.permute(0, 3, 1, 2)
         if self.layout == "BPC":
             side = math.isqrt(output.shape[1] - 1)
-            return output[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+            positions_BCP: Tensor = output[:, 1:].transpose(1, 2)
+            return positions_BCP.reshape(*positions_BCP.shape[:2], side, side)
         return output
 
 

@@ -27,7 +27,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = self.bn1(x).relu_()
-        y = self.conv2(self.bn2(self.conv1(active)).relu_())
+        y: Tensor = self.conv2(self.bn2(self.conv1(active)).relu_())
         return y.add_(x if self.shortcut is None else self.shortcut(active))
 
 

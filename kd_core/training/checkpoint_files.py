@@ -81,9 +81,10 @@ def records(files: CheckpointFiles, name: str) -> list[dict[str, Any]]:
 def records_in(content: bytes, name: str) -> list[dict[str, Any]]:
     """As :func:`records`, of what was read already: the whole file or its first bytes."""
     try:
-        return json.loads(json.loads(content[8 : _end_of_header(content)])["__metadata__"]["history"])
+        history: list[dict[str, Any]] = json.loads(json.loads(content[8 : _end_of_header(content)])["__metadata__"]["history"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{name} holds no history") from error
+    return history
 
 
 def _end_of_header(content: bytes) -> int:

@@ -33,6 +33,11 @@ class _Sum(torch.autograd.Function):
         return total, None
 
 
+def _sum(value: Tensor, group: Group) -> Tensor:
+    total: Tensor = _Sum.apply(value, group)  # type: ignore[no-untyped-call]
+    return total
+
+
 class SharedBatchNorm(_BatchNorm):
     """A batch normalisation that took the parameters and buffers of a plain one. In eval mode it is the same."""
 
@@ -54,14 +59,14 @@ class SharedBatchNorm(_BatchNorm):
         over = [axis for axis in range(x.ndim) if axis != 1]
         shape = [1, -1, *[1] * (x.ndim - 2)]
         count = torch.tensor([float(x.numel() // x.shape[1])], device=x.device)
-        sums = _Sum.apply(torch.cat([x.sum(over), count]), self.group)
+        sums = _sum(torch.cat([x.sum(over), count]), self.group)
         total = sums[-1].detach()
         mean_C = sums[:-1] / total
         centred = x - mean_C.view(shape)
-        var_C = _Sum.apply(centred.square().sum(over), self.group) / total
+        var_C = _sum(centred.square().sum(over), self.group) / total
         if self.track_running_stats:
             self._remember(mean_C.detach(), var_C.detach(), total / self.group.copies)
-        out = centred * (var_C + self.eps).rsqrt().view(shape)
+        out: Tensor = centred * (var_C + self.eps).rsqrt().view(shape)
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)
         return out.to(input.dtype)

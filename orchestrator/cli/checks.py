@@ -83,7 +83,8 @@ def requirements() -> list[str]:
         return importlib.metadata.requires(PROJECT) or []
     except importlib.metadata.PackageNotFoundError:
         checkout = Path(__file__).parents[1] / "pyproject.toml"
-        return tomllib.loads(checkout.read_text())["project"]["dependencies"]
+        needed: list[str] = tomllib.loads(checkout.read_text())["project"]["dependencies"]
+        return needed
 
 
 def devices() -> Check:

@@ -181,4 +181,5 @@ class FromEntry:
     @staticmethod
     def only(found: Entry) -> tuple[Variant, ...]:
         (name,) = found.model_fields_set
-        return getattr(found, name)
+        variants: tuple[Variant, ...] = getattr(found, name)
+        return variants

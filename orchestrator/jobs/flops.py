@@ -37,7 +37,7 @@ def work(kind: str, config: Config, live: Iterable[str] = ()) -> float:
 def epochs_of(config: Config) -> int:
     """The epochs that a job trains, of a population's trial those of its generation; 1 for what does not train."""
     begin, end = config.get("generation", (0, config.get("recipe", {}).get("epochs", 1)))
-    return end - begin
+    return int(end - begin)
 
 
 def data_of(config: Config) -> DataConfig:

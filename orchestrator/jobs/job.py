@@ -49,7 +49,7 @@ class Job:
     @property
     def epochs(self) -> int:
         """Epochs to train; 0 for a stage that does not train."""
-        return self.config.get("recipe", {}).get("epochs", 0)
+        return int(self.config.get("recipe", {}).get("epochs", 0))
 
     @property
     def divisible(self) -> bool:

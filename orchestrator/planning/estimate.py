@@ -200,7 +200,7 @@ def epochs_left(job: Job, said: Config) -> float | None:
     if "seconds" not in said:
         return None
     epochs, since = job.epochs - said["epoch"], time.time() - said["updated"]
-    return epochs * said["seconds"] - min(max(0.0, since), said["seconds"] if epochs else 0.0)
+    return float(epochs * said["seconds"] - min(max(0.0, since), said["seconds"] if epochs else 0.0))
 
 
 def trial_of(search: Job) -> Job:
@@ -256,7 +256,8 @@ def _measured(config: Config, parents: Parents, trained: Mapping[str, Config]) -
     if "model" in config:
         return config
     if "student" in config:  # a search: a trial of it
-        return config["student"]
+        trial: Config = config["student"]
+        return trial
     keys = [key for keys in parents.values() for key in keys]
     if len(keys) != 1:
         return {}

@@ -45,7 +45,7 @@ class Study:
     @property
     def epochs(self) -> int:
         """Epochs of a whole trial."""
-        return self.student["recipe"]["epochs"]
+        return int(self.student["recipe"]["epochs"])
 
     @property
     def planned(self) -> int:

@@ -20,7 +20,8 @@ class Entry:
     @property
     def results(self) -> dict[str, Any]:
         """Scalars: accuracies, epochs, seconds."""
-        return self.manifest["results"]
+        results: dict[str, Any] = self.manifest["results"]
+        return results
 
     def file(self, name: str) -> Path:
         """A local path of one of the entry's files; from an object store it is fetched, once on each machine.

@@ -22,6 +22,7 @@ from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.state import Evidence, look
 from orchestrator.search.trial import Trial
+from orchestrator.store.entry import Entry
 from orchestrator.store.store import Store
 from orchestrator.tracking.attachments import attach
 from orchestrator.tracking.experiment_record import Artifacts, ExperimentRecord
@@ -166,10 +167,14 @@ class Projection:
     def _chosen(self, student: JobRecord) -> dict[str, Any] | None:
         """What the search of a student chose; None where that is not known any more."""
         if student.entry:
-            return student.entry.results["searched"]
-        [key] = student.job.parents["searches"]
-        search = self._finished.get(key)
-        return search.entry.results["chosen"] if search and search.entry else None
+            entry: Entry | None = student.entry
+            name = "searched"
+        else:
+            [key] = student.job.parents["searches"]
+            search = self._finished.get(key)
+            entry, name = search.entry if search else None, "chosen"
+        chosen: dict[str, Any] | None = entry.results[name] if entry else None
+        return chosen
 
     def _trials(self, search: JobRecord) -> Iterator[TrialRecord]:
         """The trials of a search that have ended; what became of one is read once."""

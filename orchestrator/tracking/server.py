@@ -73,14 +73,14 @@ class Server:
         found = self._client.get_experiment_by_name(name)
         if found is None:
             try:
-                return self._client.create_experiment(name, location.artifacts.as_uri() if location.database else None)
+                return str(self._client.create_experiment(name, location.artifacts.as_uri() if location.database else None))
             except MlflowException:
                 found = self._client.get_experiment_by_name(name)
                 if found is None:
                     raise
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
-        return found.experiment_id
+        return str(found.experiment_id)
 
     def runs(self, tags: Mapping[str, str]) -> list[Run]:
         """All living runs with these tags."""

@@ -32,5 +32,5 @@ class Gaussian(nn.Module):
         """−ln q(t | s) without its constant, the mean over samples, channels and positions."""
         student_BCHW, teacher_BCHW = at_common_size(student_BCHW, teacher_BCHW)
         variance_C11 = (F.softplus(self.raw_variance_C) + FLOOR)[:, None, None]
-        squared_BCHW = (self.mean(student_BCHW) - teacher_BCHW).square()
+        squared_BCHW: Tensor = (self.mean(student_BCHW) - teacher_BCHW).square()
         return (squared_BCHW / variance_C11 + variance_C11.log()).mean() / 2

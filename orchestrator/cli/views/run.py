@@ -175,7 +175,7 @@ def trials_left(said: Mapping[str, Any]) -> float | None:
     at_work, since = said["at_work"], max(0.0, time.time() - said["updated"])
     open_ = max(0.0, said["trials"] - said["ended"] - at_work / 2)
     each = said["trial_seconds"] / max(1, at_work)
-    return open_ * each - min(since, each)
+    return float(open_ * each - min(since, each))
 
 
 def at(job: Job, said: dict[str, Any]) -> str:

@@ -51,6 +51,6 @@ def why_unseen(place: str, name: str) -> str:
 def _answer(reference: Any) -> str:
     """What a node answered; nothing where it went away or is too slow to, which is no word about its store."""
     try:
-        return ray.get(reference, timeout=SEEN_S)
+        return str(ray.get(reference, timeout=SEEN_S))
     except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
         return ""

@@ -84,7 +84,7 @@ class Jobs:
 
     def submit(self, folder: Path, command: Sequence[str], name: str, environment: dict[str, str]) -> str:
         """Send a folder, and run a command in it on the head node. Returns the job's id."""
-        return self._ask(
+        job: str = self._ask(
             self._client.submit_job,
             entrypoint=shlex.join(command),
             submission_id=f"kd-{name}-{uuid.uuid4().hex[:8]}",
@@ -92,6 +92,7 @@ class Jobs:
             runtime_env={"working_dir": str(folder), "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), **environment}},
             metadata={"experiment": name},
         )
+        return job
 
     def follow(self, job: str, write: Callable[[str], object]) -> Ending:
         """Hand over what the job prints, from its beginning on, until it has ended.

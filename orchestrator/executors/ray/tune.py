@@ -74,7 +74,7 @@ class _Feed(Searcher):
         taken = line.dispatcher.take()
         return taken and {"key": taken[0].key, "job": taken[0], "runtime": taken[1]}
 
-    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         pass
 
     def save(self, checkpoint_path: str) -> None:
@@ -88,7 +88,7 @@ class _EarlyStopping(FIFOScheduler):
     """Ends the trials that the dispatcher stops early."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._name = name
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -102,21 +102,21 @@ class _Announce(tune.Callback):
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         result = trial.last_result
         _LINES[self._name].dispatcher.end(trial.config["key"], result.get("failure"), out_of_memory="out_of_memory" in result)
 
-    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         _LINES[self._name].dispatcher.end(trial.config["key"], f"its worker died {trial.num_failures} times")
 
 
 class _Silent(tune.ProgressReporter):
     """Our own progress is shown instead."""
 
-    def should_report(self, trials: list, done: bool = False) -> bool:
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
         return False
 
-    def report(self, trials: list, done: bool, *sys_info: str) -> None:
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
         pass
 
 

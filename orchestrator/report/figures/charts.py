@@ -18,6 +18,7 @@ from orchestrator.report.analysis.summary import CONTROL
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import evaluations, history, results
 from orchestrator.report.figures import plots
+from orchestrator.report.figures.canvas import COLORS, INK
 from orchestrator.report.figures.plots import Panel, Strip, Whisker
 
 WEIGHT = "weight/teacher"  # and the teacher's place among those of its student
@@ -66,7 +67,7 @@ def accuracies(rows: Rows) -> Chart | None:
 def claims(tested: Sequence[Tested]) -> Chart | None:
     """The difference that every claim is about, in a panel for each number that methods are compared by."""
     several = len({each.setting for each in tested}) > 1
-    colors = {HOLDS: plots.COLORS[2], FAILS: plots.COLORS[4]}
+    colors = {HOLDS: COLORS[2], FAILS: COLORS[4]}
     panels: dict[tuple[str, str], list[Whisker]] = {}
     for each in tested:
         if (found := each.difference) is None:
@@ -75,7 +76,7 @@ def claims(tested: Sequence[Tested]) -> Chart | None:
         interval = found.interval and (each.scale * found.interval[0], each.scale * found.interval[1])
         title = "test accuracy" if each.claim.by == TEST else each.claim.by + ", less is better" * each.less_is_better
         axis = "difference, points" if each.scale == 100 else "difference"
-        color = colors.get(each.verdict, plots.COLORS[-1])
+        color = colors.get(each.verdict, COLORS[-1])
         panels.setdefault((title, axis), []).append(Whisker(label, each.scale * found.mean, interval, color))
     if not panels:
         return None
@@ -126,9 +127,9 @@ def weights(reading: Reading, rows: Rows) -> Chart | None:
 
 def _colors(rows: Rows) -> dict[str, str]:
     """A colour for every method, the same in all pictures; plain training has that of the text."""
-    palette = itertools.cycle(plots.COLORS)
+    palette = itertools.cycle(COLORS)
     control = {row["method"]: row["algorithm"] == CONTROL for row in rows}
-    return {method: plots.INK if plain else next(palette) for method, plain in control.items()}
+    return {method: INK if plain else next(palette) for method, plain in control.items()}
 
 
 def _curves(table: pa.Table) -> dict[tuple[str, str], np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,8 +92,12 @@ def importance(search: Job, trials: Sequence[Trial]) -> Figure | None:
 
 def pictures(search: Job, trials: Sequence[Trial], winner: int | None, folder: Path, dpi: int) -> list[Path]:
     """Write slices.png and importance.png, as far as they can be drawn."""
+    draws: tuple[Callable[[], Figure | None], ...] = (
+        lambda: slices(search, trials, winner),
+        lambda: importance(search, trials),
+    )
     found: list[Path] = []
-    for draw in (lambda: slices(search, trials, winner), lambda: importance(search, trials)):
+    for draw in draws:
         with style("png"):
             if drawn := draw():
                 path = folder / f"{'importance' if found else 'slices'}.png"

@@ -82,7 +82,7 @@ def _read(backend: Backend, name: str) -> dict[str, Any]:
 
 
 def _is(backend: Backend, name: str, ours: dict[str, Any]) -> bool:
-    return _read(backend, name).get("id") == ours["id"]
+    return bool(_read(backend, name).get("id") == ours["id"])
 
 
 def _process() -> dict[str, Any]:
