@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import types
 import typing
 from collections.abc import Collection, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+Made = TypeVar("Made")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +101,27 @@ def knob(
     return dataclasses.field(default=default, metadata={"bounds": bounds, "help": help, "search": search})
 
 
+def converted(value: Any, to: type[Made]) -> Made:
+    """A plain value as an annotation wants it: an int for a float, a list for a tuple, "inf", a mapping for a dataclass.
+
+    Raises:
+        ValueError: where it is of another kind, or a dataclass refuses it.
+    """
+    import msgspec  # where a value is converted, so that declarations stay instant to import
+
+    try:
+        return msgspec.convert(value, to)
+    except msgspec.ValidationError:
+        return msgspec.convert(_infinities(value), to)
+
+
+def _infinities(value: Any) -> Any:
+    """JSON has no infinity: it is written as text."""
+    if isinstance(value, list | tuple):
+        return [_infinities(item) for item in value]
+    return float(value) if value in ("inf", "-inf") else value
+
+
 @dataclasses.dataclass(frozen=True)
 class Knobs:
     """Base of every config. Bounds are checked when it is made; :meth:`conflicts` adds what ties several knobs together.
@@ -143,8 +165,8 @@ class Knobs:
                 problems.append(f"no knob named `{name}`" + (f", did you mean `{near[0]}`?" if near else ""))
                 continue
             try:
-                fitted[name] = _fit(hints[name], value)
-            except TypeError:
+                fitted[name] = converted(value, hints[name])
+            except ValueError:
                 kind = getattr(hints[name], "__name__", None) or str(hints[name])
                 problems.append(f"`{name}` must be of type {kind}, but got {value!r}")
         if problems:
@@ -156,19 +178,3 @@ class Knobs:
         """The search space: knob name to distribution, of those knobs that are worth searching."""
         found = {field.name: field.metadata.get("search") for field in dataclasses.fields(cls)}
         return {name: distribution for name, distribution in found.items() if distribution is not None}
-
-
-def _fit(hint: Any, value: Any) -> Any:
-    """The value as the annotation wants it; a TypeError where it is of another kind."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        return _fit(next(option for option in arguments if option is not type(None)), value)
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_fit(arguments[0], item) for item in value)
-    if hint is float and (type(value) in (int, float) or value in ("inf", "-inf")):
-        return float(value)
-    if origin is None and type(value) is hint:
-        return value
-    raise TypeError(value)

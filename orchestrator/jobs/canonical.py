@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import json
 import math
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
+
+from kd_core.knobs import converted
 
 Made = TypeVar("Made")
 
@@ -51,23 +52,8 @@ def revive(cls: type[Made], values: Mapping[str, Any]) -> Made:
     """The dataclass whose :func:`plain` form is ``values``.
 
     Raises:
-        ValueError: from the dataclass's own checks.
+        ValueError: where a value is of another kind, or from the dataclass's own checks.
         TypeError: for a field that it does not have.
     """
     hints = typing.get_type_hints(cls)
-    return cls(**{name: _typed(hints.get(name, Any), value) for name, value in values.items()})
-
-
-def _typed(hint: Any, value: Any) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        return _typed(next(option for option in arguments if option is not type(None)), value)
-    if origin is tuple:
-        return tuple(_typed(arguments[0], item) for item in value)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return revive(hint, value)
-    if hint is float:
-        return float(value)
-    return value
+    return cls(**{name: converted(value, hints.get(name, Any)) for name, value in values.items()})

@@ -11,6 +11,7 @@ from orchestrator.executors.ray.auth import make_token
 from orchestrator.executors.ray.cluster import QUIET
 from orchestrator.experiment.spec import TeacherShare
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.kinds import KINDS
 from orchestrator.stages.runner import Runtime
 from orchestrator.store.store import Store
 from tests.support import pretend
@@ -22,8 +23,10 @@ CPUS = 8  # so that the one GPU is what is scarce
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A cluster of its own, whose workers know the pretended stage."""
+    """A cluster of its own, whose workers and whose driver know the pretended kind of job."""
     import os
+
+    pretend.install()
 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -46,6 +49,7 @@ def cluster():
     )
     yield
     ray.shutdown()
+    del KINDS[pretend.KIND]
 
 
 def jobs(tmp_path, count, **config) -> list[Job]:
