@@ -167,7 +167,7 @@ class Knobs:
             try:
                 fitted[name] = converted(value, hints[name])
             except ValueError:
-                kind = getattr(hints[name], "__name__", None) or str(hints[name])
+                kind = str(hints[name]) if typing.get_args(hints[name]) else hints[name].__name__
                 problems.append(f"`{name}` must be of type {kind}, but got {value!r}")
         if problems:
             raise ValueError("; ".join(problems))
