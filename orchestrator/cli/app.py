@@ -33,11 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (run, submit, plan, status, probes, report, ui, track):
+for command in (run, submit, plan, status, probes, report, ui, track, schema, doctor):
     app.command()(command)
 app.add_typer(tables, name="list")
-for command in (schema, doctor):
-    app.command()(command)
 
 
 def _version(asked: bool) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import shlex
 import ssl
 import time
@@ -12,14 +10,13 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.executors.executor import CannotRun
 from orchestrator.executors.ray.auth import HOW, use_token
-
-if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
+from orchestrator.executors.ray.private.job_client import job_client, job_is_missing, token_is_missing
+from orchestrator.executors.ray.private.settings import JOB_STOP
 
 FIRST_S = 10  # for a first answer
 REPLY_S = 120  # for a reply later on
@@ -28,7 +25,6 @@ STOP_S = 60  # for a job to end that is asked to; then Ray kills it
 STOPPED_S = STOP_S + 30  # for Ray to say that it has ended
 TRIES = 5  # at the output of a job that has ended
 PAUSE_S = 0.5
-OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray would take these for the address that it is given
 
 
 class Unreachable(RuntimeError):
@@ -65,7 +61,7 @@ class Jobs:
         from ray.exceptions import AuthenticationError
 
         try:
-            self._client = _client(self.address, ca)
+            self._client = job_client(self.address, ca, FIRST_S, REPLY_S)
         except AuthenticationError as error:
             raise self._refused(error) from None
         except (requests.exceptions.HTTPError, ValueError, KeyError):  # a page that is not Ray's
@@ -89,7 +85,7 @@ class Jobs:
             entrypoint=shlex.join(command),
             submission_id=f"kd-{name}-{uuid.uuid4().hex[:8]}",
             # read by Ray where it stops the job, which would otherwise have 3 s to leave everything in order
-            runtime_env={"working_dir": str(folder), "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), **environment}},
+            runtime_env={"working_dir": str(folder), "env_vars": {JOB_STOP: str(STOP_S), **environment}},
             metadata={"experiment": name},
         )
         return job
@@ -163,35 +159,14 @@ class Jobs:
         except (requests.exceptions.RequestException, ConnectionError) as error:
             raise Unreachable(f"{self.address} does not answer any more: {_reason(error)}") from None
         except RuntimeError as error:
-            if "status code 404" in str(error):
+            if job_is_missing(error):
                 raise CannotRun(f"there is no job {about[0]} at {self.address}") from None
             raise Unreachable(f"{self.address}: {_reason(error)}") from None
 
     def _refused(self, error: Exception) -> CannotRun:
-        if "required" in str(error).partition(":")[0]:  # 401, and otherwise 403
+        if token_is_missing(error):
             return CannotRun(f"the cluster at {self.address} asks for its token: {HOW}")
         return CannotRun(f"the cluster at {self.address} does not accept our token: {HOW}")
-
-
-def _client(address: str, ca: str | None) -> JobSubmissionClient:
-    """Ray's own client, which by itself would wait for ever."""
-    import ray.job_submission
-
-    class Client(ray.job_submission.JobSubmissionClient):
-        reply = FIRST_S
-
-        def _do_request(self, *request: Any, **more: Any) -> Any:
-            return super()._do_request(*request, **{"timeout": (FIRST_S, self.reply), **more})
-
-    for chatty in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
-        logging.getLogger(f"ray.{chatty}").setLevel(logging.ERROR)
-    elsewhere = {name: os.environ.pop(name) for name in OVERRIDES if name in os.environ}
-    try:
-        client = Client(address, verify=ca or True)
-    finally:
-        os.environ.update(elsewhere)
-    client.reply = REPLY_S
-    return client
 
 
 def _reason(error: BaseException) -> str:

@@ -11,18 +11,17 @@ import uuid
 from typing import Any
 
 from ray import tune
-from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
+from orchestrator.executors.ray.private.trial_environment import withhold_credentials
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, run_job
 from orchestrator.store.work import Scratch
 
-# Tune passes the driver's AWS keys on to its workers, in their arguments, where everybody on a machine sees them.
-class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+withhold_credentials()
 
 REPORTED = ("epoch", "accuracy", "loss", "seconds")
 
