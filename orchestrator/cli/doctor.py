@@ -25,6 +25,12 @@ def doctor(
     Examples:
       kd doctor
       kd doctor experiments/digits.yaml
+    \f
+
+    Raises:
+        typer.BadParameter: where there is no such file.
+        SpecError: with every mistake in it.
+        typer.Exit: always; with 1 where a check is not ok.
     """
     from orchestrator.cli.checks import bare, checks
     from orchestrator.cli.views.console import show

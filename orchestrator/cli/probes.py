@@ -25,6 +25,11 @@ def probes(
     Examples:
       kd probes experiments/digits.yaml
       kd probes experiments/digits.yaml --plot probes.png --arrow probes.arrow
+    \f
+
+    Raises:
+        SpecError: with every mistake in the file.
+        typer.Exit: with 1 where no teacher has been probed.
     """
     from orchestrator.cli.views.console import show_report
     from orchestrator.report.data.reading import Reading

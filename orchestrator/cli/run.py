@@ -35,6 +35,13 @@ def run(
       kd run experiments/digits.yaml
       kd run experiments/digits.yaml --set data.train_size=400 --set students.seeds=[0,1]
       kd run experiments/digits.yaml --store /shared/store --address 10.0.0.1:6379
+    \f
+
+    Raises:
+        SpecError: with every mistake in the file.
+        CannotRun: where the machine or the cluster cannot be used as asked.
+        StoreError: where the store cannot be used, or another run is at work on it.
+        typer.Exit: with 1 where a job failed or the run was stopped, or else with 0.
     """
     from orchestrator import driver
     from orchestrator.cli.views.console import show, show_report, terminate_like_ctrl_c

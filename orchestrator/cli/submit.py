@@ -42,6 +42,14 @@ def submit(
       kd submit experiments/digits.yaml --address http://127.0.0.1:8265 --store /shared/store
       kd submit --follow kd-digits-1a2b3c4d --address http://127.0.0.1:8265
       kd submit --stop kd-digits-1a2b3c4d --address http://127.0.0.1:8265
+    \f
+
+    Raises:
+        typer.BadParameter: where not one of FILE, --follow and --stop is given, or there is no such file.
+        SpecError: with every mistake in the file, and with every path that means nothing on other machines.
+        CannotRun: where the cluster cannot be used as asked, or has no such job.
+        Unreachable: where a job that is to be stopped has not ended in time, or the cluster has gone away.
+        typer.Exit: with the exit code of the job's `kd run`; with 1 where it is left running.
     """
     from orchestrator.executors.ray.submission import Jobs, Unreachable
 

@@ -26,6 +26,13 @@ def ui(
     Examples:
       kd ui experiments/digits.yaml
       kd ui experiments/digits.yaml --port 5050
+    \f
+
+    Raises:
+        SpecError: with every mistake in the file.
+        Unguarded: where the interface would be open to others without a password.
+        typer.BadParameter: where the port is taken.
+        typer.Exit: always, with the exit code of MLflow's server.
     """
     from orchestrator.cli.serve import serve
     from orchestrator.tracking.ui import ui as interface

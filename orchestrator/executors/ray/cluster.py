@@ -88,6 +88,11 @@ def _agree(address: str) -> None:
 
 
 def _connect(address: str | None) -> None:
+    """Have Ray start the cluster or join it.
+
+    Raises:
+        CannotRun: where the cluster does not let us in.
+    """
     import ray
     from ray.exceptions import AuthenticationError
 

@@ -79,7 +79,12 @@ class Jobs:
             raise CannotRun(f"what answers at {self.address} is no Ray dashboard that we can use: {_reason(error)}") from None
 
     def submit(self, folder: Path, command: Sequence[str], name: str, environment: dict[str, str]) -> str:
-        """Send a folder, and run a command in it on the head node. Returns the job's id."""
+        """Send a folder, and run a command in it on the head node. Returns the job's id.
+
+        Raises:
+            CannotRun: where the cluster refuses our token.
+            Unreachable: where it does not answer any more.
+        """
         job: str = self._ask(
             self._client.submit_job,
             entrypoint=shlex.join(command),
@@ -128,7 +133,12 @@ class Jobs:
         return ending
 
     def ending(self, job: str) -> Ending | None:
-        """How the job ended; None where it has not."""
+        """How the job ended; None where it has not.
+
+        Raises:
+            CannotRun: where there is no such job.
+            Unreachable: where the cluster does not answer.
+        """
         info = self._ask(self._client.get_job_info, job)
         if not info.status.is_terminal():
             return None
@@ -149,6 +159,12 @@ class Jobs:
         return max(heard, skip), True
 
     def _ask(self, question: Callable[..., Any], *about: Any, **more: Any) -> Any:
+        """What the client answers; its errors as ours.
+
+        Raises:
+            CannotRun: where the cluster refuses our token, or has no such job.
+            Unreachable: where it does not answer, or fails.
+        """
         import requests
         from ray.exceptions import AuthenticationError
 
