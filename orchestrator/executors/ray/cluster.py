@@ -20,8 +20,8 @@ from orchestrator.executors.ray.private.loopback import loopback
 from orchestrator.executors.ray.private.orphan_watch import watch_this_process
 from orchestrator.experiment.spec import Share
 
-KNOCK_S = 10
-ANSWER_S = 60
+CONNECT_TIMEOUT_S = 10  # for a cluster that is to be joined
+ANSWER_S = 60  # for a worker of a new cluster
 OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
 
 
@@ -35,8 +35,8 @@ def connect(address: str | None) -> None:
         os.environ.setdefault(name, value)
     with watch_this_process():
         if address:
-            _knock(address)
-            _agree(address)
+            _require_listener(address)
+            _match_auth_mode(address)
         else:
             make_token()
         import ray  # noqa: F401 -- where Ray reads its settings
@@ -48,7 +48,7 @@ def connect(address: str | None) -> None:
             signal.signal(signal.SIGTERM, ends)  # Ray's own handler prints its stack and aborts
 
 
-def _knock(address: str) -> None:
+def _require_listener(address: str) -> None:
     """Ray itself waits minutes for a cluster that is not there.
 
     Raises:
@@ -58,12 +58,12 @@ def _knock(address: str) -> None:
     if not (host and port.isdigit()):
         return  # a name that Ray resolves, such as auto
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise CannotRun(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
 
 
-def _agree(address: str) -> None:
+def _match_auth_mode(address: str) -> None:
     """Use the token where the cluster asks for one, and only there: workers of a driver in another mode than its cluster die.
 
     It is asked before ray is imported, which fixes the mode. Where it cannot be asked, the token is used if there is one.
@@ -73,17 +73,17 @@ def _agree(address: str) -> None:
     """
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)  # in a job of a cluster, its address
-    asks = refuses_token(address, KNOCK_S)
-    if asks is None:
+    token_required = refuses_token(address, CONNECT_TIMEOUT_S)
+    if token_required is None:
         use_token()
         return
-    os.environ[MODE] = "token" if asks else "disabled"
-    if not asks:
+    os.environ[MODE] = "token" if token_required else "disabled"
+    if not token_required:
         return
     if not token_at_hand():
         raise CannotRun(f"the cluster at {address} asks for its token: {HOW}")
     headers = auth_headers()
-    if headers is not None and refuses_token(address, KNOCK_S, headers):
+    if headers is not None and refuses_token(address, CONNECT_TIMEOUT_S, headers):
         raise CannotRun(f"the cluster at {address} does not accept our token: {HOW}")
 
 

@@ -22,9 +22,9 @@ from orchestrator.store.store import Store
 ANSWER_S = 600  # longest wait of a worker for the others
 
 
-def share_job(job_and_place: dict[str, Any]) -> None:
+def share_job(config: dict[str, Any]) -> None:
     """What each worker does, in a process that Ray Train has connected with the others."""
-    job, runtime = job_and_place["job"], job_and_place["runtime"]
+    job, runtime = config["job"], config["runtime"]
     if Group.here().leads:
         run_job(job, runtime)
     else:
@@ -46,7 +46,7 @@ class DataParallel:
         return Report(f"a worker of {runtime.workers} died {max_failures + 1} times ({problem})")
 
     def _train(self, job: Job, runtime: Runtime) -> str:
-        """Run the workers to their end; what Ray Train says where that was not a good one."""
+        """Run the workers to their end; Ray Train's error where that was not a good one."""
         os.environ.update(settings.TRAIN)
         from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchConfig, TorchTrainer

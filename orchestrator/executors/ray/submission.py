@@ -22,7 +22,7 @@ FIRST_S = 10  # for a first answer
 REPLY_S = 120  # for a reply later on
 LOST_S = 60  # how long a cluster may be out of reach while a job is followed
 STOP_S = 60  # for a job to end that is asked to; then Ray kills it
-STOPPED_S = STOP_S + 30  # for Ray to say that it has ended
+STOPPED_S = STOP_S + 30  # for Ray to report that it has ended
 TRIES = 5  # at the output of a job that has ended
 PAUSE_S = 0.5
 
@@ -69,12 +69,12 @@ class Jobs:
         except (requests.exceptions.RequestException, ConnectionError) as error:
             cause = _root(error)
             if isinstance(cause, ssl.SSLError):
-                told = (
+                message = (
                     f"the certificate of {self.address} is not trusted: {cause.strerror}; --ca FILE has one that vouches for it"
                 )
             else:
-                told = f"no Ray dashboard answers at {self.address}: {_reason(error)}"
-            raise CannotRun(told) from None
+                message = f"no Ray dashboard answers at {self.address}: {_reason(error)}"
+            raise CannotRun(message) from None
         except RuntimeError as error:
             raise CannotRun(f"what answers at {self.address} is no Ray dashboard that we can use: {_reason(error)}") from None
 
@@ -85,7 +85,7 @@ class Jobs:
             CannotRun: where the cluster refuses our token.
             Unreachable: where it does not answer any more.
         """
-        job: str = self._ask(
+        job: str = self._request(
             self._client.submit_job,
             entrypoint=shlex.join(command),
             submission_id=f"kd-{name}-{uuid.uuid4().hex[:8]}",
@@ -104,7 +104,7 @@ class Jobs:
         """
         printed, seen, lost = 0, time.monotonic(), 0
         while True:
-            printed, whole = asyncio.run(self._listen(job, printed, write))
+            printed, whole = asyncio.run(self._tail(job, printed, write))
             try:
                 ending = self.ending(job)
             except Unreachable:
@@ -124,7 +124,7 @@ class Jobs:
             CannotRun: where there is no such job.
             Unreachable: where the cluster does not answer, or the job has not ended after STOPPED_S.
         """
-        self._ask(self._client.stop_job, job)
+        self._request(self._client.stop_job, job)
         until = time.monotonic() + STOPPED_S
         while not (ending := self.ending(job)):
             if time.monotonic() > until:
@@ -139,26 +139,26 @@ class Jobs:
             CannotRun: where there is no such job.
             Unreachable: where the cluster does not answer.
         """
-        info = self._ask(self._client.get_job_info, job)
+        info = self._request(self._client.get_job_info, job)
         if not info.status.is_terminal():
             return None
         return Ending(info.status.value, info.driver_exit_code, info.message or "")
 
-    async def _listen(self, job: str, skip: int, write: Callable[[str], object]) -> tuple[int, bool]:
+    async def _tail(self, job: str, skip: int, write: Callable[[str], object]) -> tuple[int, bool]:
         """Hand over the job's output from character ``skip`` on. How many characters there were, and whether that is all."""
         import aiohttp
 
-        heard = 0
+        received = 0
         try:
             async for text in self._client.tail_job_logs(job):
-                if new := text[max(0, skip - heard) :]:
+                if new := text[max(0, skip - received) :]:
                     write(new)
-                heard += len(text)
+                received += len(text)
         except (aiohttp.ClientError, RuntimeError, OSError):  # whatever it is, the caller looks again
-            return max(heard, skip), False
-        return max(heard, skip), True
+            return max(received, skip), False
+        return max(received, skip), True
 
-    def _ask(self, question: Callable[..., Any], *about: Any, **more: Any) -> Any:
+    def _request(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """What the client answers; its errors as ours.
 
         Raises:
@@ -169,14 +169,14 @@ class Jobs:
         from ray.exceptions import AuthenticationError
 
         try:
-            return question(*about, **more)
+            return call(*arguments, **options)
         except AuthenticationError as error:
             raise self._refused(error) from None
         except (requests.exceptions.RequestException, ConnectionError) as error:
             raise Unreachable(f"{self.address} does not answer any more: {_reason(error)}") from None
         except RuntimeError as error:
             if job_is_missing(error):
-                raise CannotRun(f"there is no job {about[0]} at {self.address}") from None
+                raise CannotRun(f"there is no job {arguments[0]} at {self.address}") from None
             raise Unreachable(f"{self.address}: {_reason(error)}") from None
 
     def _refused(self, error: Exception) -> CannotRun:
@@ -186,7 +186,7 @@ class Jobs:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause, on one line: what requests says has five layers."""
+    """The innermost cause, on one line: the error of requests has five layers."""
     cause = _root(error)
     text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     return (text.strip().splitlines() or [type(cause).__name__])[0]
