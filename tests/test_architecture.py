@@ -79,7 +79,15 @@ def test_an_import_of_the_floor_above_is_found(house, above, below):
 
 
 @pytest.mark.parametrize(
-    "room", ["orchestrator", "orchestrator/executors", "orchestrator/report", "orchestrator/store", "kd_core"]
+    "room",
+    [
+        "orchestrator",
+        "orchestrator/executors",
+        "orchestrator/executors/ray",
+        "orchestrator/report",
+        "orchestrator/store",
+        "kd_core",
+    ],
 )
 def test_a_module_without_a_floor_is_found(house, room):
     (house / room / "attic.py").write_text("")

@@ -9,7 +9,17 @@ from collections.abc import Sequence
 
 import typer
 
-from orchestrator.cli import about, look, plan, run, submit
+from orchestrator.cli.catalogue import tables
+from orchestrator.cli.doctor import doctor
+from orchestrator.cli.plan import plan
+from orchestrator.cli.probes import probes
+from orchestrator.cli.report import report
+from orchestrator.cli.run import run
+from orchestrator.cli.schema import schema
+from orchestrator.cli.status import status
+from orchestrator.cli.submit import submit
+from orchestrator.cli.track import track
+from orchestrator.cli.ui import ui
 
 TRACEBACK = "KD_TRACEBACK"
 OURS = ("kd_core", "orchestrator")
@@ -23,11 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (run.run, submit.submit, plan.plan, look.status, look.probes, look.report, look.ui, look.track):
+for command in (run, submit, plan, status, probes, report, ui, track, schema, doctor):
     app.command()(command)
-app.add_typer(about.tables, name="list")
-app.command()(about.schema)
-app.command()(about.doctor)
+app.add_typer(tables, name="list")
 
 
 def _version(asked: bool) -> None:

@@ -118,16 +118,16 @@ def writable(store: Store) -> Check:
         except (StoreError, StoreFailed) as error:
             return Check("store", False, str(error), remedy)
         return Check("store", True, f"{store.location} answers and can be written")
-    place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
+    nearest = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     try:
-        if place == store.root:
+        if nearest == store.root:
             store.prepare()
     except StoreError as error:
         return Check("store", False, str(error), remedy)
-    if not os.access(place, os.W_OK) or not place.is_dir():
-        return Check("store", False, f"{store.root} cannot be made in {place}", remedy)
-    free = shutil.disk_usage(place).free
-    state = "can be written" if place == store.root else "will be made"
+    if not os.access(nearest, os.W_OK) or not nearest.is_dir():
+        return Check("store", False, f"{store.root} cannot be made in {nearest}", remedy)
+    free = shutil.disk_usage(nearest).free
+    state = "can be written" if nearest == store.root else "will be made"
     found = f"{store.root} {state}, {free / 2**30:.1f} GiB free"
     return Check("store", free >= LEAST_FREE, found, "" if free >= LEAST_FREE else f"make room; {remedy}")
 

@@ -40,9 +40,13 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the file, as in data.train_size=400. Repeatable."),
 ]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="PLUGIN", help="Count in what this file or module brings.", show_default=False),
+]
 
 
-def loaded(file: Path, sets: Sequence[str] | None, store: str | None) -> Spec:
+def loaded(file: Path, sets: Sequence[str] | None, location: str | None) -> Spec:
     """The experiment.
 
     Raises:
@@ -50,22 +54,40 @@ def loaded(file: Path, sets: Sequence[str] | None, store: str | None) -> Spec:
     """
     from orchestrator.experiment.load import load
 
-    return load(file, sets or (), store)
+    return load(file, sets or (), location)
 
 
-def planned(file: Path, sets: Sequence[str] | None, store: str | None) -> tuple[Spec, Plan, Store]:
-    """The experiment, its plan and its store."""
+def planned(file: Path, sets: Sequence[str] | None, location: str | None) -> tuple[Spec, Plan, Store]:
+    """The experiment, its plan and its store.
+
+    Raises:
+        SpecError: with every mistake in the file.
+        StoreError: where the store cannot be read.
+    """
     from orchestrator.planning.plan import make
     from orchestrator.store.store import Store
 
-    spec = loaded(file, sets, store)
+    spec = loaded(file, sets, location)
     return spec, make(spec), Store(spec.store)
 
 
-def command(name: str, file: Path, sets: Sequence[str] | None, store: str | None) -> str:
+def use_plugins(names: Sequence[str] | None) -> None:
+    """Put these plugins in force, and those of installed packages.
+
+    Raises:
+        PluginError: where one cannot be used.
+    """
+    from kd_core.plugins.find import installed, read
+    from kd_core.plugins.tables import use
+
+    every = dict.fromkeys((*installed(), *(names or ())))
+    use([read(name, [Path()]) for name in every])
+
+
+def command(name: str, file: Path, sets: Sequence[str] | None, location: str | None) -> str:
     """A command line about the same experiment, to be typed as it is."""
     words = ["kd", name, str(file)]
-    words += ["--store", store] if store else []
+    words += ["--store", location] if location else []
     for change in sets or ():
         words += ["--set", change]
     return shlex.join(words)

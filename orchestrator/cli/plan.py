@@ -11,7 +11,7 @@ from orchestrator.cli.options import File, Set, StoreOption, planned
 
 def plan(
     file: File,
-    store: StoreOption = None,
+    location: StoreOption = None,
     sets: Set = None,
     cpus: Annotated[float | None, typer.Option(min=1, help="Estimate for so many CPU cores, not this machine's.")] = None,
     gpus: Annotated[float | None, typer.Option(min=0, help="Estimate for so many GPUs, not this machine's.")] = None,
@@ -37,11 +37,11 @@ def plan(
     from orchestrator.planning.schedule import Machine, this_machine
     from orchestrator.planning.state import State
 
-    spec, made, place = planned(file, sets, store)
-    found, here = statuses(made, place), this_machine()
+    spec, made, store = planned(file, sets, location)
+    found, here = statuses(made, store), this_machine()
     machine = Machine(here.cpus if cpus is None else cpus, here.gpus if gpus is None else gpus)
     estimator = Estimator(spec.resources)
-    estimator.learn_all(place)
+    estimator.learn_all(store)
     missing = [job for job in made if found[job.key].state not in (State.DONE, State.IDLE)]
     estimate = estimator.estimate(made, missing, {key: status.progress for key, status in found.items()}, machine)
     if json:

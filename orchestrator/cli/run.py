@@ -17,7 +17,7 @@ class ExecutorName(enum.StrEnum):
 
 def run(
     file: File,
-    store: StoreOption = None,
+    location: StoreOption = None,
     executor: Annotated[ExecutorName, typer.Option(help="ray: in parallel; inline: in this process, one by one.")] = (
         ExecutorName.RAY
     ),
@@ -35,6 +35,13 @@ def run(
       kd run experiments/digits.yaml
       kd run experiments/digits.yaml --set data.train_size=400 --set students.seeds=[0,1]
       kd run experiments/digits.yaml --store /shared/store --address 10.0.0.1:6379
+    \f
+
+    Raises:
+        SpecError: with every mistake in the file.
+        CannotRun: where the machine or the cluster cannot be used as asked.
+        StoreError: where the store cannot be used, or another run is at work on it.
+        typer.Exit: with 1 where a job failed or the run was stopped, or else with 0.
     """
     from orchestrator import driver
     from orchestrator.cli.views.console import show, show_report, terminate_like_ctrl_c
@@ -43,21 +50,21 @@ def run(
     from orchestrator.report.text.terminal import terminal
     from orchestrator.tracking.location import tracking_location
 
-    spec = loaded(file, sets, store)
+    spec = loaded(file, sets, location)
     terminate_like_ctrl_c()
     try:
         with RunView(spec) as live:
             outcome = driver.run(spec, executor=executor.value, address=address, watch=live)
     except KeyboardInterrupt:
-        typer.echo(f"Stopped. It goes on from here with:  {command('run', file, sets, store)}", err=True)
+        typer.echo(f"Stopped. It goes on from here with:  {command('run', file, sets, location)}", err=True)
         raise typer.Exit(1) from None
     show_report(terminal, outcome.reading)
     show("", *view(outcome, live.elapsed))
     if spec.tracking.enabled:
-        typer.echo(f"Browse the curves:  {command('ui', file, sets, store)}")
+        typer.echo(f"Browse the curves:  {command('ui', file, sets, location)}")
         if outcome.store.root is None and not spec.tracking.uri:
             typer.echo(
                 f"They are in         {tracking_location(spec, outcome.store).file}, on this machine alone; see `tracking.uri`"
             )
-    typer.echo(f"Write a report:     {command('report', file, sets, store)} --format html -o {spec.name}.html")
+    typer.echo(f"Write a report:     {command('report', file, sets, location)} --format html -o {spec.name}.html")
     raise typer.Exit(1 if outcome.failed or outcome.blocked else 0)

@@ -24,7 +24,7 @@ def submit(
     address: Annotated[
         str, typer.Option(metavar="URL", envvar="RAY_API_SERVER_ADDRESS", help="The dashboard of the cluster.")
     ] = DASHBOARD,
-    store: StoreOption = None,
+    location: StoreOption = None,
     sets: Set = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show its output until it ends, or only its id.")] = True,
     follow: Annotated[str | None, typer.Option(metavar="ID", help="Show the output of one sent before.")] = None,
@@ -42,6 +42,14 @@ def submit(
       kd submit experiments/digits.yaml --address http://127.0.0.1:8265 --store /shared/store
       kd submit --follow kd-digits-1a2b3c4d --address http://127.0.0.1:8265
       kd submit --stop kd-digits-1a2b3c4d --address http://127.0.0.1:8265
+    \f
+
+    Raises:
+        typer.BadParameter: where not one of FILE, --follow and --stop is given, or there is no such file.
+        SpecError: with every mistake in the file, and with every path that means nothing on other machines.
+        CannotRun: where the cluster cannot be used as asked, or has no such job.
+        Unreachable: where a job that is to be stopped has not ended in time, or the cluster has gone away.
+        typer.Exit: with the exit code of the job's `kd run`; with 1 where it is left running.
     """
     from orchestrator.executors.ray.submission import Jobs, Unreachable
 
@@ -54,9 +62,9 @@ def submit(
     if file:
         from orchestrator.executors.ray.package import checked
 
-        spec = checked(str(existing(file)), sets or (), store)
+        spec = checked(str(existing(file)), sets or (), location)
         jobs = Jobs(address, ca)
-        follow = _send(jobs, spec, sets, store)
+        follow = _send(jobs, spec, sets, location)
     else:
         jobs = Jobs(address, ca)
     assert follow
@@ -65,7 +73,7 @@ def submit(
         return
     later = [_about("follow", follow, address, ca), _about("stop", follow, address, ca)]
     if file:
-        later.append(f"What is done:  {command('status', file, sets, store)}")
+        later.append(f"What is done:  {command('status', file, sets, location)}")
         typer.echo(f"Sent as {follow}; Ctrl-C leaves it running.", err=True)
     try:
         ending = jobs.follow(follow, lambda text: typer.echo(text, nl=False))
@@ -78,14 +86,14 @@ def submit(
     raise typer.Exit(_code(follow, ending))
 
 
-def _send(jobs: Jobs, spec: Spec, sets: Sequence[str] | None, store: str | None) -> str:
+def _send(jobs: Jobs, spec: Spec, sets: Sequence[str] | None, location: str | None) -> str:
     """Send what the experiment needs. The job's id."""
     from orchestrator.executors.ray.package import pack
     from orchestrator.store.provenance import git_commit
 
     with tempfile.TemporaryDirectory(prefix="kd-submit-") as folder:
         name = pack(spec, Path(folder))
-        words = shlex.split(command("run", Path(name), sets, store))[1:]
+        words = shlex.split(command("run", Path(name), sets, location))[1:]
         commit = git_commit()
         return jobs.submit(
             Path(folder),

@@ -71,7 +71,7 @@ class Dispatcher:
         self._studies: dict[str, tuple[Study, EarlyStopping]] = {}
         self._trials: dict[str, _AtWork] = {}
         self._at_work: dict[str, tuple[Job, Runtime]] = {}
-        self._again: deque[tuple[Job, Runtime]] = deque()  # with a larger share
+        self._retries: deque[tuple[Job, Runtime]] = deque()  # with a larger share
         self._ended: deque[Ended] = deque()
         self._finished: deque[Job] = deque()  # searches whose trials have all ended
         self._changed = threading.Event()
@@ -89,8 +89,8 @@ class Dispatcher:
     def take(self) -> tuple[Job, Runtime] | None:
         """The next job to run, a student or a trial, and where; None where there is none now."""
         with self._lock:
-            if self._again_is_due:
-                job, runtime = self._again.popleft()
+            if self._retry_is_due:
+                job, runtime = self._retries.popleft()
             elif found := self._trial() or self._student():
                 job, runtime = found, self.runtime(found)
             else:
@@ -105,10 +105,10 @@ class Dispatcher:
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to hand out, as far as can be told without asking."""
+        """Whether there is something to hand out, as far as is known without asking the studies."""
         with self._lock:
             studies = [study for study, _ in self._studies.values()]
-            return self._again_is_due or self._student_is_due or any(self._hungry(study) for study in studies)
+            return self._retry_is_due or self._student_is_due or any(self._takes_another(study) for study in studies)
 
     def report(self, key: str, progress: dict[str, Any]) -> bool:
         """An epoch of a job has ended; whether the job ends here."""
@@ -127,10 +127,10 @@ class Dispatcher:
         with self._lock:
             job, runtime = self._at_work.pop(key)
             if out_of_memory and (wider := larger_share(runtime)):
-                self._again.append((job, wider))
+                self._retries.append((job, wider))
                 return
             if found := self._trials.pop(key, None):
-                self._tell(found, failure)
+                self._record(found, failure)
                 self._close_where_finished(found.study)
             else:
                 self._ended.append(Ended(job, failure))
@@ -163,8 +163,8 @@ class Dispatcher:
         return self._priority(trial.study.job if trial else job) >= self.floor
 
     @property
-    def _again_is_due(self) -> bool:
-        return bool(self._again) and self._due(self._again[0][0])
+    def _retry_is_due(self) -> bool:
+        return bool(self._retries) and self._due(self._retries[0][0])
 
     @property
     def _student_is_due(self) -> bool:
@@ -186,11 +186,11 @@ class Dispatcher:
             if job.key in self._trials:  # another study tries the same values: its result will be there
                 study.put_back(trial)
                 continue
-            self._trials[job.key] = self._begun(study, stopping, trial, job)
+            self._trials[job.key] = self._started(study, stopping, trial, job)
             return job
         return None
 
-    def _begun(self, study: Study, stopping: EarlyStopping, trial: Trial, job: Job) -> _AtWork:
+    def _started(self, study: Study, stopping: EarlyStopping, trial: Trial, job: Job) -> _AtWork:
         """A trial that begins, or goes on from its checkpoint."""
         found = _AtWork(study, stopping, trial, job)
         checkpoint = Checkpoints(self._store.work(job)).newest()
@@ -200,11 +200,11 @@ class Dispatcher:
             stopping.stops(trial.number, record.epoch, record.metrics[VALIDATION_ACCURACY])
         return found
 
-    def _hungry(self, study: Study) -> bool:
+    def _takes_another(self, study: Study) -> bool:
         free = study.how.parallel is None or study.running < study.how.parallel
         return free and not study.finished and self._due(study.job)
 
-    def _tell(self, found: _AtWork, failure: str | None) -> None:
+    def _record(self, found: _AtWork, failure: str | None) -> None:
         """Write down how a trial ended: what is in the store counts more than what was reported."""
         try:
             entry = self._store.find("trial", found.job.key)

@@ -24,7 +24,11 @@ class Executor(Protocol):
     """Runs :func:`orchestrator.stages.runner.run_job` somewhere."""
 
     def submit(self, job: Job) -> None:
-        """Take a job whose ancestors are done."""
+        """Take a job whose ancestors are done.
+
+        Raises:
+            CannotRun: where there is too little for it.
+        """
 
     def poll(self, timeout: float) -> list[Ended]:
         """Jobs that have ended since the last call; waits for one, ``timeout`` seconds at most."""

@@ -52,13 +52,13 @@ class Inline:
     def _run(self, job: Job) -> str | None:
         """Why the job failed, or None."""
 
-        def listen(progress: dict[str, Any]) -> None:
+        def report(progress: dict[str, Any]) -> None:
             self._on_progress()
             if self._dispatcher.report(job.key, progress):
                 raise Stopped
 
         try:
-            run_job(job, self._runtime(job), listen)
+            run_job(job, self._runtime(job), report)
         except JobFailed as failure:
             return str(failure)
         except Stopped:

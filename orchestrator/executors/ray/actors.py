@@ -54,7 +54,7 @@ class _Task:
     actor: Any = field(compare=False, default=None)
 
     @property
-    def common(self) -> bool:
+    def reusable(self) -> bool:
         """Whether its actor can be the next job's."""
         return self.runtime.workers == 1 and not self.runtime.too_small
 
@@ -145,7 +145,7 @@ class Actors:
         if report.out_of_memory and (runtime := larger_share(task.runtime)):
             self._wait(task.job, runtime, min(self._slots, math.ceil(runtime.gpus / self._share.gpus)))
             return None
-        if task.common and not report.restarted and not report.out_of_memory:
+        if task.reusable and not report.restarted and not report.out_of_memory:
             self._idle.append(task.actor)  # one that died once has used up restarts that are the next job's
         return Ended(task.job, report.failure)
 
@@ -160,14 +160,14 @@ class Actors:
 
     def _begin(self, task: _Task) -> Any:
         """Set an actor to work; the reference to its report."""
-        again = {"max_restarts": self._max_failures, "max_task_retries": self._max_failures}
+        restarts = {"max_restarts": self._max_failures, "max_task_retries": self._max_failures}
         if task.runtime.workers > 1:
-            task.actor = RemoteDataParallel.options(num_cpus=0, **again).remote()
+            task.actor = RemoteDataParallel.options(num_cpus=0, **restarts).remote()
             return task.actor.run.remote(task.job, task.runtime, self._max_failures)
-        if task.common and self._idle:
+        if task.reusable and self._idle:
             task.actor = self._idle.pop()
         else:
-            task.actor = RemoteWorker.options(num_cpus=task.runtime.cpus, num_gpus=task.runtime.gpus, **again).remote()
+            task.actor = RemoteWorker.options(num_cpus=task.runtime.cpus, num_gpus=task.runtime.gpus, **restarts).remote()
         return task.actor.run.remote(task.job, task.runtime)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import platform
@@ -10,28 +9,19 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from orchestrator.executors.executor import CannotRun
 from orchestrator.executors.ray.auth import HOW, MODE, make_token, token_at_hand, use_token
+from orchestrator.executors.ray.private import settings
+from orchestrator.executors.ray.private.auth_headers import auth_headers
+from orchestrator.executors.ray.private.gcs import refuses_token
+from orchestrator.executors.ray.private.loopback import loopback
+from orchestrator.executors.ray.private.orphan_watch import watch_this_process
 from orchestrator.experiment.spec import Share
 
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_ENABLE_AUTO_CONNECT": "0",  # Tune's thread would start a cluster of its own when ours goes down under it
-    "TUNE_DISABLE_AUTO_INIT": "1",  # an init without address joined whatever cluster a shared file named
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_WARN_THRESHOLD_S": "10",
-}
-WATCHED = "RAY_RAYLET_PID"
-LOOPBACK = "127.0.0.1"
-KNOCK_S = 10
-ANSWER_S = 60
+CONNECT_TIMEOUT_S = 10  # for a cluster that is to be joined
+ANSWER_S = 60  # for a worker of a new cluster
 OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
 
 
@@ -41,12 +31,12 @@ def connect(address: str | None) -> None:
     Raises:
         CannotRun: where there is no cluster at that address, or it does not accept our token.
     """
-    for name, value in QUIET.items():
+    for name, value in settings.CLUSTER.items():
         os.environ.setdefault(name, value)
-    with _as_no_orphan():
+    with watch_this_process():
         if address:
-            _knock(address)
-            _agree(address)
+            _require_listener(address)
+            _match_auth_mode(address)
         else:
             make_token()
         import ray  # noqa: F401 -- where Ray reads its settings
@@ -58,24 +48,7 @@ def connect(address: str | None) -> None:
             signal.signal(signal.SIGTERM, ends)  # Ray's own handler prints its stack and aborts
 
 
-@contextlib.contextmanager
-def _as_no_orphan() -> Iterator[None]:
-    """Tell Ray, while it is imported, to watch a process that lives, ours, and not our parent.
-
-    A driver whose parent is gone, as after nohup and logout, is taken for a worker whose node is gone: where a job was still at
-    work at ``ray.shutdown()``, Ray often ended this process on the spot, and what it had yet to say and write was lost.
-    """
-    if WATCHED in os.environ:
-        yield
-        return
-    os.environ[WATCHED] = str(os.getpid())
-    try:
-        yield
-    finally:
-        del os.environ[WATCHED]  # Ray's own processes have others to look at
-
-
-def _knock(address: str) -> None:
+def _require_listener(address: str) -> None:
     """Ray itself waits minutes for a cluster that is not there.
 
     Raises:
@@ -85,12 +58,12 @@ def _knock(address: str) -> None:
     if not (host and port.isdigit()):
         return  # a name that Ray resolves, such as auto
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise CannotRun(f"no Ray cluster answers at {address}: {error.strerror or error}") from error
 
 
-def _agree(address: str) -> None:
+def _match_auth_mode(address: str) -> None:
     """Use the token where the cluster asks for one, and only there: workers of a driver in another mode than its cluster die.
 
     It is asked before ray is imported, which fixes the mode. Where it cannot be asked, the token is used if there is one.
@@ -100,37 +73,26 @@ def _agree(address: str) -> None:
     """
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)  # in a job of a cluster, its address
-    asks = _refuses(address)
-    if asks is None:
+    token_required = refuses_token(address, CONNECT_TIMEOUT_S)
+    if token_required is None:
         use_token()
         return
-    os.environ[MODE] = "token" if asks else "disabled"
-    if not asks:
+    os.environ[MODE] = "token" if token_required else "disabled"
+    if not token_required:
         return
     if not token_at_hand():
         raise CannotRun(f"the cluster at {address} asks for its token: {HOW}")
-    from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
-
-    if _refuses(address, get_auth_headers_if_auth_enabled({})):
+    headers = auth_headers()
+    if headers is not None and refuses_token(address, CONNECT_TIMEOUT_S, headers):
         raise CannotRun(f"the cluster at {address} does not accept our token: {HOW}")
 
 
-def _refuses(address: str, headers: Mapping[str, str] = MappingProxyType({})) -> bool | None:
-    """Whether the cluster at HOST:PORT wants another token than is in the headers; None where it cannot be asked."""
-    import grpc
-
-    if not address.rpartition(":")[2].isdigit() or "://" in address:
-        return None
-    with grpc.insecure_channel(address) as channel:
-        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
-        try:
-            ask(b"", timeout=KNOCK_S, metadata=tuple(headers.items()))
-        except grpc.RpcError as error:
-            return True if error.code() == grpc.StatusCode.UNAUTHENTICATED else None
-    return False
-
-
 def _connect(address: str | None) -> None:
+    """Have Ray start the cluster or join it.
+
+    Raises:
+        CannotRun: where the cluster does not let us in.
+    """
     import ray
     from ray.exceptions import AuthenticationError
 
@@ -142,35 +104,15 @@ def _connect(address: str | None) -> None:
         except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:
             raise CannotRun(f"no Ray cluster lets us in at {address}: {error}") from error
         return
-    with _on_loopback():
+    with loopback() as bound:
         ray.init(
             address="local",
             include_dashboard=False,
             num_cpus=len(os.sched_getaffinity(0)),
             object_store_memory=OBJECT_STORE_BYTES,
-            _node_ip_address=LOOPBACK,
+            **bound,
             **common,
         )
-
-
-@contextlib.contextmanager
-def _on_loopback() -> Iterator[None]:
-    """Let Ray have the address that it is given. It takes a routable one for loopback's, and then listens on every interface.
-
-    Where a later Ray has no such function, there is still the token.
-    """
-    from ray._private import services
-
-    name = "resolve_ip_for_localhost"
-    theirs = getattr(services, name, None)
-    setattr(services, name, lambda host: host)
-    try:
-        yield
-    finally:
-        if theirs:
-            setattr(services, name, theirs)
-        else:
-            delattr(services, name)
 
 
 def answer_s() -> float:

@@ -13,23 +13,18 @@ from typing import Any
 import ray
 
 from kd_core.distributed import Group
+from orchestrator.executors.ray.private import settings
 from orchestrator.executors.ray.report import Report
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import Runtime, follow_job, run_job
 from orchestrator.store.store import Store
 
 ANSWER_S = 600  # longest wait of a worker for the others
-QUIET = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # between two looks at the workers; a dead one is seen at once
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-}
 
 
-def share_job(job_and_place: dict[str, Any]) -> None:
+def share_job(config: dict[str, Any]) -> None:
     """What each worker does, in a process that Ray Train has connected with the others."""
-    job, runtime = job_and_place["job"], job_and_place["runtime"]
+    job, runtime = config["job"], config["runtime"]
     if Group.here().leads:
         run_job(job, runtime)
     else:
@@ -51,8 +46,8 @@ class DataParallel:
         return Report(f"a worker of {runtime.workers} died {max_failures + 1} times ({problem})")
 
     def _train(self, job: Job, runtime: Runtime) -> str:
-        """Run the workers to their end; what Ray Train says where that was not a good one."""
-        os.environ.update(QUIET)
+        """Run the workers to their end; Ray Train's error where that was not a good one."""
+        os.environ.update(settings.TRAIN)
         from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchConfig, TorchTrainer
 

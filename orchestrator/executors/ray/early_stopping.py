@@ -6,27 +6,13 @@ first what its ended trials reported.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.executors.early_stopping import EarlyStopping, NeverStop
+from orchestrator.executors.ray.private.schedulers import SchedulerController, SchedulerTrial
 from orchestrator.experiment.search_config import ASHA, MEDIAN, SearchConfig
 
 EPOCH, ACCURACY = "epoch", "accuracy"
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """All that Tune's schedulers read of a trial."""
-
-    trial_id: str
-
-
-class _Controller:
-    """All that they read of what runs the trials."""
-
-    def get_live_trials(self) -> list[Any]:
-        return []
 
 
 class StopByTune:
@@ -35,14 +21,14 @@ class StopByTune:
     def __init__(self, scheduler: Any, epochs: int) -> None:
         self._scheduler = scheduler
         self._epochs = epochs
-        self._controller = _Controller()
-        self._known: dict[int, _Trial] = {}
+        self._controller = SchedulerController()
+        self._known: dict[int, SchedulerTrial] = {}
 
     def stops(self, number: int, epoch: int, accuracy: float) -> bool:
         from ray.tune.schedulers import TrialScheduler
 
         if number not in self._known:
-            self._known[number] = _Trial(str(number))
+            self._known[number] = SchedulerTrial(str(number))
             self._scheduler.on_trial_add(self._controller, self._known[number])
         result = {EPOCH: epoch, ACCURACY: accuracy}
         decision = self._scheduler.on_trial_result(self._controller, self._known[number], result)

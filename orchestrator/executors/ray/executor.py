@@ -53,12 +53,22 @@ class RayExecutor:
             raise
 
     def submit(self, job: Job) -> None:
+        """Run the job as soon as there is room for it.
+
+        Raises:
+            CannotRun: where the cluster has too little for the workers that are to share it.
+        """
         if KINDS[job.kind].dispatched:
             self._trials.submit(job)
         else:
             self._actors.submit(job)
 
     def poll(self, timeout: float) -> list[Ended]:
+        """Jobs that ended, waiting for one at most ``timeout`` seconds.
+
+        Raises:
+            RuntimeError: where Tune itself broke.
+        """
         self._release()
         until = time.monotonic() + timeout
         ended: list[Ended] = []

@@ -18,7 +18,7 @@ from orchestrator.experiment.problems import Problem, SpecError
 from orchestrator.experiment.spec import Spec, other_data
 
 PACKAGES = (kd_core, orchestrator)
-LARGEST = 400 * 2**20  # bytes of weights; Ray takes parcels of 512 MiB
+LARGEST = 400 * 2**20  # bytes of weights; Ray takes packages of 512 MiB
 WITHOUT_FILES = ("digits", "synthetic")  # data sets that lie nowhere
 HERE = "of this machine, which the cluster's nodes do not share"
 
@@ -31,12 +31,12 @@ def checked(file: str, assignments: Sequence[str], store: str | None) -> Spec:
     """
     spec = load(file, assignments, store)
     document = read_changed(file, assignments, store)
-    if found := [Problem(document.location(path), path, message) for path, message in strays(spec)]:
+    if found := [Problem(document.location(path), path, message) for path, message in local_paths(spec)]:
         raise SpecError(found)
     return spec
 
 
-def strays(spec: Spec) -> Iterator[tuple[YamlPath, str]]:
+def local_paths(spec: Spec) -> Iterator[tuple[YamlPath, str]]:
     """Fields that name a place of this machine alone, and what is to be there instead."""
     if _relative(spec.store):
         yield ("store",), f"{spec.store!r} is a folder {HERE}: give an absolute path that they share, or s3://bucket/folder"

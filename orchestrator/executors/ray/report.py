@@ -1,4 +1,4 @@
-"""What an actor says of a job that it ran."""
+"""What an actor reports of a job that it ran."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ def require_shared_store(store: Store) -> None:
     store.backend.write(name, b"")
     try:
         ask = ray.remote(num_cpus=0, max_retries=0)(why_unseen)
-        places = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
-        asked = [ask.options(scheduling_strategy=place).remote(store.location, name) for place in places]
+        strategies = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+        asked = [ask.options(scheduling_strategy=strategy).remote(store.location, name) for strategy in strategies]
         answers = zip(nodes.values(), map(_answer, asked), strict=True)
         problems = [f"{address}: {problem}" for address, problem in answers if problem]
     finally:
@@ -39,10 +39,10 @@ def require_shared_store(store: Store) -> None:
         raise CannotRun(f"not all nodes see the store {store.location}, which must be the same for all ({'; '.join(problems)})")
 
 
-def why_unseen(place: str, name: str) -> str:
+def why_unseen(location: str, name: str) -> str:
     """Why this node does not see a file of the store; empty where it does."""
     try:
-        backend_at(place).read(name)
+        backend_at(location).read(name)
     except (OSError, StoreError) as error:
         return (str(error).splitlines() or [type(error).__name__])[0]
     return ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import shlex
 import ssl
 import time
@@ -12,23 +10,21 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.executors.executor import CannotRun
 from orchestrator.executors.ray.auth import HOW, use_token
-
-if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
+from orchestrator.executors.ray.private.job_client import job_client, job_is_missing, token_is_missing
+from orchestrator.executors.ray.private.settings import JOB_STOP
 
 FIRST_S = 10  # for a first answer
 REPLY_S = 120  # for a reply later on
 LOST_S = 60  # how long a cluster may be out of reach while a job is followed
 STOP_S = 60  # for a job to end that is asked to; then Ray kills it
-STOPPED_S = STOP_S + 30  # for Ray to say that it has ended
+STOPPED_S = STOP_S + 30  # for Ray to report that it has ended
 TRIES = 5  # at the output of a job that has ended
 PAUSE_S = 0.5
-OVERRIDES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray would take these for the address that it is given
 
 
 class Unreachable(RuntimeError):
@@ -65,7 +61,7 @@ class Jobs:
         from ray.exceptions import AuthenticationError
 
         try:
-            self._client = _client(self.address, ca)
+            self._client = job_client(self.address, ca, FIRST_S, REPLY_S)
         except AuthenticationError as error:
             raise self._refused(error) from None
         except (requests.exceptions.HTTPError, ValueError, KeyError):  # a page that is not Ray's
@@ -73,23 +69,28 @@ class Jobs:
         except (requests.exceptions.RequestException, ConnectionError) as error:
             cause = _root(error)
             if isinstance(cause, ssl.SSLError):
-                told = (
+                message = (
                     f"the certificate of {self.address} is not trusted: {cause.strerror}; --ca FILE has one that vouches for it"
                 )
             else:
-                told = f"no Ray dashboard answers at {self.address}: {_reason(error)}"
-            raise CannotRun(told) from None
+                message = f"no Ray dashboard answers at {self.address}: {_reason(error)}"
+            raise CannotRun(message) from None
         except RuntimeError as error:
             raise CannotRun(f"what answers at {self.address} is no Ray dashboard that we can use: {_reason(error)}") from None
 
     def submit(self, folder: Path, command: Sequence[str], name: str, environment: dict[str, str]) -> str:
-        """Send a folder, and run a command in it on the head node. Returns the job's id."""
-        job: str = self._ask(
+        """Send a folder, and run a command in it on the head node. Returns the job's id.
+
+        Raises:
+            CannotRun: where the cluster refuses our token.
+            Unreachable: where it does not answer any more.
+        """
+        job: str = self._request(
             self._client.submit_job,
             entrypoint=shlex.join(command),
             submission_id=f"kd-{name}-{uuid.uuid4().hex[:8]}",
             # read by Ray where it stops the job, which would otherwise have 3 s to leave everything in order
-            runtime_env={"working_dir": str(folder), "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), **environment}},
+            runtime_env={"working_dir": str(folder), "env_vars": {JOB_STOP: str(STOP_S), **environment}},
             metadata={"experiment": name},
         )
         return job
@@ -103,7 +104,7 @@ class Jobs:
         """
         printed, seen, lost = 0, time.monotonic(), 0
         while True:
-            printed, whole = asyncio.run(self._listen(job, printed, write))
+            printed, whole = asyncio.run(self._tail(job, printed, write))
             try:
                 ending = self.ending(job)
             except Unreachable:
@@ -123,7 +124,7 @@ class Jobs:
             CannotRun: where there is no such job.
             Unreachable: where the cluster does not answer, or the job has not ended after STOPPED_S.
         """
-        self._ask(self._client.stop_job, job)
+        self._request(self._client.stop_job, job)
         until = time.monotonic() + STOPPED_S
         while not (ending := self.ending(job)):
             if time.monotonic() > until:
@@ -132,70 +133,60 @@ class Jobs:
         return ending
 
     def ending(self, job: str) -> Ending | None:
-        """How the job ended; None where it has not."""
-        info = self._ask(self._client.get_job_info, job)
+        """How the job ended; None where it has not.
+
+        Raises:
+            CannotRun: where there is no such job.
+            Unreachable: where the cluster does not answer.
+        """
+        info = self._request(self._client.get_job_info, job)
         if not info.status.is_terminal():
             return None
         return Ending(info.status.value, info.driver_exit_code, info.message or "")
 
-    async def _listen(self, job: str, skip: int, write: Callable[[str], object]) -> tuple[int, bool]:
+    async def _tail(self, job: str, skip: int, write: Callable[[str], object]) -> tuple[int, bool]:
         """Hand over the job's output from character ``skip`` on. How many characters there were, and whether that is all."""
         import aiohttp
 
-        heard = 0
+        received = 0
         try:
             async for text in self._client.tail_job_logs(job):
-                if new := text[max(0, skip - heard) :]:
+                if new := text[max(0, skip - received) :]:
                     write(new)
-                heard += len(text)
+                received += len(text)
         except (aiohttp.ClientError, RuntimeError, OSError):  # whatever it is, the caller looks again
-            return max(heard, skip), False
-        return max(heard, skip), True
+            return max(received, skip), False
+        return max(received, skip), True
 
-    def _ask(self, question: Callable[..., Any], *about: Any, **more: Any) -> Any:
+    def _request(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """What the client answers; its errors as ours.
+
+        Raises:
+            CannotRun: where the cluster refuses our token, or has no such job.
+            Unreachable: where it does not answer, or fails.
+        """
         import requests
         from ray.exceptions import AuthenticationError
 
         try:
-            return question(*about, **more)
+            return call(*arguments, **options)
         except AuthenticationError as error:
             raise self._refused(error) from None
         except (requests.exceptions.RequestException, ConnectionError) as error:
             raise Unreachable(f"{self.address} does not answer any more: {_reason(error)}") from None
         except RuntimeError as error:
-            if "status code 404" in str(error):
-                raise CannotRun(f"there is no job {about[0]} at {self.address}") from None
+            if job_is_missing(error):
+                raise CannotRun(f"there is no job {arguments[0]} at {self.address}") from None
             raise Unreachable(f"{self.address}: {_reason(error)}") from None
 
     def _refused(self, error: Exception) -> CannotRun:
-        if "required" in str(error).partition(":")[0]:  # 401, and otherwise 403
+        if token_is_missing(error):
             return CannotRun(f"the cluster at {self.address} asks for its token: {HOW}")
         return CannotRun(f"the cluster at {self.address} does not accept our token: {HOW}")
 
 
-def _client(address: str, ca: str | None) -> JobSubmissionClient:
-    """Ray's own client, which by itself would wait for ever."""
-    import ray.job_submission
-
-    class Client(ray.job_submission.JobSubmissionClient):
-        reply = FIRST_S
-
-        def _do_request(self, *request: Any, **more: Any) -> Any:
-            return super()._do_request(*request, **{"timeout": (FIRST_S, self.reply), **more})
-
-    for chatty in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
-        logging.getLogger(f"ray.{chatty}").setLevel(logging.ERROR)
-    elsewhere = {name: os.environ.pop(name) for name in OVERRIDES if name in os.environ}
-    try:
-        client = Client(address, verify=ca or True)
-    finally:
-        os.environ.update(elsewhere)
-    client.reply = REPLY_S
-    return client
-
-
 def _reason(error: BaseException) -> str:
-    """The innermost cause, on one line: what requests says has five layers."""
+    """The innermost cause, on one line: the error of requests has five layers."""
     cause = _root(error)
     text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     return (text.strip().splitlines() or [type(cause).__name__])[0]

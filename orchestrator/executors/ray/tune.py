@@ -1,4 +1,4 @@
-"""Students and the trials of searches as Ray Tune trials: one Tuner, which a dispatcher feeds with jobs as they become ready.
+"""Students and the trials of searches as Ray Tune trials: one Tuner, which a dispatcher supplies with jobs as they get ready.
 
 Tune places, retries and reports; it remembers nothing that we need. A trial looks for its own checkpoint in the store, and a
 rerun builds a new Tuner from what is missing: a restored Tuner lost results and doubled runs where we measured.
@@ -11,42 +11,41 @@ import uuid
 from typing import Any
 
 from ray import tune
-from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
+from orchestrator.executors.ray.private.trial_environment import withhold_credentials
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, run_job
 from orchestrator.store.work import Scratch
 
-# Tune passes the driver's AWS keys on to its workers, in their arguments, where everybody on a machine sees them.
-class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+withhold_credentials()
 
 REPORTED = ("epoch", "accuracy", "loss", "seconds")
 
 
-class _Line:
-    """From Tune's thread to the dispatcher. Tune pickles its searcher, scheduler and callbacks: these hold the line's name."""
+class _Channel:
+    """From Tune's thread to the dispatcher. Tune pickles its searcher, scheduler and callbacks: these hold its name."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.dispatcher = dispatcher
         self.closed = False  # whether the Tuner gets nothing more
 
 
-_LINES: dict[str, _Line] = {}
+_CHANNELS: dict[str, _Channel] = {}
 
 
 def _trial(config: dict[str, Any]) -> None:
     job, runtime = config["job"], config["runtime"]
 
-    def listen(progress: dict[str, Any]) -> None:
+    def report(progress: dict[str, Any]) -> None:
         if "accuracy" in progress:
             tune.report({name: progress[name] for name in REPORTED})
 
     try:
-        run_job(job, runtime, listen)
+        run_job(job, runtime, report)
     except OutOfMemory as failure:
         tune.report({"failure": str(failure), "out_of_memory": True})
         return
@@ -60,7 +59,7 @@ def _share(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([{"CPU": config["runtime"].cpus, "GPU": config["runtime"].gpus}])
 
 
-class _Feed(Searcher):
+class _DispatcherSearcher(Searcher):
     """Suggests what the dispatcher hands out."""
 
     def __init__(self, name: str) -> None:
@@ -68,10 +67,10 @@ class _Feed(Searcher):
         self._name = name
 
     def suggest(self, trial_id: str) -> Any:
-        line = _LINES[self._name]
-        if line.closed:
+        channel = _CHANNELS[self._name]
+        if channel.closed:
             return Searcher.FINISHED
-        taken = line.dispatcher.take()
+        taken = channel.dispatcher.take()
         return taken and {"key": taken[0].key, "job": taken[0], "runtime": taken[1]}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -84,7 +83,7 @@ class _Feed(Searcher):
         pass
 
 
-class _EarlyStopping(FIFOScheduler):
+class _DispatcherScheduler(FIFOScheduler):
     """Ends the trials that the dispatcher stops early."""
 
     def __init__(self, name: str) -> None:
@@ -92,11 +91,11 @@ class _EarlyStopping(FIFOScheduler):
         self._name = name
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        stops = _LINES[self._name].dispatcher.report(trial.config["key"], result)
+        stops = _CHANNELS[self._name].dispatcher.report(trial.config["key"], result)
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
 
-class _Announce(tune.Callback):
+class _DispatcherCallback(tune.Callback):
     """Tells the dispatcher of every trial that ended."""
 
     def __init__(self, name: str) -> None:
@@ -104,10 +103,12 @@ class _Announce(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         result = trial.last_result
-        _LINES[self._name].dispatcher.end(trial.config["key"], result.get("failure"), out_of_memory="out_of_memory" in result)
+        _CHANNELS[self._name].dispatcher.end(
+            trial.config["key"], result.get("failure"), out_of_memory="out_of_memory" in result
+        )
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        _LINES[self._name].dispatcher.end(trial.config["key"], f"its worker died {trial.num_failures} times")
+        _CHANNELS[self._name].dispatcher.end(trial.config["key"], f"its worker died {trial.num_failures} times")
 
 
 class _Silent(tune.ProgressReporter):
@@ -159,7 +160,7 @@ class Trials:
         if self._dispatcher.ready:
             self._start()
         elif self._dispatcher.idle and self._name:
-            _LINES[self._name].closed = True
+            _CHANNELS[self._name].closed = True
 
     @property
     def busy(self) -> bool:
@@ -169,24 +170,27 @@ class Trials:
     def close(self) -> None:
         """End the Tuner: at once where all trials have ended; otherwise it goes down with Ray."""
         if self._name:
-            _LINES[self._name].closed = True
+            _CHANNELS[self._name].closed = True
         if self._dispatcher.idle:
             self._join()
-        _LINES.pop(self._name, None)
+        _CHANNELS.pop(self._name, None)
         self._folder.clear()
 
     def _start(self) -> None:
         """Begin a Tuner, unless the last one still takes trials."""
-        if self._name and not _LINES[self._name].closed:
+        if self._name and not _CHANNELS[self._name].closed:
             return
         self._join()
-        _LINES.pop(self._name, None)
+        _CHANNELS.pop(self._name, None)
         self._name = uuid.uuid4().hex
-        _LINES[self._name] = _Line(self._dispatcher)
+        _CHANNELS[self._name] = _Channel(self._dispatcher)
         tuner = tune.Tuner(
             self._trainable,
             tune_config=tune.TuneConfig(
-                search_alg=_Feed(self._name), scheduler=_EarlyStopping(self._name), num_samples=-1, reuse_actors=True
+                search_alg=_DispatcherSearcher(self._name),
+                scheduler=_DispatcherScheduler(self._name),
+                num_samples=-1,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 storage_path=self._folder.path,
@@ -194,7 +198,7 @@ class Trials:
                 name=self._name,
                 verbose=0,
                 progress_reporter=_Silent(),
-                callbacks=[_Announce(self._name)],
+                callbacks=[_DispatcherCallback(self._name)],
                 failure_config=tune.FailureConfig(max_failures=self._max_failures),
             ),
         )

@@ -122,10 +122,10 @@ def test_plain_lines_come_at_changes_and_not_too_often(tmp_path, monkeypatch):
 
 def test_a_run_a_second_run_and_one_that_goes_on(file, capsys):
     assert main(["run", file, "--executor", "inline"]) == 0
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     for text in ("kd", "resnet8-s0", "Did 4 jobs of 4 in", f"kd report {file}"):
-        assert text in told.out
-    assert "waiting" in told.err
+        assert text in output.out
+    assert "waiting" in output.err
     assert main(["run", file, "--executor", "inline"]) == 0
     assert "Nothing to do: all of tiny was done before." in capsys.readouterr().out
 
@@ -146,10 +146,10 @@ def test_nothing_to_do_needs_neither_torch_nor_ray(file):
 def test_a_failed_job_is_named_with_its_reason_and_ends_with_1(file, capsys):
     arguments = [file, "--set", "teachers.recipe.lr=1e30", "--set", "teachers.recipe.schedule=constant"]
     assert main(["run", *arguments, "--executor", "inline"]) == 1
-    told = capsys.readouterr().out
-    assert "failed: resnet8-s0: the loss diverged in epoch 1: " in told
-    assert "not run, because what they need failed: 2 jobs (probes of resnet8-s0, resnet8 · kd · s0)" in told
-    assert "Did 1 job of 4 in" in told
+    output = capsys.readouterr().out
+    assert "failed: resnet8-s0: the loss diverged in epoch 1: " in output
+    assert "not run, because what they need failed: 2 jobs (probes of resnet8-s0, resnet8 · kd · s0)" in output
+    assert "Did 1 job of 4 in" in output
     assert main(["plan", *arguments]) == 0
     assert "failed last time: the loss diverged in epoch 1: " in capsys.readouterr().out
 
@@ -170,10 +170,10 @@ def test_ctrl_c_says_how_to_go_on(file):
     while not Store(spec.store).progress(teacher).get("epoch") and time.monotonic() < until:
         time.sleep(0.1)
     run.send_signal(signal.SIGINT)
-    _, told = run.communicate(timeout=60)
+    _, output = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert f"Stopped. It goes on from here with:  kd run {file} --set teachers.recipe.epochs=100000" in told
-    assert "Traceback" not in told
+    assert f"Stopped. It goes on from here with:  kd run {file} --set teachers.recipe.epochs=100000" in output
+    assert "Traceback" not in output
 
 
 def environment():

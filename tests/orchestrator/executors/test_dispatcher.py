@@ -193,11 +193,11 @@ def test_what_ended_before_the_search_could_close_is_closed_when_it_is_opened(di
     dispatcher.end(job.key)
     assert [ended.job for ended in dispatcher.ended()] == [search]
 
-    told = Study(dataclasses.replace(a_search(trials=1, seed=3)), store)
-    trial = told.ask()
-    told.tell(trial.number, "done", (0.5,), 1.0)
-    dispatcher.submit(told.job)
-    assert [ended.job.key for ended in dispatcher.ended()] == [told.job.key]
+    study = Study(dataclasses.replace(a_search(trials=1, seed=3)), store)
+    trial = study.ask()
+    study.tell(trial.number, "done", (0.5,), 1.0)
+    dispatcher.submit(study.job)
+    assert [ended.job.key for ended in dispatcher.ended()] == [study.job.key]
 
 
 def test_out_of_gpu_memory_a_job_gets_twice_the_share_twice_and_then_fails(store):

@@ -68,9 +68,9 @@ def in_epoch(file, at_least=3, seconds=240):
     store, job = opened(file)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        said = store.progress(job)
-        if at_least <= said.get("epoch", 0) < 11:
-            return said["pid"], beside(said["pid"])
+        progress = store.progress(job)
+        if at_least <= progress.get("epoch", 0) < 11:
+            return progress["pid"], beside(progress["pid"])
         time.sleep(0.02)
     raise AssertionError(f"it did not reach epoch {at_least}")
 

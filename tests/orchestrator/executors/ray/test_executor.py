@@ -60,9 +60,9 @@ def pid_in_epoch(process, file, kind, at_least=3, seconds=120):
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
         for job in plan.of(kind):
-            said = store.progress(job)
-            if at_least <= said.get("epoch", 0) < 11:
-                return said["pid"], job
+            progress = store.progress(job)
+            if at_least <= progress.get("epoch", 0) < 11:
+                return progress["pid"], job
         time.sleep(0.02)
     process.terminate()
     output, _ = process.communicate(timeout=60)

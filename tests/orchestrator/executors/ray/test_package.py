@@ -99,9 +99,9 @@ def test_weights_that_are_too_large_are_refused(here, monkeypatch):
         package.checked(here(weights="weights/a.safetensors"), (), None)
 
 
-def test_the_parcel_holds_the_code_the_file_and_the_weights_and_nothing_else(here, tmp_path):
+def test_the_package_holds_the_code_the_file_and_the_weights_and_nothing_else(here, tmp_path):
     spec = package.checked(here(weights="weights/a.safetensors"), (), None)
-    folder = tmp_path / "parcel"
+    folder = tmp_path / "package"
     folder.mkdir()
     assert package.pack(spec, folder) == "experiments/far.yaml"
     assert sorted(path.name for path in folder.iterdir()) == ["experiments", "kd_core", "orchestrator", "weights"]
@@ -119,7 +119,7 @@ def test_the_parcel_holds_the_code_the_file_and_the_weights_and_nothing_else(her
 
 def test_a_file_from_elsewhere_is_sent_by_its_name(here, tmp_path):
     file = tmp_path / "here" / here()
-    folder = tmp_path / "parcel"
+    folder = tmp_path / "package"
     folder.mkdir()
     assert package.pack(package.checked(str(file), (), None), folder) == "far.yaml"
     assert (folder / "far.yaml").read_text() == file.read_text()

@@ -128,18 +128,18 @@ def test_one_that_accepts_and_says_nothing(file, capsys, monkeypatch):
 def test_what_is_not_ray_or_does_not_let_us_in(file, capsys, status, expected):
     with served(status) as port:
         assert main(["submit", file, "--address", f"http://127.0.0.1:{port}"]) == 2
-    told = capsys.readouterr().err
-    assert expected in told
-    assert len(told.splitlines()) == 1
+    message = capsys.readouterr().err
+    assert expected in message
+    assert len(message.splitlines()) == 1
 
 
 def test_a_certificate_that_nobody_vouches_for(file, capsys, certificate):
     with served(404, certificate) as port:
         arguments = ["submit", file, "--address", f"https://127.0.0.1:{port}"]
         assert main(arguments) == 2
-        told = capsys.readouterr().err
-        assert f"the certificate of https://127.0.0.1:{port} is not trusted" in told
-        assert "--ca FILE" in told
+        message = capsys.readouterr().err
+        assert f"the certificate of https://127.0.0.1:{port} is not trusted" in message
+        assert "--ca FILE" in message
         assert main([*arguments, "--ca", str(certificate)]) == 2
         assert "is no Ray dashboard" in capsys.readouterr().err, "with --ca it is trusted"
     assert main([*arguments, "--ca", "no.pem"]) == 2
@@ -149,9 +149,9 @@ def test_a_certificate_that_nobody_vouches_for(file, capsys, certificate):
 @pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://127.0.0.1:10001", "http://me:secret-word@127.0.0.1:8265"])
 def test_an_address_is_a_url_without_a_password(file, capsys, address):
     assert main(["submit", file, "--address", address]) == 2
-    told = capsys.readouterr().err
-    assert "--address must be http://HOST:PORT" in told
-    assert "secret-word" not in told
+    message = capsys.readouterr().err
+    assert "--address must be http://HOST:PORT" in message
+    assert "secret-word" not in message
 
 
 @pytest.mark.parametrize("arguments", [[], ["FILE", "--stop", "x"], ["--follow", "x", "--stop", "x"]])

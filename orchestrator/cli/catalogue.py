@@ -1,0 +1,79 @@
+"""`kd list`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import PluginOption, use_plugins
+
+tables = typer.Typer(help="List what an experiment may name.", no_args_is_help=True, rich_markup_mode=None)
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Tell more of this one.", show_default=False)]
+
+
+@tables.command()
+def models(plugin: PluginOption = None) -> None:
+    """List the networks.
+
+    \b
+    Examples:
+      kd list models
+      kd list models | grep resnet
+    """
+    from orchestrator.cli.views.catalogue import models as view
+    from orchestrator.cli.views.console import show
+
+    use_plugins(plugin)
+    show(*view())
+
+
+@tables.command()
+def methods(name: Name = None, plugin: PluginOption = None) -> None:
+    """List the distillation methods.
+
+    Of one method, its formula and its knobs with default, bounds and search space.
+
+    \b
+    Examples:
+      kd list methods
+      kd list methods gpac
+    """
+    from orchestrator.cli.views.catalogue import method, methods
+    from orchestrator.cli.views.console import show
+
+    use_plugins(plugin)
+    show(*(method(name) if name else methods()))
+
+
+@tables.command()
+def evaluations(name: Name = None, plugin: PluginOption = None) -> None:
+    """List what can be asked of finished students.
+
+    Of one evaluation, its numbers and its knobs.
+
+    \b
+    Examples:
+      kd list evaluations
+      kd list evaluations robustness
+    """
+    from orchestrator.cli.views.catalogue import evaluation, evaluations
+    from orchestrator.cli.views.console import show
+
+    use_plugins(plugin)
+    show(*(evaluation(name) if name else evaluations()))
+
+
+@tables.command()
+def datasets(plugin: PluginOption = None) -> None:
+    """List the data sets.
+
+    \b
+    Example:
+      kd list datasets
+    """
+    from orchestrator.cli.views.catalogue import datasets as view
+    from orchestrator.cli.views.console import show
+
+    use_plugins(plugin)
+    show(*view())
