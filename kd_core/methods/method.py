@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kd_core.knobs import Knobs
@@ -26,6 +26,7 @@ class Method(ABC):
 
     Config: ClassVar[type[Knobs]]
     version: ClassVar[int] = 1
+    exempt: ClassVar[Mapping[str, str]] = {}  # laws (kd_core.laws.methods) that do not hold for it, each with the reason
 
     def __init__(self, config: Any, setting: Setting) -> None:
         self.config = config

@@ -18,9 +18,9 @@ last feature maps, which ties it to one batch size).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 
 class MMKD(Method):
+    exempt: ClassVar[Mapping[str, str]] = {"device": "it counts its steps, and decides by the count whether to learn"}
+
     @dataclass(frozen=True)
     class Config(Knobs):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)

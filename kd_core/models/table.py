@@ -142,7 +142,11 @@ def build(name: str, *, channels: int, classes: int) -> Network:
     Raises:
         ValueError: if there is no such model, or it cannot be observed with these channels.
     """
-    info = model_info(name)
+    return built(name, model_info(name), channels=channels, classes=classes)
+
+
+def built(name: str, info: ModelInfo, *, channels: int, classes: int) -> Network:
+    """As :func:`build`, of an entry that need not be in the table."""
     if info.make:
         from kd_core.models.staged import staged
 

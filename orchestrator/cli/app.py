@@ -10,7 +10,9 @@ from collections.abc import Sequence
 import typer
 
 from orchestrator.cli.catalogue import tables
+from orchestrator.cli.check import check
 from orchestrator.cli.doctor import doctor
+from orchestrator.cli.new import new
 from orchestrator.cli.plan import plan
 from orchestrator.cli.probes import probes
 from orchestrator.cli.report import report
@@ -33,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (run, submit, plan, status, probes, report, ui, track, schema, doctor):
+for command in (run, submit, plan, status, probes, report, ui, track, new, check, schema, doctor):
     app.command()(command)
 app.add_typer(tables, name="list")
 

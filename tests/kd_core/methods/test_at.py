@@ -1,10 +1,10 @@
 import torch
 
 from kd_core.knowledge import Knowledge, NetworkShape
+from kd_core.laws.toys import batch_of
 from kd_core.losses import match_stages
 from kd_core.methods.at import AT
 from kd_core.methods.setting import Setting
-from tests.support.toys import batch_of
 
 
 def test_two_teachers_at_one_stage():

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from kd_core.knowledge import Batch
+from kd_core.laws.toys import SAMPLES, batch_of
 from kd_core.methods.crd import contrast
 from kd_core.methods.modules.memory import Memory, Negatives, uniform_BJ
 from tests.support.hand import embedded, of
-from tests.support.toys import SAMPLES, batch_of
 
 
 def test_contrast():

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from kd_core.knowledge import Knowledge, Need, NetworkShape
+from kd_core.laws.toys import batch_of
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.setting import Setting
-from tests.support.toys import batch_of
 
 LN2, LN3 = math.log(2), math.log(3)
 D = 0.75 * LN3 - LN2  # KL((3/4, 1/4) ‖ (1/2, 1/2))

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from kd_core.knowledge import Knowledge, NetworkShape
+from kd_core.laws.toys import batch_of
 from kd_core.methods.modules.adapters import BatchNorm
 from kd_core.methods.modules.fusion import Fusion
 from kd_core.methods.modules.matching import StageMatching
 from kd_core.methods.reviewkd import hierarchical_distance
 from tests.support.hand import LN2, LN3, D, embedded, mapped, of
-from tests.support.toys import batch_of
 
 close = functools.partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
 

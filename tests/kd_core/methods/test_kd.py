@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from kd_core.knowledge import Knowledge
+from kd_core.laws.toys import STUDENT, batch_of, make, setting_of
 from kd_core.losses import kl_divergence_B
-from tests.support.toys import STUDENT, batch_of, make, setting_of
 
 LN2, LN3 = torch.tensor([2.0, 3.0]).log().tolist()
 D = 0.75 * LN3 - LN2  # KL((3/4, 1/4) ‖ (1/2, 1/2)) = 3/4·ln(3/2) + 1/4·ln(1/2)

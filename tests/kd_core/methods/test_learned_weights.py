@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from kd_core.knowledge import Knowledge
+from kd_core.laws.toys import batch_of
 from kd_core.methods.modules.learner import Learner
 from kd_core.methods.modules.meta import HardBuffer
 from kd_core.methods.mtkd_rl import rewards_MB
 from tests.kd_core.methods.test_hints import close, head, identity
 from tests.support.hand import LN3, D, of
-from tests.support.toys import batch_of
 
 
 def said(logits: list[list[float]], embedding: list[list[float]]) -> Knowledge:

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from kd_core.knowledge import Knowledge
+from kd_core.laws.toys import batch_of
 from kd_core.methods.aekd import least_norm_weights_M, patterns
 from kd_core.methods.dist import dissimilarity
 from kd_core.methods.dkd import other_divergence, target_divergence
 from kd_core.methods.logit_std import standardised_BK
 from tests.support.hand import LN2, LN3, D, logits, of
-from tests.support.toys import batch_of
 
 SURE, UNSURE = (LN3, 0.0), (0.0, 0.0)  # (3/4, 1/4) and (1/2, 1/2) at T = 1
 

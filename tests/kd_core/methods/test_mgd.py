@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kd_core.knowledge import Knowledge, Need
+from kd_core.laws.toys import STUDENT, WIDER, as_needed, batch_of, knowledge_of, make, setting_of
 from kd_core.methods.at import AT
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.mgd import BASES, MGD
@@ -12,7 +13,6 @@ from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.methods.setting import Setting
 from kd_core.methods.table import METHODS
 from tests.support.hand import LN2, LN3, PAIR, D
-from tests.support.toys import STUDENT, WIDER, as_needed, batch_of, knowledge_of, make, setting_of
 
 
 def identities(module, scale=1.0):

@@ -4,9 +4,9 @@ import math
 
 import torch
 
+from kd_core.laws.toys import batch_of
 from kd_core.methods.cc import CC
 from tests.support.hand import embedded, mapped, of
-from tests.support.toys import batch_of
 
 
 def test_sp():

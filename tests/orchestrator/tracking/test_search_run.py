@@ -11,6 +11,7 @@ import pytest
 from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
+from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.searches import trials as trials_of
 from orchestrator.search import journal
 from orchestrator.search.trial import DONE, FAILED, STOPPED
@@ -259,7 +260,7 @@ def test_a_real_search_is_followed_and_written_whole(tmp_path):
     plan, store = make(spec), Store(spec.store)
     [search] = plan.of("search")
     held = dump(client(World(spec)))
-    tried = trials_of(plan, store).to_pylist()
+    tried = trials_of(Reading(plan, store)).to_pylist()
     assert len(tried) == 7
     assert {row["state"] for row in tried} == {DONE, STOPPED}
     assert {key for key in held if "/" in key} == {f"{search.key}/{number}" for number in range(7)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kd_core.knowledge import Batch, Knowledge, Need, NetworkShape
+from kd_core.knowledge import ABSENT, Batch, Knowledge, Need, NetworkShape
 from kd_core.methods.method import Method
 from kd_core.methods.modules.analyser import Analyser
 from kd_core.methods.modules.analysis_config import AnalysisConfig
@@ -68,8 +68,8 @@ def as_needed(knowledge: Knowledge, needs: frozenset[Need]) -> Knowledge:
         return knowledge
     maps = tuple(knowledge.attention_BHW(stage) for stage in range(knowledge.stages))
     return Knowledge(
-        logits_BK=knowledge.logits_BK if Need.LOGITS in needs else None,
-        embedding_BD=knowledge.embedding_BD if Need.EMBEDDING in needs else None,
+        logits_BK=knowledge.logits_BK if Need.LOGITS in needs else ABSENT,
+        embedding_BD=knowledge.embedding_BD if Need.EMBEDDING in needs else ABSENT,
         maps=maps if Need.ATTENTION in needs else (),
     )
 
@@ -82,8 +82,12 @@ def batch_of(samples: int = 4, epoch: int = 0) -> Batch:
 
 def make(name: str, setting: Setting, **knobs: object) -> Method:
     """The method of that name, its own parameters drawn from a fixed seed."""
+    return made(METHODS[name], setting, **knobs)
+
+
+def made(method: type[Method], setting: Setting, **knobs: object) -> Method:
+    """A method, its own parameters drawn from a fixed seed."""
     torch.manual_seed(0)
-    method = METHODS[name]
     config = method.Config(**knobs)
     needs = method.needs(config)
     return method(
