@@ -82,7 +82,7 @@ def requirements() -> list[str]:
     try:
         return importlib.metadata.requires(PROJECT) or []
     except importlib.metadata.PackageNotFoundError:
-        checkout = Path(__file__).parents[1] / "pyproject.toml"
+        checkout = Path(__file__).parents[2] / "pyproject.toml"
         needed: list[str] = tomllib.loads(checkout.read_text())["project"]["dependencies"]
         return needed
 

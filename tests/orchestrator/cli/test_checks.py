@@ -24,6 +24,14 @@ def test_versions_are_those_that_the_project_requires():
     assert f"torch {importlib.metadata.version('torch')}" in check.found
 
 
+def test_a_checkout_that_is_not_installed_has_its_requirements_in_its_file(monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", absent)
+    assert "numpy>=2.0" in doctor.requirements()
+
+
 def test_old_and_missing_packages_are_named_with_the_command_that_gets_them(monkeypatch):
     wanted = ["torch>=99", "no-such-package>=1", "numpy>=1", 'timm>=1; extra == "timm"']
     monkeypatch.setattr(doctor, "requirements", lambda: wanted)

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.executors.executor import CannotRun
 from orchestrator.executors.ray.auth import make_token
-from orchestrator.executors.ray.cluster import QUIET
+from orchestrator.executors.ray.private.settings import CLUSTER
 from orchestrator.experiment.spec import TeacherShare
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
@@ -28,7 +28,7 @@ def cluster():
 
     pretend.install()
 
-    for name, value in QUIET.items():
+    for name, value in CLUSTER.items():
         os.environ.setdefault(name, value)
     make_token()  # Ray would leave one at home
     import ray
