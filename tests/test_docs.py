@@ -24,6 +24,10 @@ def kd(folder: Path, *words: str) -> str:
 
 
 def test_adding_a_method_as_it_is_written(tmp_path):
+    """Its method is what `kd new method mine` writes."""
+    kd(tmp_path, "new", "method", "mine")
+    assert (tmp_path / "mine.py").read_text() == blocks("adding-a-method.md", "python")[0]
+    assert "laws hold" in kd(tmp_path, "check", "mine.py")
     (tmp_path / "mine.py").write_text(blocks("adding-a-method.md", "python")[0])
     (tmp_path / "mine.yaml").write_text(blocks("adding-a-method.md", "yaml")[0])
     assert "mine" in kd(tmp_path, "list", "methods", "--plugin", "mine.py")

@@ -31,7 +31,7 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in YAML, and the file's.", show_default=False)],
     folder: Annotated[Path, typer.Option("--folder", help="Where to write.", show_default="this one")] = Path(),
 ) -> None:
-    """Begin a plugin: a small file that works, and its test.
+    """Begin a plugin with a file that works, and its test.
 
     \b
     kd new method mine
