@@ -19,7 +19,15 @@ def check(
     It says which law is broken, and at which line; then the exit code is 1.
 
     \b
-    kd check mine.py
+    Examples:
+      kd check mine.py
+      kd check my_package.kd --only mine
+    \f
+
+    Raises:
+        PluginError: where it cannot be used, with every mistake in it.
+        typer.BadParameter: where it has no such entry.
+        typer.Exit: with 1 where a law is broken.
     """
     from kd_core.plugins.find import read
     from kd_core.plugins.tables import TABLES, owner, use

@@ -29,13 +29,18 @@ class What(StrEnum):
 def new(
     what: Annotated[What, typer.Argument(metavar="KIND", help="method, model, dataset or evaluation.", show_default=False)],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in YAML, and the file's.", show_default=False)],
-    folder: Annotated[Path, typer.Option("--folder", help="Where to write.", show_default="this one")] = Path(),
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write.", show_default="here")] = Path(),
 ) -> None:
     """Begin a plugin with a file that works, and its test.
 
     \b
-    kd new method mine
-    kd check mine.py
+    Examples:
+      kd new method mine
+      kd new dataset scans --folder plugins
+    \f
+
+    Raises:
+        typer.BadParameter: where the name cannot be, or a file is there already.
     """
     problem = _problem(what, name)
     files = {folder / f"{name}.py": f"{what}.py", folder / f"test_{name}.py": f"test_{what}.py"}
