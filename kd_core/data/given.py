@@ -146,9 +146,10 @@ def _part(config: DataConfig, part: Any, name: str) -> Images:
     images: Images
     if isinstance(part, tuple) and len(part) == 2:
         pixels, labels = torch.as_tensor(np.asarray(part[0])), part[1]
-        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != info.channels:
+        stated = info.channels, info.size, info.size
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape[1:]) != stated:
             found = f"{pixels.dtype} of shape {tuple(pixels.shape)}"
-            raise DataError(f"{of} must have images of uint8, N × {info.channels} × H × W, but has {found}")
+            raise DataError(f"{of} must have images of uint8, N × {' × '.join(map(str, stated))}, but has {found}")
         if len(pixels) != len(labels):
             raise DataError(f"{of} has {len(pixels)} images and {len(labels)} labels")
         images = Split(pixels, _labels(labels, info.classes, of))
