@@ -3,24 +3,12 @@
 import dataclasses
 import random
 import shutil
-import socket
-import subprocess
-import sys
-import time
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
-from orchestrator.planning.snapshot import Snapshot
-from orchestrator.planning.state import State
-from orchestrator.tracking.failure import Busy, TrackingError
+from orchestrator.tracking.failure import Busy
 from orchestrator.tracking.history import flat
-from orchestrator.tracking.location import TrackingLocation, tracking_location
 from orchestrator.tracking.projection import Summary, project
-from orchestrator.tracking.server import SETTINGS, Server, initialise, settings
-from orchestrator.tracking.ui import ui
-from orchestrator.tracking.writer import Writer
 from tests.support.tracking_world import (
     RESULTS,
     T0,
@@ -29,41 +17,10 @@ from tests.support.tracking_world import (
     afresh,
     client,
     dump,
-    elsewhere,
     killed_anywhere,
     living,
     mirror,
-    note,
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _hurried_disk():
-    """Nothing here outlives the machine, so SQLite need not wait for its disk."""
-    if not event.contains(Engine, "connect", hurry):  # other modules of tests use this fixture too
-        event.listen(Engine, "connect", hurry)
-    yield
-    if event.contains(Engine, "connect", hurry):
-        event.remove(Engine, "connect", hurry)
-
-
-def hurry(connection, _):
-    connection.execute("PRAGMA synchronous = OFF")
-
-
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory):
-    """MLflow's database without any run."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    with settings():
-        initialise(file)
-    return file
-
-
-@pytest.fixture
-def world(tmp_path, empty):
-    return elsewhere(World(a_spec(tmp_path)), empty)
-
 
 # --- What a run holds
 
@@ -382,185 +339,3 @@ def test_a_corrupt_entry_is_not_shown_as_done(world):
     world.store.entry("student", job.key).file("history.arrow").unlink()
     mirror(world)
     assert job.key not in dump(client(world))
-
-
-# --- The writer
-
-
-def snapshot(world, *running):
-    states = {job.key: State.RUNNING if job in running else State.WAITING for job in world.plan}
-    return Snapshot(world.plan, states)
-
-
-def test_the_writer_follows_a_run_and_leaves_what_a_projection_leaves(world, empty):
-    before = dict(SETTINGS)
-    writer = Writer(world.spec, world.plan, world.store, note)
-    student = world.of("student")[0]
-    world.begin(student, 1)
-    writer.update(snapshot(world, student))
-    eventually(lambda: dump(client(world))[world.of("student")[0].key]["points"])
-    held = dump(client(world))
-    assert (held[world.of("student")[0].key]["status"], held["experiment:toy"]["status"]) == ("RUNNING", "RUNNING")
-    world.finish_all()
-    writer.update(snapshot(world))
-    assert writer.close(30) is None
-    assert dump(client(world)) == afresh(world, empty)
-    assert before == SETTINGS
-
-
-def test_at_the_writers_end_nothing_runs(world):
-    """The driver was interrupted: its last snapshot still says that the job runs."""
-    job = world.of("student")[0]
-    world.begin(job, 2)
-    writer = Writer(world.spec, world.plan, world.store, note)
-    writer.update(snapshot(world, job))
-    assert writer.close(30) is None
-    held = dump(client(world))
-    assert (held[world.of("student")[0].key]["status"], held["experiment:toy"]["status"]) == ("KILLED", "KILLED")
-    assert len(held[world.of("student")[0].key]["points"]) == 10
-
-
-def test_a_dead_server_costs_nothing_and_is_named_without_its_password(tmp_path, capfd):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        world = World(a_spec(tmp_path, uri=f"http://kim:hunter2@127.0.0.1:{unused.getsockname()[1]}"))
-        world.finish_all()
-        writer = Writer(world.spec, world.plan, world.store, note)
-        began = time.perf_counter()
-        for _ in range(1000):
-            writer.update(snapshot(world))
-        assert time.perf_counter() - began < 5
-        said = writer.close(30)
-        with pytest.raises(TrackingError) as failure:
-            mirror(world)
-    expected = f"MLflow at http://127.0.0.1:{tracking_location(world.spec, world.store).uri[-5:].lstrip(':')} did not answer: "
-    assert said.startswith(expected)
-    assert said.endswith("Connection refused; `kd track experiments/toy.yaml` writes what is missing")
-    assert str(failure.value) == said
-    told = "".join(capfd.readouterr()) + said
-    assert "hunter2" not in told
-    assert "Retrying" not in told
-
-
-def test_a_dead_database_is_told_at_once(tmp_path):
-    world = World(a_spec(tmp_path, uri="postgresql://kim:hunter2@127.0.0.1:1/mlflow"))
-    world.finish_all()
-    began = time.perf_counter()
-    with pytest.raises(TrackingError, match="was not written: ") as failure:
-        mirror(world)
-    assert time.perf_counter() - began < 50  # MLflow itself would try for 100 s
-    assert "hunter2" not in str(failure.value)
-
-
-def test_a_server_that_hangs_is_not_waited_for(tmp_path):
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen()
-        world = World(a_spec(tmp_path, uri=f"http://127.0.0.1:{deaf.getsockname()[1]}"))
-        world.finish_all()
-        writer = Writer(world.spec, world.plan, world.store, note)
-        writer.update(snapshot(world))
-        time.sleep(0.5)
-        began = time.perf_counter()
-        said = writer.close(1.0)
-        assert 0.9 < time.perf_counter() - began < 20
-        assert "not everything was written within 1 s; `kd track experiments/toy.yaml` writes what is missing" in said
-
-
-def test_what_goes_wrong_in_the_writer_stays_there(world):
-    def broken(folder):
-        raise RuntimeError("no report today")
-
-    world.finish_all()
-    writer = Writer(world.spec, world.plan, world.store, broken)
-    writer.update(snapshot(world))
-    assert "was not written: no report today" in writer.close(30)
-    held = dump(client(world))
-    assert sum(run["status"] == "FINISHED" for run in held.values()) == 6  # the jobs' runs are there
-
-
-def test_a_writer_that_was_never_told_anything_leaves_at_once(world):
-    assert Writer(world.spec, world.plan, world.store, note).close(30) is None
-    assert living(client(world)) == []
-
-
-def eventually(holds, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return
-        except KeyError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("it never came true")
-
-
-# --- Places
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown", "secret"),
-    [
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000", None),
-        ("https://kim:p%40ss@host/path", "https://host/path", "p%40ss"),
-        ("https://kim:p%40ss@host/path", "https://host/path", "p@ss"),
-        ("postgresql://kim:a/b@c@host:5432/mlflow", "postgresql://host:5432/mlflow", "a/b@c"),
-        ("mysql+pymysql://kim@host/mlflow", "mysql+pymysql://host/mlflow", "kim@"),
-        ("postgresql://host/mlflow?user=kim&password=p%40ss", "postgresql://host/mlflow?user=kim&password=***", "p@ss"),
-        ("sqlite:////a/b.db", "sqlite:////a/b.db", None),
-    ],
-)
-def test_a_location_is_shown_without_user_and_password(tmp_path, uri, shown, secret):
-    location = TrackingLocation(uri, tmp_path)
-    assert location.shown == shown
-    if secret:
-        assert secret not in location.hide(f"failed at {uri}, really: {secret}")
-        assert uri not in repr(location)
-    assert location.hide("other https://u:secret@x") == "other https://***@x"
-
-
-def test_the_environment_is_lent(monkeypatch):
-    import os
-
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
-    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
-    with settings():
-        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"  # the user's own
-        assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert "MLFLOW_DISABLE_TELEMETRY" not in os.environ
-    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
-
-
-def test_mlflow_and_torch_are_imported_only_when_something_is_written():
-    code = (
-        "import sys, orchestrator.tracking.writer, orchestrator.tracking.projection, orchestrator.tracking.ui\n"
-        "assert not {'mlflow', 'torch', 'ray', 'matplotlib'} & sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_interface_is_on_loopback_and_its_command_holds_no_secret(tmp_path):
-    found = ui(a_spec(tmp_path, uri="postgresql://kim:hunter2@host/mlflow"), 5050)
-    assert found.url == "http://127.0.0.1:5050"
-    assert " ".join(found.command[1:]) == "-m mlflow server --host 127.0.0.1 --port 5050 --workers 1"
-    assert "hunter2" not in repr(found)
-    assert found.environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://kim:hunter2@host/mlflow"
-    assert found.environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-
-
-def test_a_server_that_is_there_is_only_named(tmp_path):
-    found = ui(a_spec(tmp_path, uri="https://kim:hunter2@host/mlflow"), 5050)
-    assert (found.url, found.command) == ("https://host/mlflow", ())
-
-
-def test_a_new_database_is_there_at_once_and_whole(tmp_path):
-    file = tmp_path / "deep" / "mlflow.db"
-    with settings():
-        initialise(file)
-        size = file.stat().st_size
-        initialise(file)
-        server = Server(TrackingLocation(f"sqlite:///{file}", tmp_path), "toy")
-    assert server.runs({"kd.experiment": "toy"}) == []
-    assert file.stat().st_size == size
-    assert [path.name for path in file.parent.iterdir()] == ["mlflow.db"]

@@ -20,7 +20,6 @@ from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.projection import Summary, opened, project
 from orchestrator.tracking.server import Server, settings
 from orchestrator.tracking.trial_record import key_of
-from tests.orchestrator.tracking.test_projection import _hurried_disk, empty  # noqa: F401
 from tests.support.search_world import (
     OUTCOMES,
     SEARCHED,
@@ -38,7 +37,7 @@ STATUS = {DONE: "FINISHED", STOPPED: "KILLED", FAILED: "FAILED"}
 
 
 @pytest.fixture
-def world(tmp_path, empty):  # noqa: F811
+def world(tmp_path, empty):
     return elsewhere(World(a_spec(tmp_path)), empty)
 
 
@@ -111,7 +110,7 @@ def test_a_student_at_work_has_its_values_from_the_start(world):
     assert dump(client(world))[student.key]["params"]["searched.temperature"] == "3"
 
 
-def test_trials_appear_as_they_end(world, empty):  # noqa: F811
+def test_trials_appear_as_they_end(world, empty):
     search = the_search(world)
     begin_search(world.store, search, 0, at_work=2)
     mirror(world, running=[search.key])
@@ -160,7 +159,7 @@ def test_an_earlier_trial_at_work_holds_back_the_curve_and_nothing_else(world):
     assert f"{search.key}/1" not in held
 
 
-def test_two_searches_that_try_the_same_show_their_own_runs(tmp_path, empty):  # noqa: F811
+def test_two_searches_that_try_the_same_show_their_own_runs(tmp_path, empty):
     world = elsewhere(World(a_spec(tmp_path, searches=(SEARCHED, OTHER))), empty)
     for search in world.of("search"):
         finish_search(world.store, search)
@@ -175,7 +174,7 @@ def test_two_searches_that_try_the_same_show_their_own_runs(tmp_path, empty):  #
         assert mine["points"] == theirs["points"]
 
 
-def test_again_changes_nothing_and_a_rebuilt_mirror_is_the_same(world, empty):  # noqa: F811
+def test_again_changes_nothing_and_a_rebuilt_mirror_is_the_same(world, empty):
     finish_all(world.store, world.plan)
     mirror(world)
     held = dump(client(world))
@@ -199,13 +198,13 @@ def test_a_trial_that_was_run_again_takes_the_place_of_the_old_one(world):
     assert len(held) == 5
 
 
-def test_a_projection_that_dies_anywhere_is_completed_by_the_next(tmp_path, empty):  # noqa: F811
+def test_a_projection_that_dies_anywhere_is_completed_by_the_next(tmp_path, empty):
     world = World(a_spec(tmp_path, seeds=1))
     finish_search(world.store, the_search(world))
     assert killed_anywhere(world, empty, step=11) > 30  # not after each of them, as the jobs' test does
 
 
-def test_whatever_happens_the_mirror_is_that_of_the_store(world, empty):  # noqa: F811
+def test_whatever_happens_the_mirror_is_that_of_the_store(world, empty):
     """Trials end, drivers are killed, entries are lost, and MLflow looks on at random moments."""
     chance, search, ended = random.Random(0), the_search(world), 0
     for _ in range(8):
