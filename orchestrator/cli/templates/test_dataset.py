@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from kd_core.laws.check import broken
 from mine import CLASSES, DATASETS, bars
+
+from kd_core.laws.check import broken
 
 
 @pytest.mark.parametrize("name", DATASETS)

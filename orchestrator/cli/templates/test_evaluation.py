@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from kd_core.laws.check import broken
 from mine import EVALUATIONS, Mine
 
 from kd_core.data.load import load
 from kd_core.data.table import DataConfig
 from kd_core.evaluation.evaluation import Subject
+from kd_core.laws.check import broken
 from kd_core.models.table import build
 
 

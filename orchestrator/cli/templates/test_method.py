@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kd_core.laws.check import broken
 from mine import METHODS, Mine
 
 from kd_core.knowledge import Batch, Knowledge, NetworkShape
+from kd_core.laws.check import broken
 from kd_core.methods.setting import Setting
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kd_core.laws.check import broken
 from mine import MODELS, Mine
+
+from kd_core.laws.check import broken
 
 
 @pytest.mark.parametrize("name", MODELS)
