@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import socket
-import subprocess
-import sys
-import time
 
 import pyarrow.fs
 import pytest
@@ -18,8 +13,7 @@ from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.checkpoint_files import epoch_of, newest_first
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
-from orchestrator.store.errors import CorruptEntry, StoreError, StoreFailed
-from orchestrator.store.files import read_json, write_bytes, write_json
+from orchestrator.store.errors import CorruptEntry, StoreError
 from orchestrator.store.store import Store
 from tests.support.object_store import SECRET
 
@@ -28,13 +22,6 @@ JOB = Job("teacher", 1, {"model": "resnet8", "seed": 0}, title="resnet8-s0")
 
 MANIFEST = f"teacher/{JOB.key}/manifest.json"
 MODEL = "model.safetensors"
-
-
-@pytest.fixture
-def store(place):
-    found = Store(place)
-    found.prepare()
-    return found
 
 
 def commit(store, job=JOB, content=b"weights", results=None):
@@ -248,70 +235,6 @@ def test_the_first_bytes_of_a_file(store):
             store.backend.read("a/none", size)
 
 
-class Meddled:
-    """A file system of pyarrow's on which something happens between the question for an object's size and its reading."""
-
-    def __init__(self, files, *acts):
-        self.files = files
-        self.acts = list(acts)
-
-    def open_input_file(self, path):
-        file = self.files.open_input_file(path)
-        if self.acts:
-            self.acts.pop(0)()
-        return file
-
-    def get_file_info(self, path):
-        return self.files.get_file_info(path)
-
-
-@pytest.fixture
-def meddled(s3):
-    """A store on S3 that holds an object, and how to have it meddled with."""
-    store = Store(s3.uri())
-    store.backend.write("a/b", b"12345")
-    files, base = store.backend._reached()
-
-    def meddle(*acts):
-        store.backend._connected = Meddled(files, *acts), base
-        return store.backend
-
-    def write(content):
-        with files.open_output_stream(f"{base}/a/b") as sink:
-            sink.write(content)
-
-    def delete():
-        files.delete_file(f"{base}/a/b")
-
-    return meddle, write, delete
-
-
-@pytest.mark.parametrize("now", [b"", b"1", b"54321", b"1234567", b"9" * 1000])
-def test_an_object_that_is_replaced_while_it_is_read_comes_whole(meddled, now):
-    meddle, write, delete = meddled
-    assert meddle(lambda: write(now)).read("a/b") == now
-    assert meddle(lambda: write(b"12345"), lambda: write(now)).read("a/b") in (now, b"12345")
-    write(b"12345")
-    assert meddle(lambda: (delete(), write(now))).read("a/b") == now
-
-
-@pytest.mark.parametrize("size", [None, 3])
-@pytest.mark.parametrize("content", [b"12345", b"1" * 2000])
-def test_an_object_that_is_deleted_while_it_is_read_is_not_there(meddled, size, content):
-    """S3 answers with a page of XML, which does not fit where the SDK wants the few bytes of the object."""
-    meddle, write, delete = meddled
-    write(content)
-    with pytest.raises(FileNotFoundError):
-        meddle(delete).read("a/b", size)
-
-
-def test_an_object_that_is_always_replaced_is_given_up(meddled):
-    meddle, write, _ = meddled
-    acts = [lambda length=length: write(b"1" * length) for length in range(10, 100)]
-    with pytest.raises(StoreFailed, match=r"a/b in s3://.* is replaced faster than it can be read"):
-        meddle(*acts).read("a/b")
-
-
 def test_what_is_not_there_can_be_removed(store):
     store.backend.remove("a/none")
     store.backend.remove_tree("a")
@@ -358,72 +281,7 @@ def test_documents_of_work_come_back_and_are_listed_until_the_job_is_done(store)
     assert store.list_work(JOB, "trials") == []
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
-    path = tmp_path / "progress.json"
-    write_json(path, {"epoch": 1})
-
-    def full(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_json(path, {"epoch": 2})
-    assert read_json(path) == {"epoch": 1}
-    assert [found.name for found in tmp_path.iterdir()] == ["progress.json"]
-
-
-def test_half_a_json_file_reads_as_nothing(tmp_path):
-    write_bytes(tmp_path / "a.json", b'{"epoch": ')
-    assert read_json(tmp_path / "a.json") == {}
-    assert read_json(tmp_path / "absent.json") == {}
-
-
 def test_a_store_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file/store cannot be written: Not a directory"):
         Store(tmp_path / "file" / "store").prepare()
-
-
-HOLD = """
-import sys
-from orchestrator.store.store import Store
-with Store(sys.argv[1]).lock("run-x") as held:
-    print(held, flush=True)
-    sys.stdin.read()
-"""
-
-
-def hold(store):
-    """A process that holds a lock until it is killed or its input ends, and whether it got it."""
-    command = [sys.executable, "-c", HOLD, store.location]
-    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    return holder, holder.stdout.readline() == "True\n"
-
-
-def test_a_lock_is_exclusive_and_dies_with_its_process(store):
-    began = time.time()
-    holder, held = hold(store)
-    assert held
-    with store.lock("run-x") as held:
-        assert not held
-    assert store.holder("run-x") is not None
-    assert store.holder("run-y") is None
-    who = store.holder("run-x")
-    assert (who.pid, who.host) == (holder.pid, socket.gethostname())
-    assert began <= who.since <= time.time()
-    holder.kill()
-    holder.communicate()
-    assert store.holder("run-x") is None
-    with store.lock("run-x") as held:
-        assert held
-        with store.lock("run-x") as again:
-            assert not again
-    assert store.holder("run-x") is None
-
-
-def test_a_lock_ends_with_its_block(store):
-    holder, held = hold(store)
-    assert held
-    holder.communicate("", timeout=30)
-    assert holder.returncode == 0
-    assert store.holder("run-x") is None
