@@ -23,7 +23,7 @@ class Uniform:
     low: float
     high: float
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         return isinstance(value, (int, float)) and self.low <= value <= self.high
 
 
@@ -39,7 +39,7 @@ class IntUniform:
     low: int
     high: int
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         return isinstance(value, int) and self.low <= value <= self.high
 
 
@@ -49,7 +49,7 @@ class Choice:
 
     values: tuple[Any, ...]
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         return value in self.values
 
 
@@ -86,14 +86,14 @@ class Bounds:
 
 
 def knob(
-    default: Any,
+    default: object,
     help: str,
     *,
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
     below: float | None = None,
-    choices: Collection[Any] | None = None,
+    choices: Collection[object] | None = None,
     search: Distribution | None = None,
 ) -> Any:
     """Declare a dataclass field with bounds (of each element, for a tuple), one line of help and a search distribution."""
@@ -101,7 +101,7 @@ def knob(
     return dataclasses.field(default=default, metadata={"bounds": bounds, "help": help, "search": search})
 
 
-def converted(value: Any, to: type[Made]) -> Made:
+def converted(value: object, to: type[Made]) -> Made:
     """A plain value as an annotation wants it: an int for a float, a list for a tuple, "inf", a mapping for a dataclass.
 
     Raises:
@@ -115,7 +115,7 @@ def converted(value: Any, to: type[Made]) -> Made:
         return msgspec.convert(_infinities(value), to)
 
 
-def _infinities(value: Any) -> Any:
+def _infinities(value: object) -> Any:
     """JSON has no infinity: it is written as text."""
     if isinstance(value, list | tuple):
         return [_infinities(item) for item in value]
@@ -150,7 +150,7 @@ class Knobs:
         return []
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> Self:
+    def parse(cls, values: Mapping[str, object]) -> Self:
         """A config from plain values, as YAML or JSON has them: a whole number for a float, a list for a tuple, "inf".
 
         Raises:

@@ -128,7 +128,7 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(torch.get_num_threads(), "decode")
 
 
-def fit(image: Any, size: int) -> Any:
+def fit(image: object, size: int) -> Any:
     """The shorter side of a PIL image or a tensor of images scaled to ``size`` (bilinear, antialiased); the middle square."""
     from kd_core.vision import transforms  # torchvision is imported only where images are decoded
 

@@ -105,7 +105,7 @@ def read(config: DataConfig, root: Path, download: bool) -> Source:
     return Source(train, test, tuple(mean), tuple(std))
 
 
-def as_tensor(image: Any, channels: int) -> Tensor:
+def as_tensor(image: object, channels: int) -> Tensor:
     """An image of any of the kinds above, uint8 CHW.
 
     Raises:
@@ -141,7 +141,7 @@ def moments(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean.tolist()), tuple(value or 1.0 for value in std.tolist())
 
 
-def _part(config: DataConfig, part: Any, name: str) -> Images:
+def _part(config: DataConfig, part: object, name: str) -> Images:
     info, of = config.info, f"the {name} part of {config.name}"
     images: Images
     if isinstance(part, tuple) and len(part) == 2:
@@ -162,7 +162,7 @@ def _part(config: DataConfig, part: Any, name: str) -> Images:
     return images
 
 
-def _as_torchvision(part: Any, of: str) -> ByIndex:
+def _as_torchvision(part: object, of: str) -> ByIndex:
     if not (hasattr(part, "__len__") and hasattr(part, "__getitem__")):
         raise DataError(
             f"{of} must be (images, labels), a ByIndex or a data set with len() and [index], not {type(part).__name__}"
@@ -175,7 +175,7 @@ def _as_torchvision(part: Any, of: str) -> ByIndex:
     return ByIndex(labels, lambda index: part[index][0])
 
 
-def _labels(labels: Any, classes: int, of: str) -> Tensor:
+def _labels(labels: object, classes: int, of: str) -> Tensor:
     labels_N = torch.as_tensor(np.asarray(labels))
     if labels_N.ndim != 1 or labels_N.is_floating_point():
         raise DataError(f"{of} must have one integer for a label of each image")

@@ -135,7 +135,7 @@ class DataConfig(Knobs):
         return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
 
 
-def _positive(value: Any) -> bool:
+def _positive(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 

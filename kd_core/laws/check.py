@@ -31,13 +31,13 @@ def verdicts(table: str, name: str, entry: Any) -> Iterator[Verdict]:
             yield from judge(LAWS[table], evaluations.Case(entry), entry)
 
 
-def broken(table: str, name: str, entry: Any) -> list[str]:
+def broken(table: str, name: str, entry: object) -> list[str]:
     """``file:line: law: problem`` of every law that does not hold."""
     return [str(verdict) for verdict in verdicts(table, name, entry) if verdict.problem]
 
 
 @contextmanager
-def _entered(table: str, name: str, entry: Any) -> Iterator[None]:
+def _entered(table: str, name: str, entry: object) -> Iterator[None]:
     """The entry is in its table for a while: data sets are read by name."""
     if name in TABLES[table]:
         yield

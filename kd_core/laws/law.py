@@ -41,7 +41,7 @@ class Verdict:
         return f"{self.where}: {self.law}: {self.problem}" if self.problem else self.law
 
 
-def must(holds: Any, problem: str) -> None:
+def must(holds: object, problem: str) -> None:
     """Raises:
     Broken: with the problem, unless it holds.
     """
@@ -49,7 +49,7 @@ def must(holds: Any, problem: str) -> None:
         raise Broken(problem)
 
 
-def judge(laws: Mapping[str, Law], case: Any, entry: object) -> Iterator[Verdict]:
+def judge(laws: Mapping[str, Law], case: object, entry: object) -> Iterator[Verdict]:
     """Hold ``case`` against each of the laws; ``entry`` is the class or the function in whose file mistakes are looked for."""
     for name, law in laws.items():
         if reason := getattr(entry, "exempt", {}).get(name):
@@ -67,7 +67,7 @@ def judge(laws: Mapping[str, Law], case: Any, entry: object) -> Iterator[Verdict
             yield Verdict(name)
 
 
-def at(entry: Any, error: Exception | None = None) -> str:
+def at(entry: object, error: Exception | None = None) -> str:
     """``file:line`` of the innermost frame of an error in the entry's own file, else of where the entry begins."""
     entry = inspect.unwrap(entry) if callable(entry) else type(entry)
     try:

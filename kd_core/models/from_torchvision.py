@@ -42,7 +42,7 @@ class TorchvisionNetwork(Wrapped):
         return tuple(end.map_BCHW(heard[end.path]) for end in self.ends), embedding_BD
 
 
-def _hear(heard: dict[str, Tensor], path: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+def _hear(heard: dict[str, Tensor], path: str, module: nn.Module, inputs: object, output: Tensor) -> None:
     heard[path] = output
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -29,7 +28,7 @@ class Staged(Wrapped):
         return tuple(outputs[end] for end in self.stage_names), embedding_BD
 
 
-def _keep(outputs: dict[str, Tensor], end: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+def _keep(outputs: dict[str, Tensor], end: str, module: nn.Module, inputs: object, output: Tensor) -> None:
     outputs[end] = output
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kd_core.data.table import DatasetInfo
 from kd_core.evaluation.evaluation import Evaluation
 from kd_core.knobs import Knobs
@@ -14,7 +12,7 @@ from kd_core.models.table import ModelInfo
 LONGEST_NAME = 60
 
 
-def misfit(table: str, name: Any, value: Any) -> str:
+def misfit(table: str, name: object, value: object) -> str:
     """Why an entry of METHODS, MODELS, DATASETS or EVALUATIONS is none; empty where it is one."""
     if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
         return f"must have a name of letters, digits and _ ({LONGEST_NAME} at most)"
@@ -50,9 +48,9 @@ def _numbers(evaluation: type[Evaluation], config: Knobs) -> str:
     return "" if named else "has numbers whose names are not text"
 
 
-def _wanted(kind: type, value: Any) -> str:
+def _wanted(kind: type, value: object) -> str:
     return f"must be a {kind.__module__}.{kind.__name__}, but is {_shown(value)}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"

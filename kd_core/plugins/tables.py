@@ -77,7 +77,7 @@ def per_tables(make: Callable[..., Made]) -> Callable[..., Made]:
     kept: dict[Any, Made] = {}
 
     @functools.wraps(make)
-    def remembered(*args: Any, **more: Any) -> Made:
+    def remembered(*args: object, **more: object) -> Made:
         key = signature(), args, tuple(more.items())
         if key not in kept:
             kept[key] = make(*args, **more)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
@@ -52,7 +51,7 @@ class Inline:
     def _run(self, job: Job) -> str | None:
         """Why the job failed, or None."""
 
-        def report(progress: dict[str, Any]) -> None:
+        def report(progress: dict[str, object]) -> None:
             self._on_progress()
             if self._dispatcher.report(job.key, progress):
                 raise Stopped

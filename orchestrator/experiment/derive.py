@@ -40,7 +40,9 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
 
 
-def one_or_many(item: CoreSchema, is_many: Callable[[Any], bool], many: Callable[[list[Any]], tuple[Any, ...]]) -> CoreSchema:
+def one_or_many(
+    item: CoreSchema, is_many: Callable[[object], bool], many: Callable[[list[object]], tuple[object, ...]]
+) -> CoreSchema:
     """A value or a list of them, to a tuple; ``many`` makes it of a list."""
     alone = core_schema.no_info_after_validator_function(lambda value: (value,), item)
     listed = core_schema.list_schema(item, min_length=1, metadata={"pydantic_js_updates": {"uniqueItems": True}})
@@ -48,7 +50,7 @@ def one_or_many(item: CoreSchema, is_many: Callable[[Any], bool], many: Callable
     return core_schema.tagged_union_schema({ONE: alone, MANY: several}, lambda value: MANY if is_many(value) else ONE)
 
 
-def distinct(values: list[Any]) -> tuple[Any, ...]:
+def distinct(values: list[object]) -> tuple[Any, ...]:
     """The values, which must differ."""
     first: dict[str, int] = {}
     for index, value in enumerate(values):
@@ -85,7 +87,7 @@ class Axis:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return one_or_many(handler(source), self.is_axis, distinct)
 
-    def is_axis(self, value: Any) -> bool:
+    def is_axis(self, value: object) -> bool:
         return isinstance(value, list) and (not self.of_tuples or any(isinstance(item, list) for item in value))
 
 
@@ -102,7 +104,7 @@ class FromSwitch:
         choices = {SWITCH: switch, ONE: handler.generate_schema(Annotated[cls, FromKnobs()])}
         return core_schema.tagged_union_schema(choices, lambda value: SWITCH if self.is_switch(value) else ONE)
 
-    def is_switch(self, value: Any) -> bool:
+    def is_switch(self, value: object) -> bool:
         return isinstance(value, bool) or (self.bare and value is None)
 
 
@@ -137,7 +139,7 @@ def section(name: str, *kinds: type[Knobs], axes: bool = False, base: type[Secti
     return create_model(name, __base__=base, **declared)
 
 
-def written(hint: Any, bounds: Bounds) -> Any:
+def written(hint: object, bounds: Bounds) -> Any:
     """The annotation that pydantic shall check for a knob of this type, with these bounds on it or on each element."""
     if isinstance(hint, type) and issubclass(hint, Knobs):
         return Annotated[hint, FromKnobs()]
@@ -157,7 +159,7 @@ def written(hint: Any, bounds: Bounds) -> Any:
     return hint
 
 
-def _is_tuple(hint: Any) -> bool:
+def _is_tuple(hint: object) -> bool:
     return typing.get_origin(hint) is tuple or any(map(_is_tuple, typing.get_args(hint)))
 
 
@@ -195,7 +197,7 @@ def grid(cls: type[Knobs], found: Section) -> tuple[Knobs, ...]:
     return tuple(_make(cls, dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values()))
 
 
-def _make(cls: type[Knobs], values: dict[str, Any]) -> Knobs:
+def _make(cls: type[Knobs], values: dict[str, object]) -> Knobs:
     try:
         return cls(**values)
     except ValueError as error:

@@ -61,7 +61,7 @@ class Entry(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def written(cls, value: Any) -> Any:
+    def written(cls, value: object) -> Any:
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
@@ -30,7 +30,7 @@ class Context:
     search: SearchConfig = field(default_factory=SearchConfig)  # how knobs are searched unless a method says otherwise
 
     @classmethod
-    def of(cls, written: dict[str, Any]) -> Context:
+    def of(cls, written: dict[str, object]) -> Context:
         """What is known of an experiment before its sections are validated: what follows from those that it leaves out."""
         return cls(None, None if "teachers" in written else (), None if "probes" in written else True)
 
@@ -85,7 +85,7 @@ def teacher(name: str, info: ValidationInfo) -> str:
     return name
 
 
-def _models(schema: dict[str, Any]) -> None:
+def _models(schema: dict[str, object]) -> None:
     """Those that there are when the schema is asked for."""
     schema["anyOf"] = [{"enum": list(model_names())}, {"pattern": "^timm:."}]
 

@@ -32,7 +32,7 @@ def apply(document: Document, assignment: str) -> None:
         document.problems += error.problems
 
 
-def put(document: Document, parts: list[str], value: Any, location: SourceLocation) -> Path:
+def put(document: Document, parts: list[str], value: object, location: SourceLocation) -> Path:
     """Set what is at ``parts``, all of which is then at ``location``. Its path."""
     here, key, path = step(document.data, (), parts[0])
     for part in parts[1:]:
@@ -46,7 +46,7 @@ def put(document: Document, parts: list[str], value: Any, location: SourceLocati
     return (*path, key)
 
 
-def step(here: Any, path: Path, part: str) -> tuple[Any, str | int, Path]:
+def step(here: object, path: Path, part: str) -> tuple[Any, str | int, Path]:
     """The container, the key in it and the container's path, for the next part of a dotted path.
 
     Raises:
@@ -63,7 +63,7 @@ def step(here: Any, path: Path, part: str) -> tuple[Any, str | int, Path]:
     return here, int(part), path
 
 
-def paths(value: Any) -> Iterator[Path]:
+def paths(value: object) -> Iterator[Path]:
     """The path of every value within a value, its own ``()`` first."""
     yield ()
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

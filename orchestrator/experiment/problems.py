@@ -6,7 +6,6 @@ import difflib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 Path = tuple[str | int, ...]  # keys and list indices, from the top of the YAML
 
@@ -60,7 +59,7 @@ def dotted(path: Path) -> str:
     return text
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as YAML has it, on one short line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

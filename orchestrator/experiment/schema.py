@@ -163,7 +163,7 @@ _built_for = signature()
 class _Schema(GenerateJsonSchema):
     """pydantic's draft 2020-12, without made-up titles and what JSON or editors do not know."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:
+    def field_title_should_be_set(self, schema: object) -> bool:
         return False
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:

@@ -58,7 +58,7 @@ def read(stated: Mapping[str, Any]) -> Distribution:
     return Choice(tuple(values)) if kind == "choice" else KINDS[kind](*values)
 
 
-def read_space(stated: Mapping[str, Mapping[str, Any]]) -> dict[str, Distribution]:
+def read_space(stated: Mapping[str, Mapping[str, object]]) -> dict[str, Distribution]:
     """The space whose distributions are stated in their :func:`plain` form."""
     return {name: read(distribution) for name, distribution in stated.items()}
 
@@ -79,7 +79,7 @@ def points(space: Space) -> Iterator[Values]:
     return (dict(zip(space, values, strict=True)) for values in itertools.product(*axes))
 
 
-def changed(config: Knobs, recipe: Recipe, values: Mapping[str, Any]) -> tuple[Knobs, Recipe]:
+def changed(config: Knobs, recipe: Recipe, values: Mapping[str, object]) -> tuple[Knobs, Recipe]:
     """A method's config and a recipe with other values.
 
     Raises:
@@ -123,7 +123,7 @@ def stands_at(student: Mapping[str, Any], space: Space) -> Values:
     return {name: value(name) for name in space}
 
 
-def applied(student: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def applied(student: Mapping[str, Any], values: Mapping[str, object]) -> dict[str, Any]:
     """The plain config of a student (``recipe``, ``method.knobs``, …) with other values."""
     method, recipe = {**student["method"], "knobs": dict(student["method"]["knobs"])}, dict(student["recipe"])
     for name, value in canonical.plain(values).items():

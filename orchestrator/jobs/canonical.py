@@ -15,7 +15,7 @@ from kd_core.knobs import converted
 Made = TypeVar("Made")
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Dataclasses, tuples and numbers as plain JSON values.
 
     A whole float becomes an int, so that 1 and 1.0 mean the same; an infinite one becomes the text "inf" or "-inf".
@@ -38,17 +38,17 @@ def plain(value: Any) -> Any:
     raise TypeError(f"no canonical form for {value!r}")
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """The canonical JSON text of a value."""
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """SHA-256 of the canonical JSON, 64 hex digits."""
     return hashlib.sha256(text(value).encode()).hexdigest()
 
 
-def revive(cls: type[Made], values: Mapping[str, Any]) -> Made:
+def revive(cls: type[Made], values: Mapping[str, object]) -> Made:
     """The dataclass whose :func:`plain` form is ``values``.
 
     Raises:

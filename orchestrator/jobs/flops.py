@@ -46,5 +46,5 @@ def data_of(config: Config) -> DataConfig:
 
 
 @functools.lru_cache
-def _data(items: tuple[tuple[str, Any], ...]) -> DataConfig:
+def _data(items: tuple[tuple[str, object], ...]) -> DataConfig:
     return revive(DataConfig, dict(items))

@@ -12,7 +12,7 @@ from orchestrator.jobs.kinds import KINDS
 SHOWN = 16  # hex digits of a key that people see
 
 
-def key_of(kind: str, version: int, config: dict[str, Any], parents: dict[str, list[str]]) -> str:
+def key_of(kind: str, version: int, config: dict[str, object], parents: dict[str, list[str]]) -> str:
     """SHA-256 of what decides a job's result: its kind, the stage's version, its config and its parents' keys."""
     return canonical.digest({"kind": kind, "version": version, "config": config, "parents": parents})
 

@@ -80,7 +80,7 @@ class Kind:
     metrics: str = ""
     about_student: bool = False
 
-    def run(self, job: Any, context: Any) -> dict[str, Any]:
+    def run(self, job: object, context: object) -> dict[str, Any]:
         """Do a job where it is; its results. What the stage raises is not caught."""
         return cast(Stage, importlib.import_module(self.module).run)(job, context)
 

@@ -109,7 +109,7 @@ class Neighbours:
         return self._known[kind]
 
 
-def settings(version: int, config: Mapping[str, Any]) -> Settings:
+def settings(version: int, config: Mapping[str, object]) -> Settings:
     """All that decides a result besides its parents, by dotted names."""
     return {"stage version": version, **dict(_flat(config))}
 
@@ -118,7 +118,7 @@ def _identity(found: Settings) -> Identity:
     return tuple(found.get(name) for name in NAMES)
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
@@ -134,7 +134,7 @@ def _change(name: str, wanted: Settings, had: Settings) -> str:
     return f"{name} is {_shown(wanted[name])}, done with {_shown(had[name])}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = "null" if value is None else str(value)
     return f"{text[:8]}…" if DIGEST.fullmatch(text) else text
 

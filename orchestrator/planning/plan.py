@@ -79,7 +79,7 @@ class _Maker:
             self._student(student)
         return Plan(self._spec.name, self._jobs, self._spec.claims)
 
-    def _add(self, kind: str, config: dict[str, Any], parents: dict[str, list[str]], title: str, **labels: str) -> str:
+    def _add(self, kind: str, config: dict[str, object], parents: dict[str, list[str]], title: str, **labels: str) -> str:
         config = self._with_plugins(config, parents)
         job = Job(kind, KINDS[kind].version, config, parents, title, labels)
         self._jobs.setdefault(job.key, job)
@@ -104,7 +104,7 @@ class _Maker:
         labels = {"model": teacher.model, "seed": str(teacher.seed), "teacher": teacher.name}
         return self._add("teacher", config, {}, teacher.name, **labels)
 
-    def _of_teacher(self, kind: str, config: dict[str, Any], name: str, what: str) -> str:
+    def _of_teacher(self, kind: str, config: dict[str, object], name: str, what: str) -> str:
         """A job about one teacher."""
         return self._add(kind, config, {"teachers": [self._teachers[name]]}, f"{what} of {name}", teacher=name)
 

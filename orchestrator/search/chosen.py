@@ -9,7 +9,9 @@ from orchestrator.experiment.space import applied
 from orchestrator.store.store import Store
 
 
-def searched(config: dict[str, Any], parents: Mapping[str, list[str]], store: Store) -> tuple[dict[str, Any], dict[str, Any]]:
+def searched(
+    config: dict[str, object], parents: Mapping[str, list[str]], store: Store
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The config with the values that the search among the parents chose, and these values; without a search, as it is."""
     if "searches" not in parents:
         return config, {}

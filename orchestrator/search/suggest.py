@@ -75,11 +75,11 @@ def frozen(trial: Trial, space: Space, known: dict[str, BaseDistribution]) -> Fr
     )
 
 
-def _param(distribution: Distribution, value: Any) -> Any:
+def _param(distribution: Distribution, value: object) -> Any:
     return canonical.text(value) if isinstance(distribution, Choice) else value
 
 
-def _value(distribution: Distribution, param: Any) -> Any:
+def _value(distribution: Distribution, param: object) -> Any:
     if isinstance(distribution, Choice):
         return next(value for value in distribution.values if canonical.text(value) == param)
     return param

@@ -53,7 +53,7 @@ def subject_of(entry: Entry, context: Context) -> Subject:
     return Subject(network, torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half)(predict), device)
 
 
-def _splits(entry: Entry, other: dict[str, Any] | None, context: Context) -> Splits:
+def _splits(entry: Entry, other: dict[str, object] | None, context: Context) -> Splits:
     """The data that the student was trained on, or another."""
     runtime = context.runtime
     config = entry.manifest["config"] if other is None else {"data": other}

@@ -78,7 +78,7 @@ class Context:
         """What keeps this job's checkpoints."""
         return self.store.work(self.attempt.job)
 
-    def say(self, **progress: Any) -> None:
+    def say(self, **progress: object) -> None:
         """Leave progress where ``kd status`` and the driver see it."""
         own = {"attempt": self.attempt.id, "pid": os.getpid(), "started": self.attempt.started, "updated": time.time()}
         progress = own | progress
@@ -98,7 +98,7 @@ class Follower(Context):
     def work(self) -> Work:
         return self.store.work(self._job)
 
-    def say(self, **progress: Any) -> None:
+    def say(self, **progress: object) -> None:
         """The other one says it."""
 
 

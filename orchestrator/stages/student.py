@@ -38,7 +38,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     return {**results, "searched": found} if found else results
 
 
-def training_of(job: Job, config: dict[str, Any], context: Context) -> Training:
+def training_of(job: Job, config: dict[str, object], context: Context) -> Training:
     """The training that a config describes, with the teachers among the job's parents."""
     runtime, store = context.runtime, context.store
     splits = splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib)

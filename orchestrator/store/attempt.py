@@ -6,7 +6,6 @@ import contextlib
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
@@ -29,7 +28,7 @@ class Attempt:
         self.started = time.time()
         self.path = backend.begin(self.folder)
 
-    def commit(self, results: dict[str, Any], seconds: float, resources: Mapping[str, Any] | None = None) -> None:
+    def commit(self, results: dict[str, object], seconds: float, resources: Mapping[str, object] | None = None) -> None:
         """Make the result exist: first the files, durably, then the manifest in one step. ``resources``: the share it took."""
         written = sorted(self.path.iterdir())
         sums = {path.name: sha256(path) for path in written}

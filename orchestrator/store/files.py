@@ -16,7 +16,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a JSON file so that no reader ever sees half of it, and a full disk leaves the old one."""
     write_bytes(path, json_bytes(value))
 
@@ -44,7 +44,7 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
 
 
-def json_bytes(value: Any) -> bytes:
+def json_bytes(value: object) -> bytes:
     """As the project writes JSON into files."""
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode()
 

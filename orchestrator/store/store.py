@@ -140,7 +140,7 @@ class Store:
         """The folder of a job's checkpoints and progress; it may not exist."""
         return Work(self.backend, f"work/{job.kind}/{job.key}")
 
-    def write_work(self, job: Job, name: str, value: dict[str, Any]) -> None:
+    def write_work(self, job: Job, name: str, value: dict[str, object]) -> None:
         """Keep a small JSON object in the job's work folder, in one step; ``name`` may have folders: ``trials/00012.json``."""
         self.backend.write(f"{self.work(job).folder}/{name}", json_bytes(value))
 
@@ -161,7 +161,7 @@ class Store:
         """Why the job failed the last time; empty where it did not."""
         return self.read_json(_failed(job))
 
-    def fail(self, job: Job, failure: dict[str, Any]) -> None:
+    def fail(self, job: Job, failure: dict[str, object]) -> None:
         """Remember why a job failed."""
         self.backend.write(_failed(job), json_bytes({"time": time.time(), **failure}))
 

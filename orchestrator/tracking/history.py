@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -58,7 +58,7 @@ def count(mark: str) -> int:
     return int(mark.partition(":")[0] or 0)
 
 
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flat(config: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Nested settings as ``{"recipe.lr": "0.05"}``; what is no text stands in canonical JSON, so equal values look equal."""
     found: dict[str, str] = {}
     for name, value in config.items():

@@ -154,5 +154,5 @@ def metric(name: str) -> str:
     return name.replace("@", "/")
 
 
-def _number(value: Any) -> bool:
+def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -67,7 +67,7 @@ def readable(trials: Sequence[Trial]) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def _without(knobs: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+def _without(knobs: Mapping[str, object], names: set[str]) -> dict[str, Any]:
     """Knobs but for those named, also those of a base within."""
     return {
         name: _without(value, {other.removeprefix(f"{name}.") for other in names if other.startswith(f"{name}.")})

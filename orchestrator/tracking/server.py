@@ -183,7 +183,7 @@ def initialise(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
 
-    def hurry(connection: Any, _: Any) -> None:  # a hundred migrations, each flushed to the disk, are most of the time
+    def hurry(connection: Any, _: object) -> None:  # a hundred migrations, each flushed to the disk, are most of the time
         if any(Path(path).name == beside.name for _, _, path in connection.execute("PRAGMA database_list")):
             connection.execute("PRAGMA synchronous = OFF")
 

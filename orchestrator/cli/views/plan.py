@@ -167,7 +167,7 @@ def knobs(config: Any) -> str:
     return ", ".join(f"{name} {knob(value)}" for name, value in values.items())
 
 
-def knob(value: Any) -> str:
+def knob(value: object) -> str:
     """A value as YAML has it."""
     match value:
         case dict():

@@ -178,7 +178,7 @@ def trials_left(said: Mapping[str, Any]) -> float | None:
     return float(open_ * each - min(since, each))
 
 
-def at(job: Job, said: dict[str, Any]) -> str:
+def at(job: Job, said: dict[str, object]) -> str:
     """4/20 91.2 %"""
     done, accuracy, _ = cells(job, said)
     return " ".join(filter(None, (done, accuracy))) or "…"

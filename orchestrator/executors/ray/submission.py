@@ -158,7 +158,7 @@ class Jobs:
             return max(received, skip), False
         return max(received, skip), True
 
-    def _request(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def _request(self, call: Callable[..., object], *arguments: object, **options: object) -> Any:
         """What the client answers; its errors as ours.
 
         Raises:

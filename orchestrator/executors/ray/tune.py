@@ -40,7 +40,7 @@ _CHANNELS: dict[str, _Channel] = {}
 def _trial(config: dict[str, Any]) -> None:
     job, runtime = config["job"], config["runtime"]
 
-    def report(progress: dict[str, Any]) -> None:
+    def report(progress: dict[str, object]) -> None:
         if "accuracy" in progress:
             tune.report({name: progress[name] for name in REPORTED})
 
@@ -73,7 +73,7 @@ class _DispatcherSearcher(Searcher):
         taken = channel.dispatcher.take()
         return taken and {"key": taken[0].key, "job": taken[0], "runtime": taken[1]}
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(self, trial_id: str, result: dict[str, object] | None = None, error: bool = False) -> None:
         pass
 
     def save(self, checkpoint_path: str) -> None:
@@ -90,7 +90,7 @@ class _DispatcherScheduler(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self._name = name
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: object, trial: Any, result: dict[str, object]) -> str:
         stops = _CHANNELS[self._name].dispatcher.report(trial.config["key"], result)
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
 
@@ -101,13 +101,13 @@ class _DispatcherCallback(tune.Callback):
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:
         result = trial.last_result
         _CHANNELS[self._name].dispatcher.end(
             trial.config["key"], result.get("failure"), out_of_memory="out_of_memory" in result
         )
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:
         _CHANNELS[self._name].dispatcher.end(trial.config["key"], f"its worker died {trial.num_failures} times")
 
 

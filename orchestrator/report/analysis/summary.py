@@ -94,7 +94,7 @@ def findings(cells: Sequence[Cell], *, numbers: bool = True) -> list[str]:
     return [f"{lead}; {rest}." if rest else f"{lead}.", *told]
 
 
-def _compared(groups: Sequence[list[dict[str, Any]]]) -> list[Cell]:
+def _compared(groups: Sequence[list[dict[str, object]]]) -> list[Cell]:
     """The cells of one setting, each compared with the setting's plain training."""
     control: dict[int, float] = {}
     for rows in groups:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -59,7 +58,7 @@ def grid(table: pa.Table) -> Grid:
     )
 
 
-def _layer(row: dict[str, Any]) -> str:
+def _layer(row: dict[str, object]) -> str:
     """Architectures name their stages differently; what they share is the order."""
     return EMBEDDING if row["layer"] == EMBEDDING else f"stage{row['stage']}"
 
@@ -101,7 +100,7 @@ def selections(reading: Reading) -> list[Selection]:
     return told
 
 
-def _selection(job: Job, values: Mapping[str, dict[str, Any]]) -> ProbeSelection | None:
+def _selection(job: Job, values: Mapping[str, dict[str, object]]) -> ProbeSelection | None:
     """By the knobs that a student is trained with; None also while a search of them is not done."""
     if "searches" in job.parents and job.key not in values:
         return None

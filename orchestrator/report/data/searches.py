@@ -129,12 +129,12 @@ def _found(reading: Reading, search: Job) -> dict[str, Any]:
     return row
 
 
-def _of_defaults(defaults: Mapping[str, Any] | None, tried: Sequence[Trial]) -> float | None:
+def _of_defaults(defaults: Mapping[str, object] | None, tried: Sequence[Trial]) -> float | None:
     known = defaults is not None and tried and tried[0].state == DONE and tried[0].values == defaults
     return tried[0].accuracy if known else None
 
 
-def _gain(students: Sequence[Mapping[str, Any]], control: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _gain(students: Sequence[Mapping[str, Any]], control: Sequence[Mapping[str, object]]) -> dict[str, Any]:
     """What the chosen values are worth on the test split."""
     found = paired(_by_seed(students), _by_seed(control))
     took = sample([row["seconds"] for row in students if row["status"] == "done"])

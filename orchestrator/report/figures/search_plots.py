@@ -90,7 +90,7 @@ def importance(found: Mapping[str, Mapping[str, float]]) -> Figure:
     return drawn
 
 
-def _points(axes: Axes, points: Sequence[Point], knob: Slice, colors: Sequence[Any], low: float) -> None:
+def _points(axes: Axes, points: Sequence[Point], knob: Slice, colors: Sequence[object], low: float) -> None:
     """Dots and crosses; rings around the defaults and the chosen one. What lies below the picture is drawn at its edge."""
     for point, place, color in zip(points, knob.places, colors, strict=True):
         at = [place], [max(point.accuracy, low)]

@@ -57,7 +57,7 @@ def as_csv(reading: Reading) -> str:
     return text.getvalue()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return value if isinstance(value, str) else canonical.text(value)
 
 

@@ -83,7 +83,7 @@ def values(row: dict[str, Any]) -> str:
     return ", ".join(f"{name} {short(value)} ({short(defaults[name])})" for name, value in chosen.items())
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A knob's value in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else canonical.text(value).strip('"')
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -325,7 +324,7 @@ def of_jobs(reading: Reading) -> Table:
     return Table("Jobs", columns, tuple(map(tuple, groups.values())))
 
 
-def _chosen(row: dict[str, Any]) -> str:
+def _chosen(row: dict[str, object]) -> str:
     if row["chosen_epoch"] is not None:
         return f"{row['chosen_epoch']}/{row['epochs']}"
     return GIVEN if row["status"] == "done" else NOTHING

@@ -61,7 +61,7 @@ def holder(backend: Backend, name: str) -> Holder | None:
     return Holder(said["since"], said["host"], said["pid"])
 
 
-def _renew(backend: Backend, name: str, ours: dict[str, Any], ended: threading.Event) -> None:
+def _renew(backend: Backend, name: str, ours: dict[str, object], ended: threading.Event) -> None:
     while not ended.wait(RENEW_S):
         with contextlib.suppress(OSError):  # the next round may reach it
             if not _is(backend, name, ours):
@@ -70,7 +70,7 @@ def _renew(backend: Backend, name: str, ours: dict[str, Any], ended: threading.E
                 _write(backend, name, ours)
 
 
-def _write(backend: Backend, name: str, ours: dict[str, Any]) -> None:
+def _write(backend: Backend, name: str, ours: dict[str, object]) -> None:
     backend.write(name, json_bytes({**ours, "expires": time.time() + LEASE_S}))
 
 
@@ -81,7 +81,7 @@ def _read(backend: Backend, name: str) -> dict[str, Any]:
         return {}
 
 
-def _is(backend: Backend, name: str, ours: dict[str, Any]) -> bool:
+def _is(backend: Backend, name: str, ours: dict[str, object]) -> bool:
     return bool(_read(backend, name).get("id") == ours["id"])
 
 
