@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,14 @@ from orchestrator.store.store import Store
 
 
 def keep(plugin: Plugin, store: Store) -> None:
-    """Keep a plugin's content, where it is not there yet."""
+    """Keep a plugin's content, where it is not there yet, or is damaged.
+
+    Raises:
+        StoreFailed: where the store cannot be written.
+    """
     folder = _folder(plugin.sha256)
-    if store.read_json(f"{folder}/plugin.json"):
+    with contextlib.suppress(CorruptEntry):
+        kept(plugin.name, plugin.sha256, store)
         return
     for path, content in plugin.files.items():
         store.backend.write(f"{folder}/files/{path}", content)
