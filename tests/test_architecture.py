@@ -94,3 +94,21 @@ def test_a_module_without_a_floor_is_found(house, room):
     kept, said = lint(house)
     assert not kept
     assert "attic" in said
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("kd_core.models.info", "kd_core.models.table"),
+        ("orchestrator.cli.options", "orchestrator.cli.plan"),
+        ("orchestrator.executors.ray.auth", "orchestrator.executors.ray.submission"),
+    ],
+)
+def test_two_modules_of_a_room_that_import_each_other_are_found(house, one, other):
+    """Also where the one does it late, inside a function, which works and therefore stays."""
+    for this, that in ((one, other), (other, one)):
+        path = house / f"{this.replace('.', '/')}.py"
+        path.write_text(f"{path.read_text()}\n\ndef _late() -> None:\n    import {that}\n")
+    kept, said = lint(house)
+    assert not kept
+    assert "no circles, also of imports inside functions BROKEN" in said

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kd_core.laws.law import Broken, Law, must
+from kd_core.models.info import ModelInfo
 from kd_core.models.network import Network, shape_of
 from kd_core.models.staged import Staged
-from kd_core.models.table import ModelInfo, built
+from kd_core.models.table import built
 
 CLASSES, SAMPLES = 7, 4
 

@@ -6,8 +6,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from kd_core.models.info import ModelInfo
 from kd_core.models.network import Network
-from kd_core.models.table import ModelInfo
 from kd_core.models.wrapped import Wrapped
 
 

@@ -9,41 +9,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kd_core.models.info import ModelInfo
 from kd_core.models.torchvision_names import LARGER, TORCHVISION
 
 if TYPE_CHECKING:
     from kd_core.models.network import Network
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """A builder ``kd_core.models.<family>.build(channels=…, classes=…, **arguments)`` and what it is called with.
-
-    A plugin's model has no family but ``make(channels=…, classes=…, **arguments)``, which returns a
-    :class:`kd_core.models.network.Network`, or any module that gives logits BK; then ``stages`` are the paths of the submodules
-    at whose outputs (BCHW) its stages end, shallow to deep, and ``head`` is that of its last linear layer.
-    """
-
-    family: str = ""
-    about: str = ""
-    arguments: dict[str, Any] = field(default_factory=dict)
-    smallest: int = 32  # H = W of an image of which every halving still leaves something
-    parameters: int | None = None  # at 3 channels and 100 classes, where known without building
-    make: Callable[..., Any] | None = None
-    stages: tuple[str, ...] = ()
-    head: str = ""
-
-    def problem(self) -> str:
-        """What is wrong with a plugin's entry, in a few words; empty where nothing is."""
-        if not callable(self.make):
-            return "has no `make`: a function of (channels, classes) that gives the network"
-        if bool(self.stages) != bool(self.head):
-            return "must name both `stages` and `head`, or neither where `make` gives a Network"
-        return ""
 
 
 def _resnet(count: int, parameters: int, stem: int = 16, times: int = 1) -> ModelInfo:

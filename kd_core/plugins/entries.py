@@ -7,7 +7,7 @@ from kd_core.evaluation.evaluation import Evaluation
 from kd_core.knobs import Knobs
 from kd_core.knowledge import Need
 from kd_core.methods.method import Method
-from kd_core.models.table import ModelInfo
+from kd_core.models.info import ModelInfo
 
 LONGEST_NAME = 60
 

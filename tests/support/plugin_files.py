@@ -42,7 +42,7 @@ from kd_core.data.given import ByIndex
 from kd_core.data.table import DatasetInfo
 from kd_core.evaluation.evaluation import Evaluation
 from kd_core.knobs import Knobs, knob
-from kd_core.models.table import ModelInfo
+from kd_core.models.info import ModelInfo
 
 
 class Small(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from kd_core.models.table import ModelInfo
+from kd_core.models.info import ModelInfo
 
 
 class Mine(nn.Module):

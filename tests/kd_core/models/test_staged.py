@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from kd_core.models.info import ModelInfo
 from kd_core.models.network import Network, shape_of
 from kd_core.models.staged import staged
-from kd_core.models.table import ModelInfo
 from tests.support import small
 
 
