@@ -74,6 +74,11 @@ class Gotten(Decoded):
         return self.channels, self.size, self.size
 
     def decode_at(self, index: int) -> Tensor:
+        """One image, uint8 CHW.
+
+        Raises:
+            DataError: where the plugin's function raises, or gives no image.
+        """
         number = self.indices[index]
         try:
             image_CHW = as_tensor(self.get(number), self.channels)

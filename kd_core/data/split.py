@@ -16,7 +16,11 @@ class DataError(ValueError):
 
     @classmethod
     def refuse(cls, problems: Sequence[str]) -> None:
-        """Raise an error of all problems, the first few in words, where there are any."""
+        """Raise an error of all problems, the first few in words, where there are any.
+
+        Raises:
+            DataError: of the problems, where there are any.
+        """
         if problems:
             more = len(problems) - NAMED
             raise cls("\n".join([*problems[:NAMED], *([f"and {more} more like these"] if more > 0 else [])]))

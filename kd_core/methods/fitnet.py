@@ -28,6 +28,11 @@ class FitNet(Method):
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:
+        """As of every method.
+
+        Raises:
+            ValueError: where the student has no such stage.
+        """
         super().__init__(config, setting)
         from kd_core.methods.modules.adapters import by_teacher, pointwise
 

@@ -79,7 +79,11 @@ def records(files: CheckpointFiles, name: str) -> list[dict[str, Any]]:
 
 
 def records_in(content: bytes, name: str) -> list[dict[str, Any]]:
-    """As :func:`records`, of what was read already: the whole file or its first bytes."""
+    """As :func:`records`, of what was read already: the whole file or its first bytes.
+
+    Raises:
+        ValueError: where it is no checkpoint.
+    """
     try:
         history: list[dict[str, Any]] = json.loads(json.loads(content[8 : _end_of_header(content)])["__metadata__"]["history"])
     except (KeyError, TypeError) as error:

@@ -51,7 +51,11 @@ def one_or_many(
 
 
 def distinct(values: list[object]) -> tuple[Any, ...]:
-    """The values, which must differ."""
+    """The values, which must differ.
+
+    Raises:
+        Misfit: where two are equal.
+    """
     first: dict[str, int] = {}
     for index, value in enumerate(values):
         other = first.setdefault(canonical.text(value), index)
@@ -164,6 +168,11 @@ def _is_tuple(hint: object) -> bool:
 
 
 def number(value: float) -> float:
+    """The number, which a canonical config can hold.
+
+    Raises:
+        Misfit: where it is .nan, or an integer beyond 64 bits.
+    """
     if value != value:
         raise Misfit("must be a number, but got .nan")
     if isinstance(value, int) and abs(value) >= 2**63:

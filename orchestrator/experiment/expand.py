@@ -87,7 +87,11 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
 
 
 def multiply_out(experiment: Experiment, document: Document) -> list[Cell]:
-    """Model by model, method by method, recipe by recipe, group after group."""
+    """Model by model, method by method, recipe by recipe, group after group.
+
+    Raises:
+        SpecError: where there are more than MAX_GRID students.
+    """
     count = 0
     for group in experiment.students:
         count += len(group.models) * sum(map(len, group.methods)) * len(group.recipe) * len(group.seeds)

@@ -62,6 +62,11 @@ class Entry(Section):
     @model_validator(mode="before")
     @classmethod
     def written(cls, value: object) -> Any:
+        """The mapping, also of a bare name.
+
+        Raises:
+            Misfit: where it is no mapping with one method's name.
+        """
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, dict):
@@ -141,7 +146,11 @@ def count(distribution: Distribution) -> int:
 
 
 def listened(words: tuple[str, ...], known: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The groups of teachers that ``teachers:`` asks for, each in the order of ``known``."""
+    """The groups of teachers that ``teachers:`` asks for, each in the order of ``known``.
+
+    Raises:
+        Misfit: where `all` or `each` stands beside other names.
+    """
     if words == (ALL,):
         return [known]
     if words == (EACH,):

@@ -36,6 +36,11 @@ class Context:
 
 
 def safe_name(name: str) -> str:
+    """The name, which can be a file's.
+
+    Raises:
+        Misfit: where it cannot.
+    """
     if not SAFE.fullmatch(name):
         allowed = "letters, digits, '.', '_' and '-', with a letter or digit first, at most 100"
         raise Misfit(f"must be a safe file name ({allowed}), but got {name[:120]!r}")
@@ -43,7 +48,11 @@ def safe_name(name: str) -> str:
 
 
 def check_data(data: DataConfig) -> None:
-    """Raise a Misfit where the data set cannot be split so."""
+    """See that the data set can be split so.
+
+    Raises:
+        Misfit: where it cannot.
+    """
     classes, held_out = data.info.classes, round(data.info.train * data.validation)
     if held_out < classes:
         raise Misfit(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
@@ -52,6 +61,11 @@ def check_data(data: DataConfig) -> None:
 
 
 def without_password(tracking: Tracking) -> Tracking:
+    """The section, whose URI may be shown to everybody.
+
+    Raises:
+        Misfit: where it holds a password.
+    """
     if tracking.uri and PASSWORD.search(tracking.uri):
         how = (
             "a server's goes into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PostgreSQL's into PGPASSWORD or "
@@ -62,12 +76,22 @@ def without_password(tracking: Tracking) -> Tracking:
 
 
 def label(text: str) -> str:
+    """The label, of one visible line.
+
+    Raises:
+        Misfit: where it is not.
+    """
     if not text.strip() or not text.isprintable() or len(text) > 80:
         raise Misfit(f"must be one line of 1 to 80 visible characters, but got {text[:120]!r}")
     return text
 
 
 def model(name: str, info: ValidationInfo) -> str:
+    """The name of a model that can take the experiment's images.
+
+    Raises:
+        Misfit: where there is none, or it cannot.
+    """
     if problem := check_name(name):
         raise Misfit(f"{problem} (see `kd list models`)")
     data, smallest = cast(Context, info.context).data, model_info(name).smallest
@@ -78,6 +102,11 @@ def model(name: str, info: ValidationInfo) -> str:
 
 
 def teacher(name: str, info: ValidationInfo) -> str:
+    """The name of one of the experiment's teachers, or `all` or `each`.
+
+    Raises:
+        Misfit: where it is neither.
+    """
     known = cast(Context, info.context).teachers
     if known is not None and name not in (ALL, EACH, *known):
         hint = suggestion(name, (ALL, EACH, *known)) or f" (there are: {', '.join(known) or 'none'})"

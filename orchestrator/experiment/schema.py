@@ -39,6 +39,11 @@ class TeacherGroup(Section):
 
     @model_validator(mode="after")
     def trained_or_given(self) -> TeacherGroup:
+        """The group, whose teachers are trained by a recipe or given by their weights.
+
+        Raises:
+            Misfit: where both are written.
+        """
         if self.weights and "recipe" in self.model_fields_set:
             raise Misfit("a teacher with given `weights` is not trained: leave `recipe` out", at=("recipe",))
         return self
@@ -56,6 +61,11 @@ class StudentGroup(Section):
 
 
 def check_store(location: str) -> str:
+    """The location, which can be a store's.
+
+    Raises:
+        Misfit: where it cannot.
+    """
     if problem := uri_problem(location):
         raise Misfit(problem)
     return location
@@ -69,7 +79,11 @@ def check_split(found: tuple[DataConfig, Places], info: ValidationInfo) -> tuple
 
 
 def named_teachers(groups: tuple[TeacherGroup, ...], info: ValidationInfo) -> tuple[TeacherSpec, ...]:
-    """Every teacher of every group."""
+    """Every teacher of every group.
+
+    Raises:
+        Misfit: where they are more than MAX_TEACHERS, or two have one name.
+    """
     count = sum(len(group.models) * len(group.seeds) for group in groups)
     if count > MAX_TEACHERS:
         raise Misfit(f"are {count:,} teachers; at most {MAX_TEACHERS:,} can be run")

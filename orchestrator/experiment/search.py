@@ -38,6 +38,11 @@ class WrittenDistribution(Section):
 
     @model_validator(mode="after")
     def one(self) -> WrittenDistribution:
+        """The distribution, of one kind and with values in order.
+
+        Raises:
+            Misfit: where it is not.
+        """
         if len(self.model_fields_set) != 1:
             raise Misfit(f"must be one of {', '.join(f'{kind}: […]' for kind in space.KINDS)}")
         [kind] = self.model_fields_set
@@ -67,6 +72,11 @@ class SearchSection(Section):
     @model_validator(mode="before")
     @classmethod
     def written(cls, value: Any) -> Any:
+        """The section, also of `auto`.
+
+        Raises:
+            Misfit: where it is neither.
+        """
         if value == AUTO:
             return {}
         if isinstance(value, dict):
@@ -135,6 +145,11 @@ class FromSearch:
 
     @staticmethod
     def search(found: Any) -> WrittenSearch:
+        """What the section says.
+
+        Raises:
+            Misfit: where its `space` names no knob.
+        """
         own = {name: getattr(found, name) for name in found.model_fields_set if name != "space"}
         if found.space is None:
             return WrittenSearch(None, own)

@@ -187,7 +187,11 @@ class Store:
         return Scratch(self.backend, folder)
 
     def identity(self) -> str:
-        """Names the store, wherever it is moved or copied to; made at the first call, under the lock of who asks first."""
+        """Names the store, wherever it is moved or copied to; made at the first call, under the lock of who asks first.
+
+        Raises:
+            StoreFailed: where another process holds its lock for too long.
+        """
         for _ in range(IDENTITY_TRIES):
             with contextlib.suppress(FileNotFoundError):
                 return self.backend.read("identity").decode()

@@ -84,7 +84,11 @@ def project(
 
 @contextlib.contextmanager
 def opened(spec: Spec, plan: Plan, store: Store, artifacts: Artifacts | None) -> Iterator[Projection]:
-    """The projection of an experiment, with the lock that makes this process its only writer."""
+    """The projection of an experiment, with the lock that makes this process its only writer.
+
+    Raises:
+        Busy: where another process holds it.
+    """
     with store.lock(f"tracking-{spec.name}") as held:
         if not held:
             raise Busy(f"another `kd run` or `kd track` of {spec.name} is writing to MLflow")

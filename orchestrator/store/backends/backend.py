@@ -67,7 +67,11 @@ class Backend(Protocol):
         """A new local folder, to be filled with what shall become the files of ``folder``."""
 
     def keep(self, path: Path, folder: str, files: dict[str, str]) -> None:
-        """Make what was begun the durable content of ``folder``. ``files`` holds names and SHA-256."""
+        """Make what was begun the durable content of ``folder``. ``files`` holds names and SHA-256.
+
+        Raises:
+            StoreFailed: where they are not all there in the end.
+        """
 
     def drop(self, path: Path, folder: str) -> None:
         """Forget what was begun, kept or not."""
