@@ -57,12 +57,18 @@ def teacher_means(name: str, value_MB: Tensor) -> dict[str, Tensor]:
 
 
 def pooled(features_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-    """Average pooling to ``size`` (H, W); nothing where that is the size."""
-    height, width = features_BCHW.shape[2:]
+    """Adaptive average pooling to ``size`` (H, W); nothing where that is the size.
+
+    A GPU has no deterministic gradient of it, so the usual sizes, which divide one another, go other ways to the same numbers.
+    """
+    batch, channels, height, width = features_BCHW.shape
     if (height, width) == size:
         return features_BCHW
-    if height % size[0] == 0 and width % size[1] == 0:  # the same numbers, but its gradient is deterministic on a GPU
+    if height % size[0] == 0 and width % size[1] == 0:
         return F.avg_pool2d(features_BCHW, (height // size[0], width // size[1]))
+    if size[0] % height == 0 and size[1] % width == 0:  # every value is repeated
+        repeats = (-1, -1, -1, size[0] // height, -1, size[1] // width)
+        return features_BCHW[:, :, :, None, :, None].expand(repeats).reshape(batch, channels, *size)
     return F.adaptive_avg_pool2d(features_BCHW, size)
 
 

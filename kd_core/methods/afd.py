@@ -23,6 +23,8 @@ from kd_core.methods.setting import Loss, Setting
 
 
 class AFD(Method):
+    version = 2  # 1 enlarged the student's attention maps in a way that had no deterministic gradient on a GPU
+
     @dataclass(frozen=True)
     class Config(Knobs):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
