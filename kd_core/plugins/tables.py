@@ -11,7 +11,7 @@ from kd_core.evaluation.table import EVALUATIONS
 from kd_core.methods.table import METHODS
 from kd_core.methods.wrapper import adopt
 from kd_core.models.table import MODELS
-from kd_core.plugins.entries import misfit
+from kd_core.plugins.entries import entry_problem
 from kd_core.plugins.plugin import Plugin, PluginError
 from kd_core.plugins.run import load
 
@@ -112,7 +112,7 @@ def _collected(plugins: Sequence[Plugin]) -> tuple[dict[str, dict[str, tuple[Plu
                     problems.append(
                         f"{plugin.place(table, str(name))}: {table} has {name!r} already: {taken}; take another name"
                     )
-                elif problem := misfit(table, name, value):
+                elif problem := entry_problem(table, name, value):
                     problems.append(f"{plugin.place(table, str(name))}: {table}[{name!r}] {problem}")
                 else:
                     found[table][name] = plugin, value

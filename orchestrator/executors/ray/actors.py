@@ -21,7 +21,7 @@ from orchestrator.executors.executor import CannotRun, Ended
 from orchestrator.executors.memory_retry import larger_share
 from orchestrator.executors.ray.data_parallel import RemoteDataParallel
 from orchestrator.executors.ray.report import Report
-from orchestrator.experiment.spec import TeacherShare
+from orchestrator.experiment.spec import TeacherAllocation
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, run_job
 
@@ -65,13 +65,13 @@ class Actors:
     def __init__(
         self,
         runtime: Callable[[Job], Runtime],
-        share: TeacherShare,
+        allocation: TeacherAllocation,
         slots: int,
         max_failures: int,
         priority: Callable[[Job], float] = lambda job: 0.0,
     ) -> None:
         self._runtime = runtime
-        self._share = share
+        self._share = allocation
         self._slots = slots
         self._max_failures = max_failures
         self._priority = priority
