@@ -71,7 +71,7 @@ class Dispatcher:
         self._studies: dict[str, tuple[Study, EarlyStopping]] = {}
         self._trials: dict[str, _AtWork] = {}
         self._at_work: dict[str, tuple[Job, Runtime]] = {}
-        self._retries: deque[tuple[Job, Runtime]] = deque()  # with a larger share
+        self._retries: deque[tuple[Job, Runtime]] = deque()  # with a larger allocation
         self._ended: deque[Ended] = deque()
         self._finished: deque[Job] = deque()  # searches whose trials have all ended
         self._changed = threading.Event()

@@ -139,7 +139,7 @@ def _in_worker() -> str:
 
 
 def slots(allocation: Allocation) -> int:
-    """How many jobs of that share fit onto the living nodes at once."""
+    """How many jobs of that allocation fit onto the living nodes at once."""
     import ray
 
     total = 0
@@ -156,7 +156,7 @@ def slots(allocation: Allocation) -> int:
 
 
 def require(name: str, allocation: Allocation) -> int:
-    """The slots for a share, at least one.
+    """The slots for an allocation, at least one.
 
     Raises:
         CannotRun: where no node has as much; a request for it would wait for ever.

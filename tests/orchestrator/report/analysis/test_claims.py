@@ -159,7 +159,7 @@ def test_markdown_has_the_table(world):
 
 
 def test_the_terminal_leaves_out_columns_but_not_the_verdict(world):
-    wide, narrow = terminal(Reading(*world), width=130), terminal(Reading(*world), width=72)
+    wide, narrow = terminal(Reading(*world), width=130), terminal(Reading(*world), width=70)
     assert re.search(
         r"helps +3/3  \+4.00 \[\+1.52, \+6.48\]   \+4.00  0.020     0.040 +\* holds  test  gpac against none\n", wide
     )
