@@ -47,7 +47,7 @@ def floats(need: Need, data: DataConfig) -> int:
     return upper[need]
 
 
-def said(knowledge: Knowledge, need: Need) -> dict[str, Tensor]:
+def tensors_of(knowledge: Knowledge, need: Need) -> dict[str, Tensor]:
     """The tensors of a kind of knowledge, by name."""
     if need == Need.LOGITS:
         return {"logits": knowledge.logits_BK}
@@ -66,7 +66,7 @@ def fill(network: Network, splits: Splits, need: Need, device: str, batch_size: 
     with torch.inference_mode():
         for view in range(views):
             for batch in view_batches(splits, view, batch_size, device):
-                for name, value in said(network.observe(batch.images_BCHW), need).items():
+                for name, value in tensors_of(network.observe(batch.images_BCHW), need).items():
                     if name not in kept:
                         kept[name] = torch.empty((views, count, *value.shape[1:]), dtype=torch.float32)
                     kept[name][view, batch.indices_B.cpu()] = value.float().cpu()
@@ -91,9 +91,9 @@ class Bank:
 
     def __call__(self, batch: Batch) -> Knowledge:
         views, indices = batch.views_B.cpu(), batch.indices_B.cpu()
-        heard = {name: value[views, indices].to(self.device) for name, value in self.kept.items()}
-        maps = tuple(heard[f"attention{stage}"] for stage in range(self.stages))
-        return Knowledge(logits_BK=heard.get("logits", ABSENT), embedding_BD=heard.get("embedding", ABSENT), maps=maps)
+        tensors = {name: value[views, indices].to(self.device) for name, value in self.kept.items()}
+        maps = tuple(tensors[f"attention{stage}"] for stage in range(self.stages))
+        return Knowledge(logits_BK=tensors.get("logits", ABSENT), embedding_BD=tensors.get("embedding", ABSENT), maps=maps)
 
 
 class Live:

@@ -124,7 +124,7 @@ def run(
         if not held:
             who = results.holder(f"run-{spec.name}") or "another process"
             raise StoreError(f"another `kd run` of {spec.name} is at work on {results.location} ({who}); `kd status` shows it")
-        done, notes = survey(plan, results)
+        done, notes = verify_entries(plan, results)
         work = _Run(spec, plan, results, done, notes, watch)
         with work.tracked():
             if work.missing:
@@ -133,7 +133,7 @@ def run(
         return work.outcome()
 
 
-def survey(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
+def verify_entries(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
     """The keys of what is done, every byte verified; corrupt entries go to quarantine, with a note each.
 
     A bank is verified only where a missing student needs it: it may be large, and nothing else reads it.
@@ -141,7 +141,7 @@ def survey(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
     done: set[str] = set()
     notes: list[str] = []
 
-    def look(job: Job) -> None:
+    def verify(job: Job) -> None:
         try:
             if store.find(job.kind, job.key, deep=True):
                 done.add(job.key)
@@ -149,8 +149,8 @@ def survey(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
             where = store.quarantine(job.kind, job.key)
             notes.append(f"corrupt entry of {job.title} ({error}): moved to {where}, computed again")
 
-    list(store.each(look, [job for job in plan if KINDS[job.kind].target]))
-    list(store.each(look, [job for job in plan.needed(done) if not KINDS[job.kind].target]))
+    list(store.each(verify, [job for job in plan if KINDS[job.kind].target]))
+    list(store.each(verify, [job for job in plan.needed(done) if not KINDS[job.kind].target]))
     return done, notes
 
 
@@ -179,8 +179,8 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.missing = self.plan.needed(self.done)
-        said = self.store.each(self.store.progress, self.missing)
-        self._before = {job.key: found.get("attempt") for job, found in zip(self.missing, said, strict=True)}
+        progress = self.store.each(self.store.progress, self.missing)
+        self._before = {job.key: found.get("attempt") for job, found in zip(self.missing, progress, strict=True)}
         self._last_look = 0.0
         self._priority: dict[str, float] = {}
         self._writer: Any = None
@@ -254,7 +254,7 @@ class _Run:
         ]
         for job in sorted(ready, key=lambda job: -self._priority[job.key]):
             self.submitted.add(job.key)
-            self.store.forgive(job)
+            self.store.forget_failure(job)
             runner.submit(job)
         return bool(ready)
 
@@ -293,15 +293,15 @@ class _Run:
         return next((Path(file).absolute() for file in files if named and file), None)
 
     def _runtime(self, job: Job) -> Runtime:
-        share = self.spec.resources.of(job.kind)
+        allocation = self.spec.resources.of(job.kind)
         return Runtime(
             store=self.store.location,
             data_root=Path(self.spec.data_root).absolute(),
             download=False,
             data_memory_gib=self.spec.data_memory_gib,
             weights=self._weights(job),
-            cpus=share.cpus,
-            gpus=share.gpus,
+            cpus=allocation.cpus,
+            gpus=allocation.gpus,
             compile=self.spec.resources.compile,
             deterministic=self.spec.resources.deterministic,
         )

@@ -46,12 +46,12 @@ def main() -> None:
         sources = {"live": [Live(teacher, "cpu") for teacher in teachers], "bank": [Bank([file], "cpu") for file in files]}
         seconds: dict[str, list[float]] = {name: [] for name in sources}
         for _ in range(2):  # in turn, so that a machine that slows down slows both
-            for name, heard in sources.items():
+            for name, answering in sources.items():
                 student = build("resnet8", channels=1, classes=10)
                 shapes = tuple(shape_of(teacher, splits.image) for teacher in teachers)
                 setting = Setting(shape_of(student, splits.image), shapes, splits.train.labels_N)
                 method = METHODS["aver"](METHODS["aver"].Config(), setting)
-                history = Training(student, method, heard, splits, Recipe(epochs=epochs), seed=0).run().history
+                history = Training(student, method, answering, splits, Recipe(epochs=epochs), seed=0).run().history
                 seconds[name] += [record.seconds for record in history]
 
     live, bank = (statistics.median(seconds[name]) for name in ("live", "bank"))

@@ -68,26 +68,26 @@ class Analysing:
         means = EpochMeans()
         batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device)
         for step, batch in enumerate(batches):
-            terms, accuracies = self._heard(batch)
+            terms, accuracies = self._decoded(batch)
             self.optimizer.step(torch.stack(tuple(terms.values())).sum(), epoch + step / steps)
-            told = {name: value.detach() for name, value in terms.items()}
-            means.add(told | {f"train/{name}": value for name, value in accuracies.items()}, len(batch.labels_B))
+            metrics = {name: value.detach() for name, value in terms.items()}
+            means.add(metrics | {f"train/{name}": value for name, value in accuracies.items()}, len(batch.labels_B))
         return {**means.metrics(epoch + 1), "lr": self.optimizer.lr, **self._validation(epoch)}
 
     def _validation(self, epoch: int) -> dict[str, float]:
         means = EpochMeans()
         with torch.inference_mode():
             for batch in plain_batches(self.splits, "validation", self.device):
-                terms, accuracies = self._heard(batch)
+                terms, accuracies = self._decoded(batch)
                 means.add(terms | accuracies, len(batch.labels_B))
         return {f"validation/{name}": value for name, value in means.metrics(epoch + 1).items()}
 
-    def _heard(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _decoded(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss terms of a batch, and the accuracy of the stable excitation and of what is decoded, by granularity."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            said = self.teacher(batch)
-            _, decoded = self.analyser(said.embedding_BD)
-        logits_BK, decoded = said.logits_BK.float(), tuple(decoded_BK.float() for decoded_BK in decoded)
+            knowledge = self.teacher(batch)
+            _, decoded = self.analyser(knowledge.embedding_BD)
+        logits_BK, decoded = knowledge.logits_BK.float(), tuple(decoded_BK.float() for decoded_BK in decoded)
         terms = analysis_terms(decoded, logits_BK, batch.labels_B, self.recipe.temperatures)
         judged = {"accuracy": stable_BK(logits_BK, decoded)}
         judged |= {f"accuracy/granularity{index}": decoded_BK for index, decoded_BK in enumerate(decoded)}

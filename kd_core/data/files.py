@@ -54,11 +54,11 @@ class Files(Decoded):
                 header is found when it is decoded.
         """
 
-        def look(index: int) -> None:
+        def check_header(index: int) -> None:
             with self._opened(self.paths[index]):
                 pass
 
-        self.every(look)
+        self.every(check_header)
 
     def decode(self, path: str) -> Tensor:
         """An image, uint8 CHW.

@@ -49,7 +49,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Gotten(Decoded):
+class IndexedImages(Decoded):
     """Images that a function decodes, at their places in its data set; C × ``size`` × ``size``."""
 
     name: str  # of the data set, for messages
@@ -59,14 +59,14 @@ class Gotten(Decoded):
     channels: int = 3
     size: int = 32
 
-    def __getitem__(self, indices_B: Tensor) -> Gotten:
+    def __getitem__(self, indices_B: Tensor) -> IndexedImages:
         chosen = torch.arange(len(self))[indices_B.cpu()].tolist()
         return replace(self, indices=tuple(self.indices[place] for place in chosen), labels_N=self.labels_N[indices_B])
 
-    def labelled(self, labels_N: Tensor) -> Gotten:
+    def labelled(self, labels_N: Tensor) -> IndexedImages:
         return replace(self, labels_N=labels_N)
 
-    def to(self, device: torch.device | str) -> Gotten:
+    def to(self, device: torch.device | str) -> IndexedImages:
         return replace(self, labels_N=self.labels_N.to(device))
 
     @property
@@ -161,7 +161,7 @@ def _part(config: DataConfig, part: object, name: str) -> Images:
     else:
         by_index = part if isinstance(part, ByIndex) else _as_torchvision(part, of)
         labels_N = _labels(by_index.labels, info.classes, of)
-        images = Gotten(config.name, by_index.get, tuple(range(len(labels_N))), labels_N, info.channels, info.size)
+        images = IndexedImages(config.name, by_index.get, tuple(range(len(labels_N))), labels_N, info.channels, info.size)
     if not len(images):
         raise DataError(f"{of} is empty")
     return images

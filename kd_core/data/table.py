@@ -19,7 +19,7 @@ class DatasetInfo:
     size: int  # H = W
     flip: bool  # its usual augmentation: a random horizontal flip, after padding by an eighth of the size and a random crop
     train: int  # images outside the test split
-    about: str
+    description: str
     own: Mapping[str, Any] = field(default_factory=dict)  # the knobs of its own, with their defaults; None: must be given
     read: Callable[[Path, bool], Any] | None = None  # of a plugin: see kd_core.data.given
 

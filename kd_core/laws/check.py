@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kd_core.laws import datasets, evaluations, methods, models
-from kd_core.laws.law import Law, Verdict, judge
+from kd_core.laws.law import Law, Verdict, check_laws
 from kd_core.plugins.tables import TABLES
 
 LAWS: dict[str, dict[str, Law]] = {
@@ -22,13 +22,13 @@ def verdicts(table: str, name: str, entry: Any) -> Iterator[Verdict]:
     """What became of each law of the table for an entry, which need not be in the table."""
     with _entered(table, name, entry):
         if table == "METHODS":
-            yield from judge(LAWS[table], methods.Case(entry), entry)
+            yield from check_laws(LAWS[table], methods.Case(entry), entry)
         elif table == "MODELS":
-            yield from judge(LAWS[table], models.Case(name, entry), entry.make or entry)
+            yield from check_laws(LAWS[table], models.Case(name, entry), entry.make or entry)
         elif table == "DATASETS":
-            yield from judge(LAWS[table], datasets.Case(name, entry), entry.read or entry)
+            yield from check_laws(LAWS[table], datasets.Case(name, entry), entry.read or entry)
         else:
-            yield from judge(LAWS[table], evaluations.Case(entry), entry)
+            yield from check_laws(LAWS[table], evaluations.Case(entry), entry)
 
 
 def broken(table: str, name: str, entry: object) -> list[str]:

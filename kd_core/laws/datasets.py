@@ -63,8 +63,8 @@ def same_again(case: Case) -> None:
 def tested_on_others(case: Case) -> None:
     splits = case.read()
     train, test = {*digests(splits, "train"), *digests(splits, "validation")}, digests(splits, "test")
-    seen = sum(each in train for each in test)
-    must(2 * seen <= len(test), f"{seen} of its {len(test)} test images are training images too")
+    repeated = sum(each in train for each in test)
+    must(2 * repeated <= len(test), f"{repeated} of its {len(test)} test images are training images too")
 
 
 def digests(splits: Splits, part: Part) -> list[str]:

@@ -75,7 +75,7 @@ def student_stays(case: Case) -> None:
 
 EVALUATION_LAWS: dict[str, Law] = {
     **{
-        name: Law(law.says, functools.partial(lambda check, case: check(case.evaluation), law.check))
+        name: Law(law.statement, functools.partial(lambda check, case: check(case.evaluation), law.check))
         for name, law in KNOB_LAWS.items()
     },
     "numbers": Law("it answers the numbers that it names, in their order", numbers_are_named),

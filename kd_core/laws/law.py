@@ -24,7 +24,7 @@ class Exempt(Exception):
 class Law:
     """``check`` raises :class:`Broken` where the law does not hold, and :class:`Exempt` where it does not apply."""
 
-    says: str
+    statement: str
     check: Callable[[Any], None]
 
 
@@ -49,7 +49,7 @@ def must(holds: object, problem: str) -> None:
         raise Broken(problem)
 
 
-def judge(laws: Mapping[str, Law], case: object, entry: object) -> Iterator[Verdict]:
+def check_laws(laws: Mapping[str, Law], case: object, entry: object) -> Iterator[Verdict]:
     """Hold ``case`` against each of the laws; ``entry`` is the class or the function in whose file mistakes are looked for."""
     for name, law in laws.items():
         if reason := getattr(entry, "exempt", {}).get(name):

@@ -50,7 +50,7 @@ class Case:
         return made(self.method, setting_of(*(teachers or TEACHERS)), **self.knobs)
 
 
-def spoken(method: Method, samples: int = 4) -> tuple[Knowledge, tuple[Knowledge, ...]]:
+def example_knowledge(method: Method, samples: int = 4) -> tuple[Knowledge, tuple[Knowledge, ...]]:
     """The student's and the teachers' knowledge of one batch."""
     needs = method.needs(method.config)
     teachers = tuple(as_needed(knowledge_of(shape, 1 + t, samples), needs) for t, shape in enumerate(method.setting.teachers))
@@ -101,7 +101,7 @@ def needs_are_known(case: Case) -> None:
 
 def terms_are_finite_scalars(case: Case) -> None:
     method = case.built()
-    loss = answer(method, *spoken(method))
+    loss = answer(method, *example_knowledge(method))
     must(isinstance(loss, Loss), f"forward must return a kd_core.methods.setting.Loss, but gave a {type(loss).__name__}")
     must(loss.terms, "the loss has no terms")
     for name, value in [*loss.terms.items(), *loss.curves.items()]:
@@ -114,7 +114,7 @@ def terms_are_finite_scalars(case: Case) -> None:
 
 def every_term_moves_the_student(case: Case) -> None:
     method = case.built()
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     for name, term in answer(method, student, teachers).terms.items():
         must(term.requires_grad, f"the term `{name}` has no gradient at all")
         gradients = torch.autograd.grad(term, leaves(student), retain_graph=True, allow_unused=True)
@@ -127,7 +127,7 @@ def every_term_moves_the_student(case: Case) -> None:
 def every_parameter_is_trained(case: Case) -> None:
     method = case.built()
     names = {id(parameter): name for name, parameter in method.own.named_parameters()}
-    total(answer(method, *spoken(method))).backward()
+    total(answer(method, *example_knowledge(method))).backward()
     for parameter in method.trainable():
         name = names.get(id(parameter))
         must(name, "a trainable parameter is not in `self.own`, so no checkpoint would hold it")
@@ -136,9 +136,9 @@ def every_parameter_is_trained(case: Case) -> None:
 
 def teachers_stay(case: Case) -> None:
     method = case.built()
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     frozen: tuple[nn.Module, ...] = (*method.setting.heads, *method.setting.analysers)
-    frozen_before, spoken_before = copy.deepcopy(frozen), copy.deepcopy(teachers)
+    frozen_before, knowledge_before = copy.deepcopy(frozen), copy.deepcopy(teachers)
     trainable = list(method.trainable())
     total(answer(method, student, teachers)).backward()
     if trainable:
@@ -146,12 +146,12 @@ def teachers_stay(case: Case) -> None:
     for module, before in zip(frozen, frozen_before, strict=True):
         same(module.state_dict(), before.state_dict(), "after a step, a teacher's part is another")
         must(all(each.grad is None for each in module.parameters()), "a teacher's frozen part gets a gradient")
-    unchanged(teachers, spoken_before, "a teacher")
+    unchanged(teachers, knowledge_before, "a teacher")
 
 
 def inputs_stay(case: Case) -> None:
     method = case.built()
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     batch = batch_of(4, EPOCH)
     before = [each.detach().clone() for each in leaves(student)]
     batch_before = copy.deepcopy(batch)
@@ -162,8 +162,8 @@ def inputs_stay(case: Case) -> None:
         must(torch.equal(getattr(batch, part), getattr(batch_before, part)), f"the batch's {part} is changed in place")
 
 
-def unchanged(said: Iterable[Knowledge], before: Iterable[Knowledge], whose: str) -> None:
-    for one, other in zip(said, before, strict=True):
+def unchanged(knowledge: Iterable[Knowledge], before: Iterable[Knowledge], whose: str) -> None:
+    for one, other in zip(knowledge, before, strict=True):
         tensors = [(one.logits_BK, other.logits_BK), (one.embedding_BD, other.embedding_BD)]
         tensors += [*zip(one.features, other.features, strict=True), *zip(one.maps, other.maps, strict=True)]
         kept = all(now is None or torch.equal(now, then) for now, then in tensors)
@@ -172,14 +172,14 @@ def unchanged(said: Iterable[Knowledge], before: Iterable[Knowledge], whose: str
 
 def same_again(case: Case) -> None:
     one, two = case.built(), case.built()
-    first, second = (answer(method, *spoken(method)).terms for method in (one, two))
+    first, second = (answer(method, *example_knowledge(method)).terms for method in (one, two))
     same(first, second, "built and asked twice with the same seed")
 
 
 def order_of_teachers(case: Case) -> None:
     order = (2, 0, 1)  # teacher `order[new]` comes to stand at `new`
     method = case.built()
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     setting = method.setting
     reordered = type(method)(
         method.config,
@@ -218,7 +218,7 @@ def order_of_teachers(case: Case) -> None:
 def order_of_samples(case: Case) -> None:
     order = torch.tensor([2, 0, 3, 1])
     method, twin = case.built(), case.built()
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     batch = batch_of(4, EPOCH)
     other = Batch(batch.images_BCHW, batch.labels_B[order], batch.indices_B[order], batch.views_B[order], EPOCH)
     one = answer(method, student, teachers, batch)
@@ -250,7 +250,7 @@ def least_at_the_teacher(case: Case) -> None:
 
 def one_sample(case: Case) -> None:
     method = case.built()
-    student, teachers = spoken(method, samples=1)
+    student, teachers = example_knowledge(method, samples=1)
     loss = answer(method, student, teachers)
     for name, term in loss.terms.items():
         must(term.isfinite(), f"of a batch of one sample `{name}` is {term.item():g}")
@@ -261,7 +261,7 @@ def one_sample(case: Case) -> None:
 
 def needs_cover(case: Case) -> None:
     method, twin = case.built(), case.built()
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     everything = tuple(knowledge_of(shape, 1 + t) for t, shape in enumerate(TEACHERS))
     with_more = answer(twin, student, everything).terms
     same(answer(method, student, teachers).terms, with_more, "with teachers that say more than it `needs`")
@@ -269,7 +269,7 @@ def needs_cover(case: Case) -> None:
 
 def random_state_stays(case: Case) -> None:
     method = case.built()
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     before = torch.get_rng_state()
     answer(method, student, teachers)
     must(
@@ -279,7 +279,7 @@ def random_state_stays(case: Case) -> None:
 
 def resumed(case: Case) -> None:
     method = case.built()
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     for _ in range(6):
         answer(method, student, teachers)
     again = case.built()
@@ -294,7 +294,7 @@ def stays_on_its_device(case: Case) -> None:
     method = case.built()
     for module in (method.own, *method.setting.heads, *method.setting.analysers):
         module.to("meta")
-    student, teachers = spoken(method)
+    student, teachers = example_knowledge(method)
     move = functools.partial(changed, lambda tensor: tensor.detach().to("meta").requires_grad_(tensor.requires_grad))
     student, teachers = move(student), tuple(map(move, teachers))
     batch = batch_of(4, EPOCH)
@@ -309,7 +309,7 @@ def stays_on_its_device(case: Case) -> None:
 
 METHOD_LAWS: dict[str, Law] = {
     **{
-        name: Law(law.says, functools.partial(lambda check, case: check(case.method), law.check))
+        name: Law(law.statement, functools.partial(lambda check, case: check(case.method), law.check))
         for name, law in KNOB_LAWS.items()
     },
     "needs": Law("what it needs is known from its knobs alone, and can be answered", needs_are_known),

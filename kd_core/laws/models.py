@@ -38,13 +38,16 @@ def shapes(case: Case) -> None:
     for channels, size in ((1, case.info.smallest), (3, case.info.smallest), (3, max(32, case.info.smallest))):
         network, at = case.built(channels).eval(), f"at {channels}×{size}×{size}"
         with torch.no_grad():
-            seen = network.observe(case.images(channels, size))
-        must(seen.logits_BK.shape == (SAMPLES, CLASSES), f"{at} its logits are {tuple(seen.logits_BK.shape)}, not B × classes")
-        must(seen.logits_BK.isfinite().all(), f"{at} its logits are not finite")
-        must(seen.embedding_BD.ndim == 2, f"{at} what its head reads is {tuple(seen.embedding_BD.shape)}, not B × D")
+            knowledge = network.observe(case.images(channels, size))
+        must(
+            knowledge.logits_BK.shape == (SAMPLES, CLASSES),
+            f"{at} its logits are {tuple(knowledge.logits_BK.shape)}, not B × classes",
+        )
+        must(knowledge.logits_BK.isfinite().all(), f"{at} its logits are not finite")
+        must(knowledge.embedding_BD.ndim == 2, f"{at} what its head reads is {tuple(knowledge.embedding_BD.shape)}, not B × D")
         names = network.stage_names
-        must(len(set(names)) == len(names) == len(seen.features) > 0, f"{at} its stages are {', '.join(names) or 'none'}")
-        for name, feature in zip(names, seen.features, strict=True):
+        must(len(set(names)) == len(names) == len(knowledge.features) > 0, f"{at} its stages are {', '.join(names) or 'none'}")
+        for name, feature in zip(names, knowledge.features, strict=True):
             must(feature.ndim == 4, f"{at} the output of {name!r} is {tuple(feature.shape)}, not B × C × H × W")
         shape = shape_of(network, (channels, size, size))
         must(shape.classes == CLASSES, f"{at} it has {shape.classes} classes, not {CLASSES}")
@@ -62,8 +65,8 @@ def maps_stay(case: Case) -> None:
     for name, module in stage_modules(network).items():
         module.register_forward_hook(lambda _, inputs, output, name=name: kept.update({name: output.clone()}))
     with torch.no_grad():
-        seen = network.observe(case.images())
-    for name, feature in zip(network.stage_names, seen.features, strict=True):
+        knowledge = network.observe(case.images())
+    for name, feature in zip(network.stage_names, knowledge.features, strict=True):
         if name in kept and kept[name].shape == feature.shape:
             must(torch.equal(kept[name], feature), f"the output of {name!r} is overwritten by a later layer (in place)")
 

@@ -91,7 +91,7 @@ class MMKD(Method):
         self._remember(student, teachers, batch)
         step = self.own.get_buffer("step").add_(1)
         if step.item() % config.every == 0:
-            self.learner.descend(self._meta_loss())
+            self.learner.step(self._meta_loss())
         return Loss(terms, teacher_means("weight", weight_MB) | teacher_means("hint_weight", hint_weight_MB))
 
     def _hint_weights_MB(self, student_BD: Tensor, teachers: list[Tensor]) -> Tensor:

@@ -92,7 +92,7 @@ class MTKDRL(Method):
         }
         own_B = F.cross_entropy(student.logits_BK, batch.labels_B, reduction="none")
         reward_MB = rewards_MB((own_B + config.alpha * divergence_MB + config.beta * hint_MB).detach())
-        self.agent.descend(-(reward_MB * log_actions_2MB.sum(0)).sum(0).mean())
+        self.agent.step(-(reward_MB * log_actions_2MB.sum(0)).sum(0).mean())
         return Loss(terms, teacher_means("weight", weight_MB) | teacher_means("hint_weight", hint_weight_MB))
 
     def _weights_2MB(self, actions_2MB: Tensor, label_MB: Tensor, gaps_2MB: Tensor, epoch: int) -> Tensor:

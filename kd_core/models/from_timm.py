@@ -27,7 +27,7 @@ class TimmNetwork(Wrapped):
         super().__init__(body, head_name, tuple(stages))
         self.indices = list(stages.values())
 
-    def look(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    def extract_features(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         last, maps = self.body.forward_intermediates(images_BCHW, indices=self.indices, output_fmt="NCHW")
         return tuple(maps), self.body.forward_head(last, pre_logits=True)
 

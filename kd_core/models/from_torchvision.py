@@ -31,19 +31,21 @@ class TorchvisionNetwork(Wrapped):
         super().__init__(body, head_name, tuple(end.path for end in ends))
         self.ends = ends
 
-    def look(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        heard: dict[str, Tensor] = {}
-        hooks = [self.body.get_submodule(end.path).register_forward_hook(partial(_hear, heard, end.path)) for end in self.ends]
+    def extract_features(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        outputs: dict[str, Tensor] = {}
+        hooks = [
+            self.body.get_submodule(end.path).register_forward_hook(partial(_capture, outputs, end.path)) for end in self.ends
+        ]
         try:
             embedding_BD = self.body(images_BCHW.expand(-1, 3, -1, -1))
         finally:
             for hook in hooks:
                 hook.remove()
-        return tuple(end.map_BCHW(heard[end.path]) for end in self.ends), embedding_BD
+        return tuple(end.map_BCHW(outputs[end.path]) for end in self.ends), embedding_BD
 
 
-def _hear(heard: dict[str, Tensor], path: str, module: nn.Module, inputs: object, output: Tensor) -> None:
-    heard[path] = output
+def _capture(outputs: dict[str, Tensor], path: str, module: nn.Module, inputs: object, output: Tensor) -> None:
+    outputs[path] = output
 
 
 def build(*, channels: int, classes: int, name: str) -> Network:

@@ -17,7 +17,7 @@ class ModelInfo:
     """
 
     family: str = ""
-    about: str = ""
+    description: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
     smallest: int = 32  # H = W of an image of which every halving still leaves something
     parameters: int | None = None  # at 3 channels and 100 classes, where known without building

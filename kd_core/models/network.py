@@ -44,7 +44,7 @@ def shape_of(network: Network, image: tuple[int, int, int]) -> NetworkShape:
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        seen = network.observe(torch.zeros(1, *image, device=device))
+        knowledge = network.observe(torch.zeros(1, *image, device=device))
     network.train(was_training)
-    stages = tuple((f.shape[1], f.shape[2], f.shape[3]) for f in seen.features)
-    return NetworkShape(stages=stages, embedding=seen.embedding_BD.shape[1], classes=seen.logits_BK.shape[1])
+    stages = tuple((f.shape[1], f.shape[2], f.shape[3]) for f in knowledge.features)
+    return NetworkShape(stages=stages, embedding=knowledge.embedding_BD.shape[1], classes=knowledge.logits_BK.shape[1])

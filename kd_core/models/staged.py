@@ -17,7 +17,7 @@ class Staged(Wrapped):
     def __init__(self, body: nn.Module, head_name: str, ends: tuple[str, ...]) -> None:
         super().__init__(body, head_name, ends)
 
-    def look(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    def extract_features(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         outputs: dict[str, Tensor] = {}
         hooks = [self.body.get_submodule(end).register_forward_hook(partial(_keep, outputs, end)) for end in self.stage_names]
         try:

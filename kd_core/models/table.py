@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def _resnet(count: int, parameters: int, stem: int = 16, times: int = 1) -> ModelInfo:
-    about = f"ResNet for 32×32, {6 * count + 2} layers" + (f", {times} times as wide" if times > 1 else "")
+    description = f"ResNet for 32×32, {6 * count + 2} layers" + (f", {times} times as wide" if times > 1 else "")
     widths = tuple(times * width for width in (16, 32, 64))
     arguments = {"stem": stem, "widths": widths, "blocks": (count,) * 3}
-    return ModelInfo("resnet", about, arguments, 4, parameters)
+    return ModelInfo("resnet", description, arguments, 4, parameters)
 
 
 def _imagenet_resnet(layers: int, blocks: tuple[int, ...], parameters: int, bottleneck: bool = False) -> ModelInfo:
-    about = f"the ImageNet ResNet of {layers} layers with a stem for 32×32"
+    description = f"the ImageNet ResNet of {layers} layers with a stem for 32×32"
     arguments = {"stem": 64, "widths": (64, 128, 256, 512), "blocks": blocks, "bottleneck": bottleneck}
-    return ModelInfo("resnet", about, arguments, 8, parameters)
+    return ModelInfo("resnet", description, arguments, 8, parameters)
 
 
 def _wrn(depth: int, width: int, parameters: int) -> ModelInfo:

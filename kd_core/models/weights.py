@@ -14,7 +14,7 @@ from torch import Tensor
 from kd_core.models.network import Network
 from kd_core.models.wrapped import Wrapped
 
-TOLD = 3  # tensors of a kind that an error names
+LISTED = 3  # tensors of a kind that an error names
 INSIDE = ("state_dict", "model")  # where checkpoints of others keep their state dict
 COUNTERS = "num_batches_tracked"  # of batch normalisation; old files lack them, and nothing here reads them
 
@@ -101,5 +101,5 @@ def _renamed(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def _first(names: Iterable[str]) -> str:
-    told = list(names)
-    return ", ".join(told[:TOLD]) + (f" and {len(told) - TOLD} more" if len(told) > TOLD else "")
+    listed = list(names)
+    return ", ".join(listed[:LISTED]) + (f" and {len(listed) - LISTED} more" if len(listed) > LISTED else "")

@@ -28,9 +28,9 @@ class Wrapped(Network, ABC):
         self.stage_names = stage_names
 
     @abstractmethod
-    def look(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    def extract_features(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The feature map BCHW of every stage, and the embedding BD that the head reads."""
 
     def observe(self, images_BCHW: Tensor) -> Knowledge:
-        features, embedding_BD = self.look(images_BCHW)
+        features, embedding_BD = self.extract_features(images_BCHW)
         return Knowledge(logits_BK=self.head(embedding_BD), features=features, embedding_BD=embedding_BD)

@@ -12,7 +12,7 @@ from kd_core.models.info import ModelInfo
 LONGEST_NAME = 60
 
 
-def misfit(table: str, name: object, value: object) -> str:
+def entry_problem(table: str, name: object, value: object) -> str:
     """Why an entry of METHODS, MODELS, DATASETS or EVALUATIONS is none; empty where it is one."""
     if not isinstance(name, str) or not name.isidentifier() or len(name) > LONGEST_NAME:
         return f"must have a name of letters, digits and _ ({LONGEST_NAME} at most)"

@@ -42,7 +42,7 @@ class Plugin:
         """Whether it is a file, and not a module of a package."""
         return self.name.endswith(".py")
 
-    def place(self, table: str = "", entry: str = "") -> str:
+    def location(self, table: str = "", entry: str = "") -> str:
         """``my_methods.py:12``: where an entry of a table stands, or the table, or the plugin."""
         shown = self.name if self.is_file else self.at or self.name
         return f"{shown}:{_line_of(self.files[self.entry], table, entry)}"

@@ -11,7 +11,7 @@ from kd_core.evaluation.table import EVALUATIONS
 from kd_core.methods.table import METHODS
 from kd_core.methods.wrapper import adopt
 from kd_core.models.table import MODELS
-from kd_core.plugins.entries import misfit
+from kd_core.plugins.entries import entry_problem
 from kd_core.plugins.plugin import Plugin, PluginError
 from kd_core.plugins.run import load
 
@@ -97,23 +97,23 @@ def _collected(plugins: Sequence[Plugin]) -> tuple[dict[str, dict[str, tuple[Plu
             problems.append(str(error))
             continue
         if not any(hasattr(module, table) for table in TABLES):
-            problems.append(f"{plugin.place()}: holds none of the tables {', '.join(TABLES)}")
+            problems.append(f"{plugin.location()}: holds none of the tables {', '.join(TABLES)}")
         for table in TABLES:
             entries = getattr(module, table, {})
             if not isinstance(entries, Mapping):
-                problems.append(f"{plugin.place(table)}: {table} must be a dict of names, but is a {type(entries).__name__}")
+                problems.append(f"{plugin.location(table)}: {table} must be a dict of names, but is a {type(entries).__name__}")
                 continue
             for name, value in entries.items():
                 if table in vars(module) and value is TABLES[table].get(name) and name in OURS[table]:
                     continue  # a table that was made from ours and more
                 other = found[table].get(name)
-                taken = "ours" if name in OURS[table] else f"that of {other[0].place(table, name)}" if other else ""
+                taken = "ours" if name in OURS[table] else f"that of {other[0].location(table, name)}" if other else ""
                 if taken:
                     problems.append(
-                        f"{plugin.place(table, str(name))}: {table} has {name!r} already: {taken}; take another name"
+                        f"{plugin.location(table, str(name))}: {table} has {name!r} already: {taken}; take another name"
                     )
-                elif problem := misfit(table, name, value):
-                    problems.append(f"{plugin.place(table, str(name))}: {table}[{name!r}] {problem}")
+                elif problem := entry_problem(table, name, value):
+                    problems.append(f"{plugin.location(table, str(name))}: {table}[{name!r}] {problem}")
                 else:
                     found[table][name] = plugin, value
     return found, problems

@@ -47,7 +47,7 @@ def fit(features_NC: Tensor, labels_N: Tensor, classes: int, *, C: float, tolera
         norm = gradient_XK.norm().item()
         accuracy = max(min(0.5, norm**0.5) * norm, tolerance / 2)  # no step need be better than the end
         step_XK = conjugate_gradients(problem.hessian(point), -gradient_XK, problem.diagonal(point), accuracy)
-        following = problem.descend(point, step_XK, slope=(gradient_XK * step_XK).sum().item())
+        following = problem.line_search(point, step_XK, slope=(gradient_XK * step_XK).sum().item())
         if following is None:
             break
         point, iterations = following, iterations + 1
@@ -111,7 +111,7 @@ class _Problem:
         chances_NK = point.logits_NK.softmax(1)
         return self.variances_X1 * (chances_NK * (1 - chances_NK)).mean(0) + self.penalty_X1
 
-    def descend(self, point: _Point, step_XK: Tensor, slope: float) -> _Point | None:
+    def line_search(self, point: _Point, step_XK: Tensor, slope: float) -> _Point | None:
         """The first of the points at 1, ½, ¼, … of a step that lies low enough (Armijo); None where float64 sees none."""
         moved_NK = self.inputs_NX @ step_XK
         for halvings in range(30):

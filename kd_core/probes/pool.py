@@ -33,9 +33,9 @@ def pool(network: Network, splits: Splits, part: Part, device: torch.device | st
     sizes: list[tuple[int, int]] = []
     with torch.no_grad():
         for batch in plain_batches(splits, part, device, batch_size):
-            said = network.observe(batch.images_BCHW)
-            pooled.append((*(feature.mean((2, 3)) for feature in said.features), said.embedding_BD))
-            sizes = [(feature.shape[2], feature.shape[3]) for feature in said.features]
+            knowledge = network.observe(batch.images_BCHW)
+            pooled.append((*(feature.mean((2, 3)) for feature in knowledge.features), knowledge.embedding_BD))
+            sizes = [(feature.shape[2], feature.shape[3]) for feature in knowledge.features]
     network.train(was_training)
     names = (*network.stage_names, "embedding")
     whole = [torch.cat(batches) for batches in zip(*pooled, strict=True)]

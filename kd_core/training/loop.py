@@ -127,8 +127,8 @@ class Training:
         batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device, group)
         for step, (span, batch) in enumerate(zip(whole, batches, strict=True)):
             weight = group.begin(span)
-            told = self._step(batch, epoch, step / len(whole), weight)
-            means.add(told, weight * (span.stop - span.start))
+            outputs = self._step(batch, epoch, step / len(whole), weight)
+            means.add(outputs, weight * (span.stop - span.start))
         metrics = means.metrics(epoch + 1, group)
         self.network.eval()
         self.method.own.eval()
@@ -152,11 +152,11 @@ class Training:
         student = _float(student)
         loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)
         self.optimizer.step(torch.stack(tuple(loss.terms.values())).sum() * weight, epoch + progress)
-        seen = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}
-        seen |= {name: value.detach() for name, value in loss.curves.items()}
+        metrics = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}
+        metrics |= {name: value.detach() for name, value in loss.curves.items()}
         with torch.no_grad():
-            seen[TRAIN_ACCURACY] = (self.method.predict(student).argmax(1) == batch.labels_B).float().mean()
-        return seen
+            metrics[TRAIN_ACCURACY] = (self.method.predict(student).argmax(1) == batch.labels_B).float().mean()
+        return metrics
 
     def _begin_together(self) -> None:
         """Make sure that all workers stand where the first one does.
@@ -207,13 +207,16 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _float(said: Knowledge) -> Knowledge:
+def _float(knowledge: Knowledge) -> Knowledge:
     """Losses are computed in float32, whatever the precision of the forward pass."""
-    if all(value is None or value.dtype == torch.float32 for value in (said.logits_BK, said.embedding_BD, *said.features)):
-        return said
+    if all(
+        value is None or value.dtype == torch.float32
+        for value in (knowledge.logits_BK, knowledge.embedding_BD, *knowledge.features)
+    ):
+        return knowledge
     return replace(
-        said,
-        logits_BK=said.logits_BK.float(),
-        embedding_BD=said.embedding_BD.float(),
-        features=tuple(feature.float() for feature in said.features),
+        knowledge,
+        logits_BK=knowledge.logits_BK.float(),
+        embedding_BD=knowledge.embedding_BD.float(),
+        features=tuple(feature.float() for feature in knowledge.features),
     )

@@ -83,9 +83,9 @@ class EpochMeans:
         self._sums: dict[str, Tensor] = {}
         self._count = 0.0
 
-    def add(self, told: Mapping[str, Tensor], samples: float) -> None:
+    def add(self, values: Mapping[str, Tensor], samples: float) -> None:
         self._count += samples
-        for name, value in told.items():
+        for name, value in values.items():
             value = value.double() * samples
             self._sums[name] = self._sums[name] + value if name in self._sums else value
 

@@ -78,9 +78,9 @@ class SharedBatchNorm(_BatchNorm):
         assert self.running_mean is not None
         assert self.running_var is not None
         self.num_batches_tracked += 1
-        share = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.item()
-        self.running_mean.lerp_(mean_C, share)
-        self.running_var.lerp_(var_C * count / (count - 1), share)
+        factor = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.item()
+        self.running_mean.lerp_(mean_C, factor)
+        self.running_var.lerp_(var_C * count / (count - 1), factor)
 
 
 def synchronize_batchnorm(network: nn.Module, group: Group) -> None:

@@ -51,7 +51,7 @@ def check(
         for verdict in verdicts(table, name, TABLES[table][name]):
             asked += not verdict.exempt
             broken += bool(verdict.problem)
-            typer.echo(line(verdict, LAWS[table][verdict.law].says))
+            typer.echo(line(verdict, LAWS[table][verdict.law].statement))
     typer.echo(summary(asked, broken))
     if broken:
         raise typer.Exit(1)

@@ -112,6 +112,6 @@ def _about(what: str, job: str, address: str, ca: str | None) -> str:
 def _code(job: str, ending: Ending) -> int:
     """The exit code of the job's own `kd run`; what Ray has to say where that never ran or was killed."""
     if ending.code is None:
-        told = "was stopped" if ending.status == "STOPPED" else f"failed: {ending.message.strip()}"
-        typer.echo(f"{job} {told}", err=True)
+        outcome = "was stopped" if ending.status == "STOPPED" else f"failed: {ending.message.strip()}"
+        typer.echo(f"{job} {outcome}", err=True)
     return 1 if ending.code is None or ending.code not in (0, 1, 2) else ending.code

@@ -71,7 +71,7 @@ class Dispatcher:
         self._studies: dict[str, tuple[Study, EarlyStopping]] = {}
         self._trials: dict[str, _AtWork] = {}
         self._at_work: dict[str, tuple[Job, Runtime]] = {}
-        self._retries: deque[tuple[Job, Runtime]] = deque()  # with a larger share
+        self._retries: deque[tuple[Job, Runtime]] = deque()  # with a larger allocation
         self._ended: deque[Ended] = deque()
         self._finished: deque[Job] = deque()  # searches whose trials have all ended
         self._changed = threading.Event()
@@ -219,7 +219,7 @@ class Dispatcher:
         state = STOPPED if found.stopped and not failure else FAILED
         reason = "" if state == STOPPED else failure or "it ended without a result"
         found.study.tell(found.trial.number, state, accuracies, found.seconds, reason)
-        self._store.abandon(found.job)
+        self._store.discard_work(found.job)
 
     def _close_where_finished(self, study: Study) -> None:
         if study.finished and study.job.key in self._studies:

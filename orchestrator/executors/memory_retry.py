@@ -1,4 +1,4 @@
-"""What is done about a job whose share of a GPU was too small: it gets a larger one."""
+"""What is done about a job whose part of a GPU was too small: it gets a larger one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TIMES = 2  # so often at most
 
 
 def larger_share(runtime: Runtime) -> Runtime | None:
-    """The runtime with twice the share, one GPU at most; None where a whole one was too small, or two were larger already.
+    """The runtime with twice the allocation, one GPU at most; None where a whole one was too small, or two were larger already.
 
     The job goes on from its checkpoint there. Processes in which a job ran out of memory are better not used again.
     """

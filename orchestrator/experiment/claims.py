@@ -10,7 +10,7 @@ from pydantic import Field
 from kd_core.evaluation.table import EVALUATIONS
 from orchestrator.experiment.derive import Section
 from orchestrator.experiment.names import Label, Text
-from orchestrator.experiment.problems import Misfit, Path, Problem, dotted, suggestion
+from orchestrator.experiment.problems import InvalidValue, Path, Problem, dotted, suggestion
 from orchestrator.experiment.spec import TEST, Claim, EvaluationSpec
 from orchestrator.experiment.yaml_lines import Document
 
@@ -53,7 +53,7 @@ def settle(
         for field in ("better", "than"):
             try:
                 sides[field] = full_label(getattr(section, field), candidates)
-            except Misfit as error:
+            except InvalidValue as error:
                 complain((*place, field), str(error))
         if section.by not in known:
             hint = suggestion(section.by, known) or f" (there are: {', '.join(known)})"
@@ -84,7 +84,7 @@ def full_label(word: str, candidates: Iterable[Candidate]) -> str:
     """The label that is meant.
 
     Raises:
-        Misfit: where there is none, or the word is the name of several.
+        InvalidValue: where there is none, or the word is the name of several.
     """
     labels = tuple(dict.fromkeys(each.label for each in candidates))
     named = tuple(dict.fromkeys(each.label for each in candidates if each.name == word))
@@ -92,9 +92,9 @@ def full_label(word: str, candidates: Iterable[Candidate]) -> str:
         return word
     if not named:
         hint = suggestion(word, [*labels, *(each.name for each in candidates)]) or f" (there are: {', '.join(labels)})"
-        raise Misfit(f"no method of the students is called {word!r}{hint}")
+        raise InvalidValue(f"no method of the students is called {word!r}{hint}")
     if len(named) > 1:
-        raise Misfit(f"{word!r} may be {', '.join(map(repr, named))}: write one of these")
+        raise InvalidValue(f"{word!r} may be {', '.join(map(repr, named))}: write one of these")
     return named[0]
 
 

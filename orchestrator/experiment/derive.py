@@ -27,7 +27,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from kd_core.knobs import Bounds, Knobs
 from kd_core.plugins.tables import per_tables
-from orchestrator.experiment.problems import Misfit
+from orchestrator.experiment.problems import InvalidValue
 from orchestrator.jobs import canonical
 
 ONE, MANY, SWITCH = TAGS = ("(one)", "(many)", "(switch)")  # in a pydantic error's location: as what a value was read
@@ -54,13 +54,13 @@ def distinct(values: list[object]) -> tuple[Any, ...]:
     """The values, which must differ.
 
     Raises:
-        Misfit: where two are equal.
+        InvalidValue: where two are equal.
     """
     first: dict[str, int] = {}
     for index, value in enumerate(values):
         other = first.setdefault(canonical.text(value), index)
         if other != index:
-            raise Misfit("is listed twice", at=(index,), like=(other,))
+            raise InvalidValue("is listed twice", at=(index,), like=(other,))
     return tuple(values)
 
 
@@ -103,8 +103,8 @@ class FromSwitch:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         cls = typing.get_args(source)[0]
-        told = core_schema.nullable_schema(core_schema.bool_schema()) if self.bare else core_schema.bool_schema()
-        switch = core_schema.no_info_after_validator_function(lambda on: None if on is False else cls(), told)
+        schema = core_schema.nullable_schema(core_schema.bool_schema()) if self.bare else core_schema.bool_schema()
+        switch = core_schema.no_info_after_validator_function(lambda on: None if on is False else cls(), schema)
         choices = {SWITCH: switch, ONE: handler.generate_schema(Annotated[cls, FromKnobs()])}
         return core_schema.tagged_union_schema(choices, lambda value: SWITCH if self.is_switch(value) else ONE)
 
@@ -171,12 +171,12 @@ def number(value: float) -> float:
     """The number, which a canonical config can hold.
 
     Raises:
-        Misfit: where it is .nan, or an integer beyond 64 bits.
+        InvalidValue: where it is .nan, or an integer beyond 64 bits.
     """
     if value != value:
-        raise Misfit("must be a number, but got .nan")
+        raise InvalidValue("must be a number, but got .nan")
     if isinstance(value, int) and abs(value) >= 2**63:
-        raise Misfit("must fit into 64 bits")
+        raise InvalidValue("must fit into 64 bits")
     return value
 
 
@@ -184,7 +184,7 @@ def config(cls: type[Knobs], found: Section) -> Knobs:
     """The config that a section without axes describes.
 
     Raises:
-        Misfit: where its knobs do not go together.
+        InvalidValue: where its knobs do not go together.
     """
     return _make(cls, {field.name: getattr(found, field.name) for field in fields(cls) if field.name in found.model_fields_set})
 
@@ -197,12 +197,12 @@ def grid(cls: type[Knobs], found: Section) -> tuple[Knobs, ...]:
     """Every config of the grid that a section with axes describes; the last knob varies fastest.
 
     Raises:
-        Misfit: where the knobs of one of them do not go together, or they are too many.
+        InvalidValue: where the knobs of one of them do not go together, or they are too many.
     """
     axes = {field.name: getattr(found, field.name) for field in fields(cls) if field.name in found.model_fields_set}
     size = math.prod(map(len, axes.values()))
     if size > MAX_GRID:
-        raise Misfit(f"its lists multiply out to {size:,} variants; at most {MAX_GRID:,} can be run")
+        raise InvalidValue(f"its lists multiply out to {size:,} variants; at most {MAX_GRID:,} can be run")
     return tuple(_make(cls, dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values()))
 
 
@@ -211,4 +211,4 @@ def _make(cls: type[Knobs], values: dict[str, object]) -> Knobs:
         return cls(**values)
     except ValueError as error:
         named = re.findall(r"`(\w+)`", str(error))[:2]  # the knob, or the knobs of a base and which of them
-        raise Misfit(str(error), at=tuple(named)) from None
+        raise InvalidValue(str(error), at=tuple(named)) from None

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from kd_core.plugins.tables import per_tables
 from orchestrator.experiment.derive import TAGS
-from orchestrator.experiment.problems import Misfit, Path, Problem, shown, suggestion
+from orchestrator.experiment.problems import InvalidValue, Path, Problem, shown, suggestion
 from orchestrator.experiment.schema import schema
 from orchestrator.experiment.yaml_lines import Document
 
@@ -36,8 +36,8 @@ def problems(error: ValidationError, document: Document) -> Iterator[Problem]:
     for details in error.errors(include_url=False):
         path = tuple(part for part in details["loc"] if part not in TAGS)
         cause = details.get("ctx", {}).get("error")
-        if isinstance(cause, Misfit):
-            yield misfit(cause, path, document)
+        if isinstance(cause, InvalidValue):
+            yield located_problem(cause, path, document)
         elif details["type"] == "missing":
             within = document.nearest(path[:-1])
             yield Problem(document.location(within), (*within, path[-1]), "is missing")
@@ -46,7 +46,7 @@ def problems(error: ValidationError, document: Document) -> Iterator[Problem]:
             yield Problem(document.location(at), at, message(details, path))
 
 
-def misfit(cause: Misfit, path: Path, document: Document) -> Problem:
+def located_problem(cause: InvalidValue, path: Path, document: Document) -> Problem:
     at = document.nearest((*path, *cause.at))
     like = "" if cause.like is None else f" (first in {document.location((*path, *cause.like))})"
     return Problem(document.location(at), at, f"{cause}{like}")

@@ -15,7 +15,7 @@ from kd_core.models.table import model_info
 from kd_core.plugins.tables import per_tables
 from orchestrator.experiment.derive import FromSwitch, Section
 from orchestrator.experiment.names import Context, check_data
-from orchestrator.experiment.problems import Misfit
+from orchestrator.experiment.problems import InvalidValue
 from orchestrator.experiment.spec import EvaluationSpec, other_data
 
 
@@ -38,16 +38,17 @@ def fits(config: Knobs | None, info: ValidationInfo) -> Knobs | None:
     """Another data set must be one that the students can see.
 
     Raises:
-        Misfit: where it is too small for its own classes, or has other channels than the students' data or too small images.
+        InvalidValue: where it is too small for its own classes, or has other channels than the students' data or too small
+            images.
     """
     context = cast(Context, info.context)
     for name, data in other_data(config).items():
         try:
             check_data(data)
-        except Misfit as error:
-            raise Misfit(str(error), at=(name, *error.at)) from None
+        except InvalidValue as error:
+            raise InvalidValue(str(error), at=(name, *error.at)) from None
         if context.data and data.info.channels != context.data.info.channels:
-            raise Misfit(
+            raise InvalidValue(
                 f"{data.name} has images of {_channels(data)}, but the students are made for those of {context.data.name}, "
                 f"of {_channels(context.data)}",
                 at=(name, "name"),
@@ -56,7 +57,7 @@ def fits(config: Knobs | None, info: ValidationInfo) -> Knobs | None:
             smallest, size = model_info(model).smallest, data.info.size
             if size < smallest:
                 message = f"{model} takes images from {smallest}×{smallest} on, but those of {data.name} are {size}×{size}"
-                raise Misfit(message, at=(name, "name"))
+                raise InvalidValue(message, at=(name, "name"))
     return config
 
 
@@ -69,10 +70,10 @@ def asked_model() -> type[Asked]:
     """The model of the section: an optional field for every evaluation."""
     declared: dict[str, Any] = {}
     for name, evaluation in EVALUATIONS.items():
-        about = (sys.modules[evaluation.__module__].__doc__ or name).strip().partition("\n")[0]
+        description = (sys.modules[evaluation.__module__].__doc__ or name).strip().partition("\n")[0]
         kind: Any = evaluation.Config
         switched = Annotated[kind | None, FromSwitch(bare=True), AfterValidator(fits)]
-        declared[name] = (switched, Field(default=None, description=about))
+        declared[name] = (switched, Field(default=None, description=description))
     return create_model("Evaluations", __base__=Asked, **declared)
 
 

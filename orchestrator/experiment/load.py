@@ -31,8 +31,8 @@ def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str 
     try:
         experiment = experiment_model().model_validate(document.data, context=Context.of(document.data))
     except ValidationError as error:
-        seen = {problem.path for problem in document.problems}  # one mistake, one line
-        others = [problem for problem in errors.problems(error, document) if problem.path not in seen]
+        found_at = {problem.path for problem in document.problems}  # one mistake, one line
+        others = [problem for problem in errors.problems(error, document) if problem.path not in found_at]
         raise SpecError([*document.problems, *others]) from None
     if document.problems:
         raise SpecError(document.problems)

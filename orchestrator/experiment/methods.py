@@ -26,7 +26,7 @@ from kd_core.methods.table import METHODS
 from kd_core.plugins.tables import per_tables
 from orchestrator.experiment.derive import MAX_GRID, OneOrMany, Section, grid, section
 from orchestrator.experiment.names import ALL, EACH, Context, Label, TeacherName
-from orchestrator.experiment.problems import Misfit, shown, suggestion
+from orchestrator.experiment.problems import InvalidValue, shown, suggestion
 from orchestrator.experiment.search import FromSearch, WrittenSearch
 from orchestrator.experiment.search_config import GRID, SearchConfig
 from orchestrator.experiment.space import own_space
@@ -65,18 +65,18 @@ class Entry(Section):
         """The mapping, also of a bare name.
 
         Raises:
-            Misfit: where it is no mapping with one method's name.
+            InvalidValue: where it is no mapping with one method's name.
         """
         if isinstance(value, str):
             value = {value: None}
         if not isinstance(value, dict):
-            raise Misfit(f"{SYNTAX}, but got {shown(value)}")
+            raise InvalidValue(f"{SYNTAX}, but got {shown(value)}")
         if len(value) != 1:
             got = f"{', '.join(value)} side by side; indent a method's knobs below its name" if value else "an empty section"
-            raise Misfit(f"{SYNTAX}, but got {got}")
+            raise InvalidValue(f"{SYNTAX}, but got {got}")
         ((name, knobs),) = value.items()
         if name not in METHODS:
-            raise Misfit(f"no method named {name!r}{suggestion(name, METHODS)} (see `kd list methods`)", at=(name,))
+            raise InvalidValue(f"no method named {name!r}{suggestion(name, METHODS)} (see `kd list methods`)", at=(name,))
         return {name: {} if knobs is None else knobs}
 
     @classmethod
@@ -91,7 +91,7 @@ def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]
     """The grid of an entry: over its knobs, and over the teachers where it says ``each``; each variant is searched by itself.
 
     Raises:
-        Misfit: where the teachers or probes that it needs are not there, or teachers are named that it does not need.
+        InvalidValue: where the teachers or probes that it needs are not there, or teachers are named that it does not need.
     """
     context = cast(Context, info.context)
     configs = grid(METHODS[name].Config, found)
@@ -100,15 +100,15 @@ def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]
         search = searched(name, config, found, context.search)
         needs = METHODS[name].needs(config)
         if Need.PROBES in needs and context.probes is False:
-            raise Misfit(f"{name} needs probes, but `probes` is false")
+            raise InvalidValue(f"{name} needs probes, but `probes` is false")
         if needs and context.teachers == ():
-            raise Misfit(f"{name} needs teachers, but there are none")
+            raise InvalidValue(f"{name} needs teachers, but there are none")
         if not needs and "teachers" in found.model_fields_set:
-            raise Misfit(f"{name} listens to no teachers", at=("teachers",))
+            raise InvalidValue(f"{name} listens to no teachers", at=("teachers",))
         for teachers in listened(found.teachers, context.teachers or ()) if needs else [()]:
             chosen.append(Variant(name, config, teachers, found.label, search))
         if len(chosen) > MAX_GRID:
-            raise Misfit(f"its knobs and teachers multiply out to more than {MAX_GRID:,} variants")
+            raise InvalidValue(f"its knobs and teachers multiply out to more than {MAX_GRID:,} variants")
     return tuple(chosen)
 
 
@@ -116,27 +116,28 @@ def searched(name: str, config: Knobs, found: Any, general: SearchConfig) -> Sea
     """The search of a variant, where it asks for one.
 
     Raises:
-        Misfit: where it names nothing to search, what is an axis of the grid already, or what a grid search cannot enumerate.
+        InvalidValue: where it names nothing to search, what is an axis of the grid already, or what a grid search cannot
+            enumerate.
     """
     written: WrittenSearch | None = found.search
     if written is None:
         return None
     try:
         how = written.how(general)
-    except Misfit as error:
-        raise Misfit(str(error), at=("search",)) from None
+    except InvalidValue as error:
+        raise InvalidValue(str(error), at=("search",)) from None
     space = own_space(config) if written.space is None else written.space
     if not space:
-        raise Misfit(f"{name} declares no space of its own; name distributions below `space`", at=("search",))
+        raise InvalidValue(f"{name} declares no space of its own; name distributions below `space`", at=("search",))
     for knob in space:
         if knob in found.model_fields_set and len(getattr(found, knob)) > 1:
-            raise Misfit(f"{knob} is searched: give it one value, its default, and not a list", at=(knob,))
+            raise InvalidValue(f"{knob} is searched: give it one value, its default, and not a list", at=(knob,))
     if how.searcher == GRID:
         if endless := [knob for knob, distribution in space.items() if isinstance(distribution, Uniform)]:
             message = f"`searcher` grid enumerates choice and int, but {endless[0]} is continuous"
-            raise Misfit(message, at=("search", "space", *endless[0].split(".")))
+            raise InvalidValue(message, at=("search", "space", *endless[0].split(".")))
         if (size := math.prod(map(count, space.values()))) > MAX_GRID:
-            raise Misfit(f"its grid has {size:,} points; at most {MAX_GRID:,} can be tried", at=("search", "space"))
+            raise InvalidValue(f"its grid has {size:,} points; at most {MAX_GRID:,} can be tried", at=("search", "space"))
     return SearchSpec(tuple(space.items()), how)
 
 
@@ -149,14 +150,14 @@ def listened(words: tuple[str, ...], known: tuple[str, ...]) -> list[tuple[str, 
     """The groups of teachers that ``teachers:`` asks for, each in the order of ``known``.
 
     Raises:
-        Misfit: where `all` or `each` stands beside other names.
+        InvalidValue: where `all` or `each` stands beside other names.
     """
     if words == (ALL,):
         return [known]
     if words == (EACH,):
         return [(name,) for name in known]
     if ALL in words or EACH in words:
-        raise Misfit("`all` and `each` stand alone", at=("teachers",))
+        raise InvalidValue("`all` and `each` stand alone", at=("teachers",))
     return [tuple(name for name in known if name in words)]
 
 
@@ -165,13 +166,13 @@ def entry_model() -> type[Entry]:
     """The model of an entry: an optional field for every method."""
     declared: dict[str, Any] = {}
     for name, method in METHODS.items():
-        about = (sys.modules[method.__module__].__doc__ or name).strip().partition("\n")[0]
+        description = (sys.modules[method.__module__].__doc__ or name).strip().partition("\n")[0]
         config: Any = method.Config
         search: Any = (Annotated[WrittenSearch, FromSearch(name, config)] | None, Field(default=None, description=SEARCH))
         base = create_model(f"{name}Entry", __base__=MethodSection, search=search)
         knobs: Any = section(name, config, axes=True, base=base)
         expanded = AfterValidator(functools.partial(variants, name))
-        field = Field(default=None, description=about, json_schema_extra=_without_default)
+        field = Field(default=None, description=description, json_schema_extra=_without_default)
         declared[name] = (Annotated[knobs, expanded] | None, field)
     return create_model("Method", __base__=Entry, **declared)
 

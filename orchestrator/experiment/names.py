@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from kd_core.data.table import DataConfig
 from kd_core.models.table import check_name, model_info, model_names
-from orchestrator.experiment.problems import Misfit, suggestion
+from orchestrator.experiment.problems import InvalidValue, suggestion
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.spec import Tracking
 
@@ -39,11 +39,11 @@ def safe_name(name: str) -> str:
     """The name, which can be a file's.
 
     Raises:
-        Misfit: where it cannot.
+        InvalidValue: where it cannot.
     """
     if not SAFE.fullmatch(name):
         allowed = "letters, digits, '.', '_' and '-', with a letter or digit first, at most 100"
-        raise Misfit(f"must be a safe file name ({allowed}), but got {name[:120]!r}")
+        raise InvalidValue(f"must be a safe file name ({allowed}), but got {name[:120]!r}")
     return name
 
 
@@ -51,27 +51,29 @@ def check_data(data: DataConfig) -> None:
     """See that the data set can be split so.
 
     Raises:
-        Misfit: where it cannot.
+        InvalidValue: where it cannot.
     """
     classes, held_out = data.info.classes, round(data.info.train * data.validation)
     if held_out < classes:
-        raise Misfit(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
+        raise InvalidValue(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
     if data.train_size is not None and data.train_size < classes:
-        raise Misfit(f"must hold an image of each of the {classes} classes, but got {data.train_size}", at=("train_size",))
+        raise InvalidValue(
+            f"must hold an image of each of the {classes} classes, but got {data.train_size}", at=("train_size",)
+        )
 
 
 def without_password(tracking: Tracking) -> Tracking:
     """The section, whose URI may be shown to everybody.
 
     Raises:
-        Misfit: where it holds a password.
+        InvalidValue: where it holds a password.
     """
     if tracking.uri and PASSWORD.search(tracking.uri):
         how = (
             "a server's goes into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PostgreSQL's into PGPASSWORD or "
             "~/.pgpass; or the whole URI into MLFLOW_TRACKING_URI"
         )
-        raise Misfit(f"must not hold a password: {how}", at=("uri",))
+        raise InvalidValue(f"must not hold a password: {how}", at=("uri",))
     return tracking
 
 
@@ -79,10 +81,10 @@ def label(text: str) -> str:
     """The label, of one visible line.
 
     Raises:
-        Misfit: where it is not.
+        InvalidValue: where it is not.
     """
     if not text.strip() or not text.isprintable() or len(text) > 80:
-        raise Misfit(f"must be one line of 1 to 80 visible characters, but got {text[:120]!r}")
+        raise InvalidValue(f"must be one line of 1 to 80 visible characters, but got {text[:120]!r}")
     return text
 
 
@@ -90,14 +92,14 @@ def model(name: str, info: ValidationInfo) -> str:
     """The name of a model that can take the experiment's images.
 
     Raises:
-        Misfit: where there is none, or it cannot.
+        InvalidValue: where there is none, or it cannot.
     """
     if problem := check_name(name):
-        raise Misfit(f"{problem} (see `kd list models`)")
+        raise InvalidValue(f"{problem} (see `kd list models`)")
     data, smallest = cast(Context, info.context).data, model_info(name).smallest
     if data and data.info.size < smallest:
         size = data.info.size
-        raise Misfit(f"{name} takes images from {smallest}×{smallest} on, but those of {data.name} are {size}×{size}")
+        raise InvalidValue(f"{name} takes images from {smallest}×{smallest} on, but those of {data.name} are {size}×{size}")
     return name
 
 
@@ -105,12 +107,12 @@ def teacher(name: str, info: ValidationInfo) -> str:
     """The name of one of the experiment's teachers, or `all` or `each`.
 
     Raises:
-        Misfit: where it is neither.
+        InvalidValue: where it is neither.
     """
     known = cast(Context, info.context).teachers
     if known is not None and name not in (ALL, EACH, *known):
         hint = suggestion(name, (ALL, EACH, *known)) or f" (there are: {', '.join(known) or 'none'})"
-        raise Misfit(f"no teacher named {name!r}{hint}")
+        raise InvalidValue(f"no teacher named {name!r}{hint}")
     return name
 
 

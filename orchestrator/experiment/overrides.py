@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.experiment.problems import Misfit, Path, Problem, SourceLocation, SpecError, dotted, shown
+from orchestrator.experiment.problems import InvalidValue, Path, Problem, SourceLocation, SpecError, dotted, shown
 from orchestrator.experiment.yaml_lines import Document, read
 from orchestrator.store.backends.uri import hidden
 
@@ -22,11 +22,11 @@ def apply(document: Document, assignment: str) -> None:
     parts = re.sub(r"\[(\d+)\]", r".\1", name.strip()).split(".")
     try:
         if not sign or not all(parts):
-            raise Misfit("must be written as `field=value`, as in data.train_size=400")
+            raise InvalidValue("must be written as `field=value`, as in data.train_size=400")
         value = read(text, lambda line: location)
         path = put(document, parts, value.data, location)
         document.problems += (replace(problem, path=(*path, *problem.path)) for problem in value.problems)
-    except Misfit as error:
+    except InvalidValue as error:
         document.problems.append(Problem(location, (), str(error)))
     except SpecError as error:
         document.problems += error.problems
@@ -50,16 +50,18 @@ def step(here: object, path: Path, part: str) -> tuple[Any, str | int, Path]:
     """The container, the key in it and the container's path, for the next part of a dotted path.
 
     Raises:
-        Misfit: where ``here`` has no such entry.
+        InvalidValue: where ``here`` has no such entry.
     """
     if isinstance(here, list) and len(here) == 1 and not part.isdecimal():
         return step(here[0], (*path, 0), part)  # of a single group
     if isinstance(here, dict):
         return here, part, path
     if not isinstance(here, list):
-        raise Misfit(f"{dotted(path)} is {shown(here)}, not a section: it has no field {part!r}")
+        raise InvalidValue(f"{dotted(path)} is {shown(here)}, not a section: it has no field {part!r}")
     if not part.isdecimal() or int(part) >= len(here):
-        raise Misfit(f"{dotted(path)} is a list of {len(here)}: one of its indices must follow, as in {dotted((*path, 0))}")
+        raise InvalidValue(
+            f"{dotted(path)} is a list of {len(here)}: one of its indices must follow, as in {dotted((*path, 0))}"
+        )
     return here, int(part), path
 
 

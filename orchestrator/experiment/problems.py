@@ -39,7 +39,7 @@ class SpecError(ValueError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-class Misfit(ValueError):
+class InvalidValue(ValueError):
     """What is wrong with a value, ``at`` a path below it. ``like`` is the path below it of what it clashes with."""
 
     def __init__(self, message: str, at: Path = (), like: Path | None = None) -> None:

@@ -19,7 +19,7 @@ from orchestrator.experiment.derive import FromKnobs, FromSwitch, Groups, OneOrM
 from orchestrator.experiment.evaluations import Asked, FromQuestions, asked_model
 from orchestrator.experiment.methods import FromEntry, Variant
 from orchestrator.experiment.names import Context, ModelName, Name, Seed, Text, check_data, without_password
-from orchestrator.experiment.problems import Misfit
+from orchestrator.experiment.problems import InvalidValue
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.spec import Bank, Places, Resources, TeacherSpec, Tracking, Weights
 from orchestrator.experiment.weights import FromPlace
@@ -42,10 +42,10 @@ class TeacherGroup(Section):
         """The group, whose teachers are trained by a recipe or given by their weights.
 
         Raises:
-            Misfit: where both are written.
+            InvalidValue: where both are written.
         """
         if self.weights and "recipe" in self.model_fields_set:
-            raise Misfit("a teacher with given `weights` is not trained: leave `recipe` out", at=("recipe",))
+            raise InvalidValue("a teacher with given `weights` is not trained: leave `recipe` out", at=("recipe",))
         return self
 
 
@@ -64,10 +64,10 @@ def check_store(location: str) -> str:
     """The location, which can be a store's.
 
     Raises:
-        Misfit: where it cannot.
+        InvalidValue: where it cannot.
     """
     if problem := uri_problem(location):
-        raise Misfit(problem)
+        raise InvalidValue(problem)
     return location
 
 
@@ -82,11 +82,11 @@ def named_teachers(groups: tuple[TeacherGroup, ...], info: ValidationInfo) -> tu
     """Every teacher of every group.
 
     Raises:
-        Misfit: where they are more than MAX_TEACHERS, or two have one name.
+        InvalidValue: where they are more than MAX_TEACHERS, or two have one name.
     """
     count = sum(len(group.models) * len(group.seeds) for group in groups)
     if count > MAX_TEACHERS:
-        raise Misfit(f"are {count:,} teachers; at most {MAX_TEACHERS:,} can be run")
+        raise InvalidValue(f"are {count:,} teachers; at most {MAX_TEACHERS:,} can be run")
     teachers: dict[str, TeacherSpec] = {}
     origins: dict[str, int] = {}
     for index, group in enumerate(groups):
@@ -95,7 +95,7 @@ def named_teachers(groups: tuple[TeacherGroup, ...], info: ValidationInfo) -> tu
                 name = "-".join(filter(None, (model, f"s{seed}", group.label)))
                 if name in teachers:
                     message = f"names a teacher {name} again; give one of the groups a `label`"
-                    raise Misfit(message, at=(index,), like=(origins[name],))
+                    raise InvalidValue(message, at=(index,), like=(origins[name],))
                 teachers[name] = TeacherSpec(name, model, seed, None if group.weights else group.recipe, group.weights)
                 origins[name] = index
     cast(Context, info.context).teachers = tuple(teachers)

@@ -15,7 +15,7 @@ from kd_core.methods.wrapper import Wrapping
 from kd_core.recipe import Recipe
 from orchestrator.experiment import space
 from orchestrator.experiment.derive import Section, number, section
-from orchestrator.experiment.problems import Misfit, shown
+from orchestrator.experiment.problems import InvalidValue, shown
 from orchestrator.experiment.search_config import SearchConfig
 
 AUTO = "auto"
@@ -41,19 +41,19 @@ class WrittenDistribution(Section):
         """The distribution, of one kind and with values in order.
 
         Raises:
-            Misfit: where it is not.
+            InvalidValue: where it is not.
         """
         if len(self.model_fields_set) != 1:
-            raise Misfit(f"must be one of {', '.join(f'{kind}: […]' for kind in space.KINDS)}")
+            raise InvalidValue(f"must be one of {', '.join(f'{kind}: […]' for kind in space.KINDS)}")
         [kind] = self.model_fields_set
         values = getattr(self, kind)
         if kind == "choice":
             if not values:
-                raise Misfit("must not be empty", at=(kind,))
+                raise InvalidValue("must not be empty", at=(kind,))
         elif not values[0] < values[1]:
-            raise Misfit(f"`low < high` must hold, but got {shown(list(values))}", at=(kind,))
+            raise InvalidValue(f"`low < high` must hold, but got {shown(list(values))}", at=(kind,))
         elif kind == "loguniform" and values[0] <= 0:
-            raise Misfit(f"`low > 0` must hold, but got {shown(list(values))}", at=(kind,))
+            raise InvalidValue(f"`low > 0` must hold, but got {shown(list(values))}", at=(kind,))
         return self
 
     @property
@@ -75,13 +75,13 @@ class SearchSection(Section):
         """The section, also of `auto`.
 
         Raises:
-            Misfit: where it is neither.
+            InvalidValue: where it is neither.
         """
         if value == AUTO:
             return {}
         if isinstance(value, dict):
             return {name: inner for name, inner in value.items() if (name, inner) != ("space", AUTO)}
-        raise Misfit(f"must be {AUTO} or a section, but got {shown(value)}")
+        raise InvalidValue(f"must be {AUTO} or a section, but got {shown(value)}")
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -102,12 +102,12 @@ class WrittenSearch:
         """How it is done.
 
         Raises:
-            Misfit: where its own knobs do not go with the general ones.
+            InvalidValue: where its own knobs do not go with the general ones.
         """
         try:
             return replace(general, **self.differs)
         except ValueError as error:
-            raise Misfit(str(error)) from None
+            raise InvalidValue(str(error)) from None
 
 
 def _space_section(name: str, cls: type[Knobs], **more: Any) -> type[Section]:
@@ -148,13 +148,13 @@ class FromSearch:
         """What the section says.
 
         Raises:
-            Misfit: where its `space` names no knob.
+            InvalidValue: where its `space` names no knob.
         """
         own = {name: getattr(found, name) for name in found.model_fields_set if name != "space"}
         if found.space is None:
             return WrittenSearch(None, own)
         if not (named := dict(_flat(found.space))):
-            raise Misfit("names no knob", at=("space",))
+            raise InvalidValue("names no knob", at=("space",))
         return WrittenSearch(named, own)
 
 

@@ -10,7 +10,7 @@ from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.probes.config import ProbeConfig
 from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import SearchConfig
-from orchestrator.jobs.kinds import KINDS, ShareOf
+from orchestrator.jobs.kinds import KINDS, AllocationOf
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Bank(Knobs):
 
 
 @dataclass(frozen=True)
-class Share(Knobs):
+class Allocation(Knobs):
     """What one job may use."""
 
     cpus: int = knob(1, "CPU cores, and threads", low=1)
@@ -46,7 +46,7 @@ class Share(Knobs):
 
 
 @dataclass(frozen=True)
-class TeacherShare(Share):
+class TeacherAllocation(Allocation):
     """What each teacher may use."""
 
     workers: int = knob(1, "processes that share the training of one teacher, each with so many cpus and gpus", low=1)
@@ -62,15 +62,15 @@ class TeacherShare(Share):
 class Resources(Knobs):
     """How jobs are run. None of it is in a job's key."""
 
-    teacher: TeacherShare = knob(TeacherShare(), "of each teacher's training, and of its probes, analysis and banks")
-    student: Share = knob(Share(), "of each student's training")
+    teacher: TeacherAllocation = knob(TeacherAllocation(), "of each teacher's training, and of its probes, analysis and banks")
+    student: Allocation = knob(Allocation(), "of each student's training")
     max_failures: int = knob(2, "how often a job whose worker died is tried again", low=0)
     compile: bool = knob(False, "torch.compile the networks")
     deterministic: bool = knob(True, "bit-identical repetition on the same kind of machine")
 
-    def of(self, kind: str) -> Share:
+    def of(self, kind: str) -> Allocation:
         """What a job of a kind gets."""
-        return self.student if KINDS[kind].share is ShareOf.STUDENT else self.teacher
+        return self.student if KINDS[kind].allocation is AllocationOf.STUDENT else self.teacher
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from orchestrator.experiment.names import Context
-from orchestrator.experiment.problems import Misfit, suggestion
+from orchestrator.experiment.problems import InvalidValue, suggestion
 from orchestrator.experiment.spec import Weights
 from orchestrator.store.files import sha256
 
@@ -29,22 +29,24 @@ def given(text: str, info: ValidationInfo) -> Weights:
     """The weights of the group's only teacher.
 
     Raises:
-        Misfit: where there are several teachers, or no such weights, or those of torchvision are for other classes.
+        InvalidValue: where there are several teachers, or no such weights, or those of torchvision are for other classes.
     """
     models, seeds = info.data.get("models", ()), info.data.get("seeds", ())
     if len(models) > 1 or len(seeds) > 1:
-        raise Misfit(OTHERS)
+        raise InvalidValue(OTHERS)
     library, _, _ = models[0].rpartition(":") if models else ("", "", "")
     if library == "torchvision" and "/" not in text and PurePath(text).suffix not in FILES:
         return _named(models[0], text, cast(Context, info.context))
     path = Path(text)
     if path.suffix not in FILES:
-        raise Misfit(f"must be a file that ends in {', '.join(FILES)}, or the name of weights of torchvision, but got {text!r}")
+        raise InvalidValue(
+            f"must be a file that ends in {', '.join(FILES)}, or the name of weights of torchvision, but got {text!r}"
+        )
     try:
         return Weights(file=text, sha256=sha256(path))
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise Misfit(f"{reason}: {text}") from None
+        raise InvalidValue(f"{reason}: {text}") from None
 
 
 def _named(model: str, name: str, context: Context) -> Weights:
@@ -53,7 +55,7 @@ def _named(model: str, name: str, context: Context) -> Weights:
     known = names_published(model)
     if name not in known:
         hint = suggestion(name, known) or f" (there are: {', '.join(known)})"
-        raise Misfit(f"{model} has no weights named {name!r}{hint}")
+        raise InvalidValue(f"{model} has no weights named {name!r}{hint}")
     if context.data and known[name] != context.data.info.classes:
-        raise Misfit(f"{name} is for {known[name]:,} classes, but {context.data.name} has {context.data.info.classes:,}")
+        raise InvalidValue(f"{name} is for {known[name]:,} classes, but {context.data.name} has {context.data.info.classes:,}")
     return Weights(name=name)

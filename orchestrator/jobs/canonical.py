@@ -48,7 +48,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(text(value).encode()).hexdigest()
 
 
-def revive(cls: type[Made], values: Mapping[str, object]) -> Made:
+def from_plain(cls: type[Made], values: Mapping[str, object]) -> Made:
     """The dataclass whose :func:`plain` form is ``values``.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kd_core.data.table import DataConfig
 from kd_core.models.cost import multiplications
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.kinds import KINDS, Work
 
 Config = Mapping[str, Any]
@@ -47,4 +47,4 @@ def data_of(config: Config) -> DataConfig:
 
 @functools.lru_cache
 def _data(items: tuple[tuple[str, object], ...]) -> DataConfig:
-    return revive(DataConfig, dict(items))
+    return from_plain(DataConfig, dict(items))

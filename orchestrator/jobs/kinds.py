@@ -24,7 +24,7 @@ class Work(enum.StrEnum):
     ASK_EVERY_VIEW = "ask every view"  # forwards, of every augmented view of every image
 
 
-class ShareOf(enum.StrEnum):
+class AllocationOf(enum.StrEnum):
     """The section of ``resources`` that says what a job may use."""
 
     TEACHER = "teacher"
@@ -66,7 +66,7 @@ class Kind:
     module: str
     plural: str
     work: Work = Work.ASK
-    share: ShareOf = ShareOf.TEACHER
+    allocation: AllocationOf = AllocationOf.TEACHER
     target: bool = True
     planned: bool = True
     dispatched: bool = False
@@ -100,7 +100,7 @@ KINDS: dict[str, Kind] = {
         "orchestrator.stages.search",
         "Searches",
         Work.TRAIN,
-        ShareOf.STUDENT,
+        AllocationOf.STUDENT,
         dispatched=True,
         unit=Unit.TRIALS,
         about_student=True,
@@ -110,7 +110,7 @@ KINDS: dict[str, Kind] = {
         "orchestrator.stages.trial",
         "Trials",
         Work.TRAIN,
-        ShareOf.STUDENT,
+        AllocationOf.STUDENT,
         target=False,
         planned=False,
         measured_as=("trial", "student"),
@@ -121,7 +121,7 @@ KINDS: dict[str, Kind] = {
         "orchestrator.stages.student",
         "Students",
         Work.TRAIN,
-        ShareOf.STUDENT,
+        AllocationOf.STUDENT,
         dispatched=True,
         network=True,
         attached=("model",),

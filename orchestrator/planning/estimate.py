@@ -135,7 +135,7 @@ class Estimator:
             each = self.seconds(plan, trial_of(job))
             return None if each is None else each * _whole_trials(job)
         config = self._config(plan, job)
-        device = ("cuda" if self.share(job).gpus else "cpu") if job.epochs else ""
+        device = ("cuda" if self.allocation(job).gpus else "cpu") if job.epochs else ""
         for kind in KINDS[job.kind].measured_as or (job.kind,):
             for likeness in _likenesses(kind, config, device):
                 if rates := self._rates.get(likeness):
@@ -159,30 +159,30 @@ class Estimator:
         """How long each job takes, measured or else guessed: for putting them into order."""
         return {job.key: found if (found := self.seconds(plan, job)) is not None else self.guess(plan, job) for job in jobs}
 
-    def share(self, job: Job) -> Machine:
+    def allocation(self, job: Job) -> Machine:
         """What the job may use, all its workers together."""
         return demand(job, self.resources)
 
     def estimate(self, plan: Plan, missing: Iterable[Job], progress: Mapping[str, Config], machine: Machine) -> Estimate:
         """What is left to do. ``progress``: what half-done jobs last said of themselves, by key."""
         jobs = list(missing)
-        told: dict[str, float] = {}
+        known: dict[str, float] = {}
         guesses: dict[str, float] = {}
         for job in jobs:
-            said = progress.get(job.key, {})
-            if (left := epochs_left(job, said)) is not None:
-                told[job.key] = left
-            elif (seconds := self.seconds(plan, job, said.get("epoch", 0))) is not None:
-                told[job.key] = seconds
+            latest = progress.get(job.key, {})
+            if (left := epochs_left(job, latest)) is not None:
+                known[job.key] = left
+            elif (seconds := self.seconds(plan, job, latest.get("epoch", 0))) is not None:
+                known[job.key] = seconds
             else:
-                guesses[job.key] = self.guess(plan, job, said.get("epoch", 0))
-        lengths = told | guesses
+                guesses[job.key] = self.guess(plan, job, latest.get("epoch", 0))
+        lengths = known | guesses
         steps = [step for job in jobs for step in _steps(job, progress.get(job.key, {}), lengths)]
         path = critical_path(steps, lengths)
         chain = list(dict.fromkeys(step.job for step in path))
         if not self._speed:  # the guesses are no seconds
-            return Estimate(told, frozenset(guesses), finish(jobs, told, self.share, machine), chain)
-        total = finish(steps, lengths, lambda step: self.share(step.job), machine)
+            return Estimate(known, frozenset(guesses), finish(jobs, known, self.allocation, machine), chain)
+        total = finish(steps, lengths, lambda step: self.allocation(step.job), machine)
         each: defaultdict[str, float] = defaultdict(float)
         for step in steps:
             each[step.job.key] += lengths[step.key]
@@ -195,12 +195,12 @@ class Estimator:
         return {key: plan.jobs[key].config for key in job.ancestors}
 
 
-def epochs_left(job: Job, said: Config) -> float | None:
+def epochs_left(job: Job, progress: Config) -> float | None:
     """Seconds until the last epoch of a job at work ends, from the duration of the one before; None before there is one."""
-    if "seconds" not in said:
+    if "seconds" not in progress:
         return None
-    epochs, since = job.epochs - said["epoch"], time.time() - said["updated"]
-    return float(epochs * said["seconds"] - min(max(0.0, since), said["seconds"] if epochs else 0.0))
+    epochs, since = job.epochs - progress["epoch"], time.time() - progress["updated"]
+    return float(epochs * progress["seconds"] - min(max(0.0, since), progress["seconds"] if epochs else 0.0))
 
 
 def trial_of(search: Job) -> Job:
@@ -214,7 +214,7 @@ def _whole_trials(search: Job) -> float:
     return found.trials * found.part
 
 
-def _steps(job: Job, said: Config, lengths: dict[str, float]) -> list[Step]:
+def _steps(job: Job, progress: Config, lengths: dict[str, float]) -> list[Step]:
     """What a job consists of: itself, or the trials that a search has yet to make, and then itself in no time.
 
     ``lengths`` gets those of the trials, and loses that of their search.
@@ -222,7 +222,7 @@ def _steps(job: Job, said: Config, lengths: dict[str, float]) -> list[Step]:
     if not KINDS[job.kind].of_trials:
         return [Step(job.key, job.ancestors, job)]
     found = cost(job.config)
-    left = max(0, min(found.trials, said.get("trials", found.trials)) - said.get("ended", 0))
+    left = max(0, min(found.trials, progress.get("trials", found.trials)) - progress.get("ended", 0))
     each = lengths[job.key] / found.trials if found.trials else 0.0
     steps: list[Step] = []
     for number in range(left):
@@ -262,8 +262,8 @@ def _measured(config: Config, parents: Parents, trained: Mapping[str, Config]) -
     if len(keys) != 1:
         return {}
     [key] = keys
-    about = {name: value for name, value in trained.get(key, {}).items() if name != "recipe"}
-    return {**about, **config} if about else {}
+    network = {name: value for name, value in trained.get(key, {}).items() if name != "recipe"}
+    return {**network, **config} if network else {}
 
 
 def _amount(config: Config) -> float:

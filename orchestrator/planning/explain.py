@@ -40,21 +40,21 @@ def statuses(plan: Plan, store: Store) -> dict[str, Status]:
 
 
 def _status(standing: Standing, all_: Mapping[str, Standing], neighbours: Neighbours) -> Status:
-    job, state, seen = standing.job, standing.state, standing.evidence
-    progress, failure = seen.progress, seen.failure
+    job, state, evidence = standing.job, standing.state, standing.evidence
+    progress, failure = evidence.progress, evidence.failure
     if state == State.DONE:
         return Status(state)
     if state == State.IDLE:
         return Status(state, "nothing that is missing needs it")
     if state == State.RUNNING:
         return Status(state, progress=progress)
-    if seen.corrupt:
-        return Status(state, f"its entry is corrupt and will be made again: {seen.corrupt.partition(': ')[2]}")
+    if evidence.corrupt:
+        return Status(state, f"its entry is corrupt and will be made again: {evidence.corrupt.partition(': ')[2]}")
     if state == State.FAILED:
         return Status(state, f"failed last time: {failure['reason']}")
     if state == State.BLOCKED:
         return Status(state, f"needs {titles(standing.lost)}, which failed")
-    if epoch := seen.checkpointed:
+    if epoch := evidence.checkpointed:
         return Status(state, f"goes on after epoch {epoch} of {job.epochs}", {**progress, "epoch": epoch})
     if trials := progress.get("ended"):
         return Status(state, f"goes on after {trials} of {progress['trials']} trials", progress)
@@ -70,8 +70,8 @@ def _status(standing: Standing, all_: Mapping[str, Standing], neighbours: Neighb
 def titles(jobs: Iterable[Job], shown: int = 3) -> str:
     """The first few titles, and how many more."""
     names = [job.title for job in jobs]
-    told = ", ".join(names[:shown])
-    return told if len(names) <= shown else f"{told} and {len(names) - shown} more"
+    listed = ", ".join(names[:shown])
+    return listed if len(names) <= shown else f"{listed} and {len(names) - shown} more"
 
 
 class Neighbours:

@@ -157,8 +157,8 @@ class _Maker:
             "how": canonical.plain(how),
             "defaults": canonical.plain(here),
         }
-        about = {name: value for name, value in labels.items() if name != "seed"}
-        return self._add("search", stated, self._parents(student, epochs), f"search of {student.cell}", **about)
+        cell_labels = {name: value for name, value in labels.items() if name != "seed"}
+        return self._add("search", stated, self._parents(student, epochs), f"search of {student.cell}", **cell_labels)
 
     def _parents(self, student: StudentSpec, epochs: int) -> dict[str, list[str]]:
         """By role, the keys of what a student learns from in so many epochs, in the order of its teachers."""

@@ -60,8 +60,8 @@ def workers(job: Job, resources: Resources) -> int:
 
 def demand(job: Job, resources: Resources) -> Machine:
     """What a job may use, all its workers together."""
-    share, times = resources.of(job.kind), workers(job, resources)
-    return Machine(share.cpus * times, share.gpus * times)
+    allocation, times = resources.of(job.kind), workers(job, resources)
+    return Machine(allocation.cpus * times, allocation.gpus * times)
 
 
 def priorities(jobs: Iterable[Node], seconds: Mapping[str, float]) -> dict[str, float]:
@@ -97,7 +97,7 @@ def critical_path(jobs: Iterable[Some], seconds: Mapping[str, float]) -> list[So
 def finish(
     jobs: Iterable[Some],
     seconds: Mapping[str, float],
-    share: Callable[[Some], Machine],
+    allocation: Callable[[Some], Machine],
     machine: Machine,
     priority: Mapping[str, float] | None = None,
 ) -> float:
@@ -110,7 +110,9 @@ def finish(
     rank = priorities(todo.values(), seconds) if priority is None else priority
     waits = {key: sum(above in todo for above in set(job.ancestors)) for key, job in todo.items()}
     follow = _descendants(todo)
-    asked = {key: (min(share(job).cpus, machine.cpus), min(share(job).gpus, machine.gpus)) for key, job in todo.items()}
+    asked = {
+        key: (min(allocation(job).cpus, machine.cpus), min(allocation(job).gpus, machine.gpus)) for key, job in todo.items()
+    }
     queues: defaultdict[tuple[float, float], list[tuple[float, int, str]]] = defaultdict(list)
     turn = count()  # among equals, the first comes first
 
@@ -138,8 +140,8 @@ def finish(
                 ready(below)
 
 
-def _fits(share: tuple[float, float], cpus: float, gpus: float) -> bool:
-    return share[0] <= cpus + TINY and share[1] <= gpus + TINY
+def _fits(allocation: tuple[float, float], cpus: float, gpus: float) -> bool:
+    return allocation[0] <= cpus + TINY and allocation[1] <= gpus + TINY
 
 
 def _descendants(jobs: Mapping[str, Node]) -> defaultdict[str, list[str]]:

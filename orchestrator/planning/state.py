@@ -106,17 +106,17 @@ def standings(plan: Plan, store: Store) -> dict[str, Standing]:
     failed under an earlier one is tried again.
     """
     jobs = list(plan)
-    seen = dict(zip((job.key for job in jobs), look(jobs, store), strict=True))
-    states = decide(plan, _facts(seen, driver_since(plan, store)))
-    return {job.key: Standing(job, states[job.key], seen[job.key], _lost(job, plan, states)) for job in jobs}
+    evidence = dict(zip((job.key for job in jobs), gather_evidence(jobs, store), strict=True))
+    states = decide(plan, _facts(evidence, driver_since(plan, store)))
+    return {job.key: Standing(job, states[job.key], evidence[job.key], _lost(job, plan, states)) for job in jobs}
 
 
-def look(jobs: Iterable[Job], store: Store) -> Iterator[Evidence]:
+def gather_evidence(jobs: Iterable[Job], store: Store) -> Iterator[Evidence]:
     """The evidence of each job, many at once where the store is far away."""
     return store.each(lambda job: Evidence.of(job, store), jobs)
 
 
-def _facts(seen: Mapping[str, Evidence], since: float | None) -> Facts:
+def _facts(evidence: Mapping[str, Evidence], since: float | None) -> Facts:
     """What the store alone tells; ``since`` is when the living driver began."""
 
     def runs(found: Evidence) -> bool:
@@ -126,9 +126,9 @@ def _facts(seen: Mapping[str, Evidence], since: float | None) -> Facts:
         return bool(found.failure) and (since is None or found.failure["time"] >= since)
 
     return Facts(
-        done={key for key, found in seen.items() if found.entry},
-        running={key for key, found in seen.items() if runs(found)},
-        failed={key for key, found in seen.items() if failed(found)},
+        done={key for key, found in evidence.items() if found.entry},
+        running={key for key, found in evidence.items() if runs(found)},
+        failed={key for key, found in evidence.items() if failed(found)},
     )
 
 

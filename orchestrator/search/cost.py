@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.experiment.search_config import ASHA, GRID, MEDIAN, PBT, SearchConfig
 from orchestrator.experiment.space import points, read_space
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.search import population
 
 
@@ -25,7 +25,7 @@ class Cost:
 
 def cost(search: Mapping[str, Any]) -> Cost:
     """Of a search's config. Where trials are ended early, how many survive is what the scheduler aims at."""
-    how = revive(SearchConfig, search["how"])
+    how = from_plain(SearchConfig, search["how"])
     epochs = search["student"]["recipe"]["epochs"]
     if how.scheduler == PBT:
         generations = population.generations(how, epochs)

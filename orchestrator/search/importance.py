@@ -14,7 +14,7 @@ from orchestrator.search.trial import DONE, Trial
 LEAST = 5  # trials that came to their end
 
 
-def untold(how: SearchConfig, space: Space, trials: Sequence[Trial]) -> str:
+def why_no_importances(how: SearchConfig, space: Space, trials: Sequence[Trial]) -> str:
     """Why importances cannot be told; empty where they can."""
     whole = [trial for trial in trials if trial.state == DONE]
     if how.scheduler == PBT:
@@ -41,5 +41,5 @@ def importances(space: Space, trials: Sequence[Trial]) -> dict[str, float]:
             study.add_trial(frozen(trial, space, known))
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    shares = {name: float(found.get(name, 0.0)) for name in space}
-    return dict(sorted(shares.items(), key=lambda pair: (-pair[1], pair[0])))
+    fractions = {name: float(found.get(name, 0.0)) for name in space}
+    return dict(sorted(fractions.items(), key=lambda pair: (-pair[1], pair[0])))

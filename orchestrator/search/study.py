@@ -17,7 +17,7 @@ from typing import Any
 from orchestrator.experiment.search_config import PBT, SearchConfig
 from orchestrator.experiment.space import applied, read_space
 from orchestrator.jobs import canonical
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.search import journal, population
@@ -33,14 +33,14 @@ class Study:
     def __init__(self, job: Job, store: Store) -> None:
         self.job = job
         self.store = store
-        self.how = revive(SearchConfig, job.config["how"])
+        self.how = from_plain(SearchConfig, job.config["how"])
         self.space = dict(sorted(read_space(job.config["space"]).items()))  # no draw depends on the order in the YAML
         self.student = job.config["student"]
         self.trials = journal.written(job, store) or self._adopted()
         self._at_work: set[int] = set()  # handed out by this object
         self._exhausted = False
         self._attempt, self._began = uuid.uuid4().hex[:12], time.time()
-        self._say()
+        self._write_progress()
 
     @property
     def epochs(self) -> int:
@@ -159,16 +159,16 @@ class Study:
 
     def _write(self, trial: Trial) -> None:
         journal.write(self.job, self.store, trial)
-        self._say()
+        self._write_progress()
 
-    def _say(self) -> None:
+    def _write_progress(self) -> None:
         """What the live view shows."""
-        told, best = [trial for trial in self.trials if trial.ended], self.best
-        progress: dict[str, Any] = {"trials": self.planned, "ended": len(told), "at_work": self.running}
+        ended, best = [trial for trial in self.trials if trial.ended], self.best
+        progress: dict[str, Any] = {"trials": self.planned, "ended": len(ended), "at_work": self.running}
         if best:
             progress["accuracy"] = best.accuracy
-        if told:
-            progress["trial_seconds"] = sum(trial.seconds for trial in told) / len(told)
+        if ended:
+            progress["trial_seconds"] = sum(trial.seconds for trial in ended) / len(ended)
         own = {"attempt": self._attempt, "pid": os.getpid(), "started": self._began, "updated": time.time()}
         self.store.write_work(self.job, PROGRESS, own | progress)
 

@@ -12,7 +12,7 @@ from kd_core.methods.modules.analyser import Analyser
 from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.random import derive
 from kd_core.training.checkpoint import Checkpoints
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.stages.fit import history_table, teller
 from orchestrator.stages.networks import shape, splits_of, trained
@@ -64,4 +64,4 @@ def analysed(store: Store, key: str) -> Analyser:
 def fresh(config: dict[str, Any], teacher: Entry) -> Analyser:
     """An analyser for a teacher's entry, as torch's global generator initialises it."""
     sizes = shape(teacher)
-    return Analyser(revive(AnalysisConfig, config["recipe"]), sizes.embedding, sizes.classes)
+    return Analyser(from_plain(AnalysisConfig, config["recipe"]), sizes.embedding, sizes.classes)

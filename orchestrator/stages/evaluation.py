@@ -12,7 +12,7 @@ from kd_core.evaluation.evaluation import Subject
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.recipe import Recipe
 from kd_core.training.evaluate import Predict
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.search.chosen import searched
 from orchestrator.stages.networks import splits_of, trained
@@ -27,7 +27,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     [key] = job.parents["students"]
     entry = context.store.entry("student", key)
     asked = EVALUATIONS[job.config["evaluation"]]
-    config = revive(asked.Config, job.config["knobs"])
+    config = from_plain(asked.Config, job.config["knobs"])
     return dict(asked.run(subject_of(entry, context), _splits(entry, job.config["knobs"].get("data"), context), config))
 
 
@@ -49,7 +49,7 @@ def subject_of(entry: Entry, context: Context) -> Subject:
         def predict(images_BCHW: Tensor) -> Tensor:
             return method.predict(network.observe(images_BCHW))
 
-    half = revive(Recipe, config["recipe"]).precision == "bf16"
+    half = from_plain(Recipe, config["recipe"]).precision == "bf16"
     return Subject(network, torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half)(predict), device)
 
 

@@ -19,7 +19,7 @@ from kd_core.training.checkpoint import Checkpoints, Record
 from kd_core.training.evaluate import evaluate
 from kd_core.training.loop import Training
 from kd_core.training.metrics import TEST_ACCURACY, VALIDATION_ACCURACY
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of
 from orchestrator.stages.runner import Context
@@ -42,7 +42,7 @@ def prepared(
         method,
         teachers,
         splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib),
-        revive(Recipe, config["recipe"]),
+        from_plain(Recipe, config["recipe"]),
         seed=derive(config["seed"], job.kind),
         device=runtime.device,
         compile=runtime.compile,

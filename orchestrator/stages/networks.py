@@ -15,7 +15,7 @@ from kd_core.knowledge import NetworkShape
 from kd_core.models.network import Network
 from kd_core.models.table import build
 from kd_core.random import derive
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.store.artifacts import MODEL
 from orchestrator.store.entry import Entry
 
@@ -27,12 +27,12 @@ def _splits(config: DataConfig, root: Path, download: bool, memory_gib: float) -
 
 def splits_of(config: dict[str, Any], root: Path, download: bool, memory_gib: float = MEMORY_GIB) -> Splits:
     """The data of a job's config; a worker that runs many jobs reads it once."""
-    return _splits(revive(DataConfig, config["data"]), root, download, memory_gib)
+    return _splits(from_plain(DataConfig, config["data"]), root, download, memory_gib)
 
 
 def fresh(config: dict[str, Any], kind: str) -> Network:
     """A network as its seed initialises it. Students of one seed and model start equal, whatever their method."""
-    info = revive(DataConfig, config["data"]).info
+    info = from_plain(DataConfig, config["data"]).info
     torch.manual_seed(derive(config["seed"], kind, "init"))
     return build(config["model"], channels=info.channels, classes=info.classes)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from kd_core.probes.config import ProbeConfig
 from kd_core.probes.probe import Row, probe
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of, trained
 from orchestrator.stages.runner import Context
@@ -23,7 +23,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     entry = context.store.entry("teacher", key)
     config = entry.manifest["config"]
     splits = splits_of(config, context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib)
-    rows = probe(trained(entry), splits, revive(ProbeConfig, job.config["probe"]), context.runtime.device)
+    rows = probe(trained(entry), splits, from_plain(ProbeConfig, job.config["probe"]), context.runtime.device)
     PROBES.write(probe_table(rows, teacher=key, model=config["model"], seed=config["seed"]), context.attempt.path)
     return {row.layer: row.accuracy for row in rows if row.split == "validation"}
 

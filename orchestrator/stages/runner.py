@@ -57,8 +57,8 @@ class Runtime:
     @property
     def resources(self) -> dict[str, Any]:
         """What a manifest remembers of the share."""
-        share = {"cpus": self.cpus, "gpus": self.gpus, "workers": self.workers}
-        return {**share, "out_of_memory": len(self.too_small)}
+        granted = {"cpus": self.cpus, "gpus": self.gpus, "workers": self.workers}
+        return {**granted, "out_of_memory": len(self.too_small)}
 
 
 Progress = dict[str, Any]
@@ -159,13 +159,13 @@ def follow_job(job: Job, runtime: Runtime) -> None:
 
 def _failed(job: Job, runtime: Runtime, store: Store, error: Exception) -> JobFailed:
     """Remember in the store why a job failed, and say it by the right exception."""
-    told = describe(error, runtime)
+    failure = describe(error, runtime)
     with contextlib.suppress(OSError):  # a full disk, or a store that is away, must not hide what happened
-        store.fail(job, told)
+        store.fail(job, failure)
     if not ran_out(error):
-        return JobFailed(told["reason"])
+        return JobFailed(failure["reason"])
     give_back_memory(error)
-    return OutOfMemory(told["reason"])
+    return OutOfMemory(failure["reason"])
 
 
 def ran_out(error: BaseException) -> bool:
@@ -190,8 +190,8 @@ def describe(error: Exception, runtime: Runtime) -> dict[str, Any]:
     """A failure in plain words, with the trace for those who look."""
     known = {name: getattr(error, name) for name in ("epoch", "terms") if hasattr(error, name)}
     if ran_out(error):
-        shares = ", then ".join(f"{gpus:g}" for gpus in (*runtime.too_small, runtime.gpus))
-        reason = f"out of GPU memory with {shares} GPU ({str(error).partition('. ')[0]}); a smaller batch_size takes less"
+        tried = ", then ".join(f"{gpus:g}" for gpus in (*runtime.too_small, runtime.gpus))
+        reason = f"out of GPU memory with {tried} GPU ({str(error).partition('. ')[0]}); a smaller batch_size takes less"
     elif isinstance(error, OSError) and error.strerror:
         reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:

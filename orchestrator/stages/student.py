@@ -16,7 +16,7 @@ from kd_core.methods.table import METHODS
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
 from kd_core.training.loop import Training
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.search.chosen import searched
 from orchestrator.stages.analysis import analysed
@@ -67,7 +67,7 @@ def method_of(
     store, device = context.store, context.runtime.device
     teachers = [store.entry("teacher", key) for key in parents.get("teachers", [])]
     named = METHODS[config["method"]["name"]]
-    knobs = revive(named.Config, config["method"]["knobs"])
+    knobs = from_plain(named.Config, config["method"]["knobs"])
     heads = Need.HEADS in named.needs(knobs)
     networks = [trained(entry) for entry in teachers] if live or heads else []
     setting = Setting(

@@ -48,8 +48,8 @@ class Artifact:
             CorruptEntry: where it is not what the manifest says.
         """
         path, stated = entry.file(self.name), entry.manifest["files"][self.name]["sha256"]
-        seen = path.stat()
-        if _sha256(path, seen.st_size, seen.st_mtime_ns) != stated:
+        stat = path.stat()
+        if _sha256(path, stat.st_size, stat.st_mtime_ns) != stated:
             raise CorruptEntry(f"{entry.manifest['kind']}/{entry.manifest['key']}: {self.name} does not have its SHA-256")
         return path
 

@@ -31,8 +31,8 @@ def keep(plugin: Plugin, store: Store) -> None:
         return
     for path, content in plugin.files.items():
         store.backend.write(f"{folder}/files/{path}", content)
-    about = {"name": plugin.name, "entry": plugin.entry, "files": sorted(plugin.files)}
-    store.backend.write(f"{folder}/plugin.json", json_bytes(about))
+    listing = {"name": plugin.name, "entry": plugin.entry, "files": sorted(plugin.files)}
+    store.backend.write(f"{folder}/plugin.json", json_bytes(listing))
 
 
 def kept(name: str, sha256: str, store: Store) -> Plugin:
@@ -42,10 +42,10 @@ def kept(name: str, sha256: str, store: Store) -> Plugin:
         CorruptEntry: where it is not there, or is not the one with that SHA-256.
     """
     folder = _folder(sha256)
-    about = store.read_json(f"{folder}/plugin.json")
+    listing = store.read_json(f"{folder}/plugin.json")
     try:
-        files = {path: store.backend.read(f"{folder}/files/{path}") for path in about["files"]}
-        plugin = Plugin(name, about["entry"], files, str(_here(sha256, files, store) / about["entry"]))
+        files = {path: store.backend.read(f"{folder}/files/{path}") for path in listing["files"]}
+        plugin = Plugin(name, listing["entry"], files, str(_here(sha256, files, store) / listing["entry"]))
     except (KeyError, FileNotFoundError):
         raise CorruptEntry(f"{folder}: the plugin {name} is not whole") from None
     if plugin.sha256 != sha256:

@@ -122,13 +122,13 @@ class Store:
 
         yield from filter(None, self.each(sound, self.backend.folders(kind)))
 
-    def each(self, look: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def each(self, read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """What ``look`` finds of each item, in their order; many at once where the store is far away."""
         if self.backend.many == 1:
-            yield from map(look, items)
+            yield from map(read, items)
             return
         with ThreadPoolExecutor(self.backend.many, "kd-store") as pool:
-            yield from pool.map(look, items)
+            yield from pool.map(read, items)
 
     def quarantine(self, kind: str, key: str) -> str:
         """Move a corrupt entry out of the way; the place where it can be looked at."""
@@ -165,18 +165,18 @@ class Store:
         """Remember why a job failed."""
         self.backend.write(_failed(job), json_bytes({"time": time.time(), **failure}))
 
-    def forgive(self, job: Job) -> None:
+    def forget_failure(self, job: Job) -> None:
         """Forget why a job failed."""
         self.backend.remove(_failed(job))
 
-    def abandon(self, job: Job) -> None:
+    def discard_work(self, job: Job) -> None:
         """Forget checkpoints and progress of a job that nobody goes on with."""
         self.backend.remove_tree(self.work(job).folder)
 
     def clear(self, job: Job) -> None:
         """Forget checkpoints, progress and failure of a job that is done, and files of attempts that came to nothing."""
-        self.abandon(job)
-        self.forgive(job)
+        self.discard_work(job)
+        self.forget_failure(job)
         entry = self.entry(job.kind, job.key)
         for attempt in self.backend.folders(entry.folder):
             if attempt != entry.manifest["attempt"]:

@@ -123,13 +123,13 @@ class JobRecord:
         return found
 
 
-def record_of(job: Job, store: Store, *, running: bool, seen: Evidence | None = None) -> JobRecord | None:
+def record_of(job: Job, store: Store, *, running: bool, evidence: Evidence | None = None) -> JobRecord | None:
     """What a job's evidence in the store comes to (it is looked for where it is not ``seen``); None where it has not begun."""
-    seen, work = seen or Evidence.of(job, store), store.work(job)
-    if entry := seen.entry:
+    evidence, work = evidence or Evidence.of(job, store), store.work(job)
+    if entry := evidence.entry:
         stated = entry.manifest
         return JobRecord(job, Status.FINISHED, stated["started"], stated["finished"], canonical.digest(stated), work, entry)
-    progress, failure = seen.progress, {} if running else seen.failure
+    progress, failure = evidence.progress, {} if running else evidence.failure
     if failure:
         began, ended, reason = progress.get("started", failure["time"]), failure["time"], failure["reason"]
         return JobRecord(job, Status.FAILED, began, ended, [ended, reason], work, reason=reason)

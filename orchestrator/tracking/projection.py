@@ -20,7 +20,7 @@ from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.state import Evidence, look
+from orchestrator.planning.state import Evidence, gather_evidence
 from orchestrator.search.trial import Trial
 from orchestrator.store.entry import Entry
 from orchestrator.store.store import Store
@@ -152,14 +152,14 @@ class Projection:
     def _records(self, running: Collection[str]) -> Iterator[JobRecord]:
         """Of the jobs that have begun; what cannot change any more is not looked at again."""
         open_ = [job for job in self._jobs if job.key not in self._finished]
-        seen = dict(zip((job.key for job in open_), look(open_, self._store), strict=True))
+        evidence = dict(zip((job.key for job in open_), gather_evidence(open_, self._store), strict=True))
         for job in self._jobs:
-            record = self._finished.get(job.key) or self._record(job, job.key in running, seen[job.key])
+            record = self._finished.get(job.key) or self._record(job, job.key in running, evidence[job.key])
             if record:
                 yield record
 
-    def _record(self, job: Job, running: bool, seen: Evidence) -> JobRecord | None:
-        record = record_of(job, self._store, running=running, seen=seen)
+    def _record(self, job: Job, running: bool, evidence: Evidence) -> JobRecord | None:
+        record = record_of(job, self._store, running=running, evidence=evidence)
         if record and KINDS[job.kind].of_trials:
             record = with_trials(record, self._store, self._told.setdefault(job.key, {}))
         elif record and "searches" in job.parents:

@@ -23,9 +23,9 @@ def training(plan: Plan, store: Store, kind: str, least: int = 3) -> dict[str, A
     until = time.monotonic() + 240
     while time.monotonic() < until:
         for job in plan.of(kind):
-            said = store.progress(job)
-            if least <= said.get("epoch", 0) < job.epochs - 1:
-                return {"pid": said["pid"], "key": job.key, "epoch": said["epoch"]}
+            progress = store.progress(job)
+            if least <= progress.get("epoch", 0) < job.epochs - 1:
+                return {"pid": progress["pid"], "key": job.key, "epoch": progress["epoch"]}
         time.sleep(0.1)
     raise SystemExit(f"no {kind} reached epoch {least}")
 

@@ -114,8 +114,8 @@ class Lab:
 
     def pids(self, host: str) -> list[int]:
         """All processes of a host."""
-        told = subprocess.run(["ip", "netns", "pids", self._namespace(host)], capture_output=True, text=True).stdout
-        return [int(pid) for pid in told.split()]
+        listed = subprocess.run(["ip", "netns", "pids", self._namespace(host)], capture_output=True, text=True).stdout
+        return [int(pid) for pid in listed.split()]
 
     def kill(self, host: str) -> None:
         """As if its power were cut."""

@@ -92,7 +92,7 @@ class Surest(Evaluation):
         return {"sureness": torch.cat(sure).mean().item()}
 
 
-MODELS = {"small": ModelInfo(about="two stages", make=Small, stages=("first", "second"), head="fc", smallest=4)}
+MODELS = {"small": ModelInfo(description="two stages", make=Small, stages=("first", "second"), head="fc", smallest=4)}
 DATASETS = {"squares": DatasetInfo(3, 1, 8, False, 150, "bright bars", read=squares)}
 EVALUATIONS = {"surest": Surest}
 '''

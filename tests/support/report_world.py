@@ -118,8 +118,8 @@ def commit(store: Store, job: Job, accuracy: float, **more: Any) -> None:
 @pytest.fixture
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same machine, commit and moment everywhere."""
-    told = {"python": "3.11.2", "torch": "2.13.0", "git_commit": "0123456789abcdef0123456789abcdef01234567"}
-    monkeypatch.setattr("orchestrator.store.attempt.environment", lambda: told)
+    versions = {"python": "3.11.2", "torch": "2.13.0", "git_commit": "0123456789abcdef0123456789abcdef01234567"}
+    monkeypatch.setattr("orchestrator.store.attempt.environment", lambda: versions)
     monkeypatch.setattr("orchestrator.store.attempt.time.time", lambda: 1_760_000_000.0)
 
 

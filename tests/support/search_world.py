@@ -109,10 +109,10 @@ def begin_search(store: Store, search: Job, ended: int, at_work: int = 0, *, ago
         if trial.state == DONE:
             finish_trial(store, trial)
     done = [trial.accuracy for trial in map(a_trial, range(ended)) if trial.state == DONE]
-    said = {"trials": len(OUTCOMES), "ended": ended, "at_work": at_work, "trial_seconds": 20.0}
-    said |= {"accuracy": max(done)} if done else {}
+    progress = {"trials": len(OUTCOMES), "ended": ended, "at_work": at_work, "trial_seconds": 20.0}
+    progress |= {"accuracy": max(done)} if done else {}
     now = time.time() - ago
-    store.write_work(search, "progress.json", {"attempt": "a", "pid": 1, "started": now - 60, "updated": now, **said})
+    store.write_work(search, "progress.json", {"attempt": "a", "pid": 1, "started": now - 60, "updated": now, **progress})
 
 
 def finish_trial(store: Store, trial: Trial) -> None:

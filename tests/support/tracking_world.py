@@ -92,8 +92,8 @@ class World:
                 work.remove(old)
             work.write(f"epoch-{epochs:05d}.0123456789abcdef.safetensors", content)
         now = (T0 + 1000 * epochs) / 1000
-        said = {"attempt": "a", "started": T0 / 1000, "updated": now, "epoch": epochs}
-        self.store.write_work(job, PROGRESS, said)
+        progress = {"attempt": "a", "started": T0 / 1000, "updated": now, "epoch": epochs}
+        self.store.write_work(job, PROGRESS, progress)
 
     def fail(self, job: Job, reason: str) -> None:
         self.begin(job, min(1, job.epochs))
@@ -102,7 +102,7 @@ class World:
     def finish(self, *jobs: Job, again: int = 0) -> None:
         """The jobs are done, in a training of :data:`EPOCHS`, whose last epoch was repeated ``again`` times."""
         for job in jobs:
-            self.store.forgive(job)
+            self.store.forget_failure(job)
             attempt = self.store.begin(job)
             if job.kind == "probe":
                 write_table(probe_table(job), attempt.path / "probes.arrow")
@@ -253,10 +253,10 @@ class _Dying:
             return method
 
         def call(*arguments: Any, **named: Any) -> Any:
-            said = method(*arguments, **named)
+            answer = method(*arguments, **named)
             self._left -= 1
             if self._left < 0:
                 raise _Dying.Killed
-            return said
+            return answer
 
         return call

@@ -83,8 +83,8 @@ def finish_job(store: Store, job: Job, seconds: float = 20.0, besides: float = 0
             for split in ("validation", "test")
             for which in ("", "_last")
         }
-        told = {"chosen_epoch": job.epochs, "epochs": job.epochs, "test_loss": 0.3, "parameters": 1000, "device": "cpu"}
-        results = accuracy | told | results
+        numbers = {"chosen_epoch": job.epochs, "epochs": job.epochs, "test_loss": 0.3, "parameters": 1000, "device": "cpu"}
+        results = accuracy | numbers | results
     attempt.commit(results, seconds, {"workers": workers})
     store.clear(job)
 
@@ -117,8 +117,8 @@ def probe_table(job: Job) -> pa.Table:
 def begin(store: Store, job: Job, epoch: int, *, seconds: float = 2.0, ago: float = 0.0) -> None:
     """What a job leaves that is at work: a checkpoint's name and its progress, said ``ago`` seconds before now."""
     store.work(job).write(f"epoch-{epoch:05d}.0123456789abcdef.safetensors", b"")
-    said = {"epoch": epoch, "epochs": job.epochs, "seconds": seconds, "accuracy": 0.8, "loss": 1.0}
-    store.write_work(job, PROGRESS, {"attempt": "a", "started": 0.0, "updated": time.time() - ago, **said})
+    progress = {"epoch": epoch, "epochs": job.epochs, "seconds": seconds, "accuracy": 0.8, "loss": 1.0}
+    store.write_work(job, PROGRESS, {"attempt": "a", "started": 0.0, "updated": time.time() - ago, **progress})
 
 
 def tamper(store: Store, job: Job) -> None:

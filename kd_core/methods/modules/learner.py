@@ -26,17 +26,17 @@ class Learner(nn.Module):
             for moment in ("mean", "square"):
                 self.register_buffer(_moment(moment, name), torch.zeros_like(parameter))
 
-    def descend(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor) -> None:
         """One step down the loss, which must depend on every parameter."""
         named = list(self.module.named_parameters())
         gradients = torch.autograd.grad(loss, [parameter for _, parameter in named])
         with torch.no_grad():
             steps = self.get_buffer("steps").add_(1)
-            seen = [-torch.expm1(steps * math.log(beta)) for beta in BETAS]  # 1 − βⁿ
+            corrections = [-torch.expm1(steps * math.log(beta)) for beta in BETAS]  # 1 − βⁿ
             for (name, parameter), gradient in zip(named, gradients, strict=True):
                 mean = self.get_buffer(_moment("mean", name)).lerp_(gradient, 1 - BETAS[0])
                 square = self.get_buffer(_moment("square", name)).lerp_(gradient.square(), 1 - BETAS[1])
-                parameter.sub_(self.lr * (mean / seen[0]) / ((square / seen[1]).sqrt() + EPSILON))
+                parameter.sub_(self.lr * (mean / corrections[0]) / ((square / corrections[1]).sqrt() + EPSILON))
 
 
 def _moment(moment: str, name: str) -> str:

@@ -24,7 +24,7 @@ class Mine(nn.Module):
 
 MODELS = {
     "mine": ModelInfo(
-        about="two convolutions",
+        description="two convolutions",
         make=Mine,
         arguments={"width": 16},
         stages=("first", "second"),  # what methods, probes and analyses see, shallow to deep

@@ -30,7 +30,7 @@ from orchestrator.report.analysis.formatting import count
 def models() -> Iterator[RenderableType]:
     made = table("model", "parameters", "smallest input", "", right=["parameters", "smallest input"], whole=["model"])
     for name, info in MODELS.items():
-        made.add_row(name, count(info.parameters), f"{info.smallest}×{info.smallest}", info.about)
+        made.add_row(name, count(info.parameters), f"{info.smallest}×{info.smallest}", info.description)
     yield made
     yield Text("\nParameters at 3 channels and 100 classes. Also torchvision:NAME, and timm:NAME where timm is installed.")
 
@@ -41,7 +41,7 @@ def datasets() -> Iterator[RenderableType]:
     )
     for name, info in DATASETS.items():
         stated = [f"{info.classes:,}", f"{info.channels}×{info.size}×{info.size}", f"{info.train:,}"]
-        made.add_row(name, *(stated if info.size else ["as stated"] * 3), info.about)
+        made.add_row(name, *(stated if info.size else ["as stated"] * 3), info.description)
     yield made
 
 

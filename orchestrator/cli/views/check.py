@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from kd_core.laws.law import Verdict
 
 
-def line(verdict: Verdict, says: str) -> str:
+def line(verdict: Verdict, statement: str) -> str:
     """A law and what became of it; where it is broken, what it says and where it shows."""
     if verdict.exempt:
         return f"  -       {verdict.law}: {verdict.exempt}"
@@ -17,7 +17,7 @@ def line(verdict: Verdict, says: str) -> str:
         return f"  ok      {verdict.law}"
     file, _, number = verdict.where.rpartition(":")
     where = f"{os.path.relpath(file)}:{number}" if file else verdict.where
-    return f"  BROKEN  {verdict.law}: {says}\n          {where}: {verdict.problem}"
+    return f"  BROKEN  {verdict.law}: {statement}\n          {where}: {verdict.problem}"
 
 
 def summary(asked: int, broken: int) -> str:

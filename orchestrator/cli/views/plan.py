@@ -76,10 +76,10 @@ def view(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate
     """The plan for people."""
     yield Text(f"{spec.name}: settings, with every default", style="bold")
     yield settings(spec)
-    for kind, about in KINDS.items():
+    for kind, kind_info in KINDS.items():
         if jobs := plan.of(kind):
             yield Text()
-            yield Text(f"{about.plural}: {counts(jobs, found)}", style="bold")
+            yield Text(f"{kind_info.plural}: {counts(jobs, found)}", style="bold")
             yield jobs_table(jobs, found, estimate)
     yield Text()
     searched = sum(map(trials, plan.of("search")))
@@ -127,14 +127,14 @@ def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machi
 
 def too_large(plan: Plan, found: Mapping[str, Status], spec: Spec, machine: Machine) -> Iterator[str]:
     """The sections of ``resources`` by which something that is missing asks for more than there is."""
-    shares = {
-        KINDS[job.kind].share: demand(job, spec.resources)
+    allocations = {
+        KINDS[job.kind].allocation: demand(job, spec.resources)
         for job in sorted(plan, key=lambda job: workers(job, spec.resources))  # the largest of each section is kept
         if found[job.key].state not in (State.DONE, State.IDLE)
     }
-    for name, share in shares.items():
-        if share.cpus > machine.cpus or share.gpus > machine.gpus:
-            yield f"resources.{name} asks for {share}: more than {machine}; `kd run` needs a larger cluster."
+    for name, allocation in allocations.items():
+        if allocation.cpus > machine.cpus or allocation.gpus > machine.gpus:
+            yield f"resources.{name} asks for {allocation}: more than {machine}; `kd run` needs a larger cluster."
 
 
 def settings(spec: Spec) -> Table:
@@ -204,20 +204,20 @@ def _students(spec: Spec) -> Iterator[tuple[str, str]]:
     seeds: dict[tuple[str, str], dict[str, list[str]]] = {}
     searches: dict[str, tuple[SearchSpec, int]] = {}
     for student in spec.students:
-        told = f"{student.method.label}: {knobs(student.method.config)}".removesuffix(": ")
+        described = f"{student.method.label}: {knobs(student.method.config)}".removesuffix(": ")
         if student.teachers:
             all_of_them = student.teachers == tuple(teacher.name for teacher in spec.teachers)
-            told += f"; {'all teachers' if all_of_them else 'teachers ' + ', '.join(student.teachers)}"
+            described += f"; {'all teachers' if all_of_them else 'teachers ' + ', '.join(student.teachers)}"
         if student.search:
-            searches[told] = student.search, student.recipe.epochs
-        seeds.setdefault((student.model, knobs(student.recipe)), {}).setdefault(told, []).append(str(student.seed))
+            searches[described] = student.search, student.recipe.epochs
+        seeds.setdefault((student.model, knobs(student.recipe)), {}).setdefault(described, []).append(str(student.seed))
     groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for (model, recipe), methods in seeds.items():
         lines: list[tuple[str, str]] = []
-        for told, some in methods.items():
-            lines.append(("  method", f"{told}; {'seed' if len(some) == 1 else 'seeds'} {', '.join(some)}"))
-            if told in searches:
-                lines += _search(*searches[told])
+        for described, some in methods.items():
+            lines.append(("  method", f"{described}; {'seed' if len(some) == 1 else 'seeds'} {', '.join(some)}"))
+            if described in searches:
+                lines += _search(*searches[described])
         groups.setdefault((recipe, tuple(lines)), []).append(model)
     for (recipe, told_of), models in groups.items():
         yield "students", ", ".join(models)
@@ -242,7 +242,7 @@ def distribution(found: Distribution) -> str:
 def trials(search: Job) -> int:
     """How many trials a search is to be; fewer, where its space has no more points."""
     config = search.config
-    how, space = canonical.revive(SearchConfig, config["how"]), read_space(config["space"])
+    how, space = canonical.from_plain(SearchConfig, config["how"]), read_space(config["space"])
     return planned(how, space, config["student"]["recipe"]["epochs"])
 
 

@@ -99,7 +99,7 @@ class RunView:
             parts = [
                 tally(snapshot).plain,
                 left(self.estimate),
-                *(f"{job.title} {at(job, said)}" for job, said in running(snapshot)),
+                *(f"{job.title} {at(job, progress)}" for job, progress in running(snapshot)),
             ]
             self.out.print(f"[{self.elapsed}] {'; '.join(part for part in parts if part)}", soft_wrap=True)
 
@@ -108,13 +108,13 @@ def picture(snapshot: Snapshot, estimate: Estimate | None, elapsed: str, rows: i
     """The overall bar, the tally, and at most ``rows`` running jobs."""
     top = Table.grid(padding=(0, 2, 0, 0))
     top.add_column(no_wrap=True)
-    top.add_row(Text(snapshot.plan.name, style="bold"), ProgressBar(100, 100 * share_done(snapshot), width=24), elapsed)
+    top.add_row(Text(snapshot.plan.name, style="bold"), ProgressBar(100, 100 * fraction_done(snapshot), width=24), elapsed)
     yield top
     yield Text("; ").join(filter(None, (tally(snapshot), Text(left(estimate)))))
     jobs = list(running(snapshot))
     made = table("running", "done", "accuracy", "left", right=["done", "accuracy", "left"], whole=["running"])
-    for job, said in jobs[:rows]:
-        made.add_row(job.title, *cells(job, said))
+    for job, progress in jobs[:rows]:
+        made.add_row(job.title, *cells(job, progress))
     if jobs:
         yield made
     if len(jobs) > rows:
@@ -128,18 +128,18 @@ def running(snapshot: Snapshot) -> Iterator[tuple[Job, dict[str, Any]]]:
             yield job, snapshot.progress.get(job.key, {})
 
 
-def share_done(snapshot: Snapshot) -> float:
+def fraction_done(snapshot: Snapshot) -> float:
     """The part of the jobs that is done, in [0, 1]; half of a job's epochs, or of a search's trials, is half a job."""
     wanted = sum(state != State.IDLE for state in snapshot.states.values())
-    parts = sum(part(job, said) for job, said in running(snapshot))
+    parts = sum(part(job, progress) for job, progress in running(snapshot))
     return (snapshot.count(State.DONE) + parts) / wanted if wanted else 1.0
 
 
-def part(job: Job, said: dict[str, Any]) -> float:
+def part(job: Job, progress: dict[str, Any]) -> float:
     """How much of a running job is done, in [0, 1]."""
     if KINDS[job.kind].of_trials:
-        return said.get("ended", 0) / said["trials"] if "trials" in said else 0.0
-    return said.get("epoch", 0) / job.epochs if job.epochs else 0.0
+        return progress.get("ended", 0) / progress["trials"] if "trials" in progress else 0.0
+    return progress.get("epoch", 0) / job.epochs if job.epochs else 0.0
 
 
 def tally(snapshot: Snapshot) -> Text:
@@ -155,30 +155,33 @@ def left(estimate: Estimate | None) -> str:
     return f"{'at least' if estimate.unknown else 'about'} {clock(estimate.total)} left"
 
 
-def cells(job: Job, said: Mapping[str, Any]) -> tuple[str, str, str]:
+def cells(job: Job, progress: Mapping[str, Any]) -> tuple[str, str, str]:
     """Epochs or trials, accuracy (of a search the best so far) and time left of a running job, as far as it has said them."""
-    accuracy = f"{100 * said['accuracy']:.1f} %" if "accuracy" in said else ""
+    accuracy = f"{100 * progress['accuracy']:.1f} %" if "accuracy" in progress else ""
     if KINDS[job.kind].of_trials:
-        done, rest = (f"{said.get('ended', 0)}/{said['trials']} trials" if "trials" in said else ""), trials_left(said)
+        done, rest = (
+            (f"{progress.get('ended', 0)}/{progress['trials']} trials" if "trials" in progress else ""),
+            trials_left(progress),
+        )
     elif job.epochs:
-        done, rest = f"{said.get('epoch', 0)}/{job.epochs}", epochs_left(job, said)
+        done, rest = f"{progress.get('epoch', 0)}/{job.epochs}", epochs_left(job, progress)
     else:
         return "", "", ""
     return done, accuracy, "" if rest is None else clock(rest)
 
 
-def trials_left(said: Mapping[str, Any]) -> float | None:
+def trials_left(progress: Mapping[str, Any]) -> float | None:
     """Seconds until a search's trials have ended, from the mean duration of those that have and how many run at once; None
     before there is one. A trial at work counts as half done, and for what has gone by since the search last said something."""
-    if "trial_seconds" not in said:
+    if "trial_seconds" not in progress:
         return None
-    at_work, since = said["at_work"], max(0.0, time.time() - said["updated"])
-    open_ = max(0.0, said["trials"] - said["ended"] - at_work / 2)
-    each = said["trial_seconds"] / max(1, at_work)
+    at_work, since = progress["at_work"], max(0.0, time.time() - progress["updated"])
+    open_ = max(0.0, progress["trials"] - progress["ended"] - at_work / 2)
+    each = progress["trial_seconds"] / max(1, at_work)
     return float(open_ * each - min(since, each))
 
 
-def at(job: Job, said: dict[str, object]) -> str:
+def at(job: Job, progress: dict[str, object]) -> str:
     """4/20 91.2 %"""
-    done, accuracy, _ = cells(job, said)
+    done, accuracy, _ = cells(job, progress)
     return " ".join(filter(None, (done, accuracy))) or "…"

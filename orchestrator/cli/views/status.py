@@ -33,8 +33,8 @@ def view(plan: Plan, found: Mapping[str, Status], holder: Holder | None) -> Iter
     if running:
         made = table("running", "done", "accuracy", "left", "last sign", right=["done", "accuracy", "left"])
         for job in running:
-            said = found[job.key].progress
-            made.add_row(job.title, *cells(job, said), f"{clock(time.time() - said['updated'])} ago")
+            progress = found[job.key].progress
+            made.add_row(job.title, *cells(job, progress), f"{clock(time.time() - progress['updated'])} ago")
         yield Text()
         yield made
     trouble = [job for job in plan if found[job.key].state in TROUBLE]

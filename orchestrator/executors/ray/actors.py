@@ -3,7 +3,7 @@
 An actor takes the next job when it has ended one, so that torch is imported once per actor and not once per job; it is let go
 when the end of its job made no new job ready, since an idle actor would hold resources that trials could use. An actor whose
 process dies is restarted by Ray and its job goes on from its checkpoint, ``max_failures`` times. A job that runs out of GPU
-memory goes on with a larger share, in a fresh process.
+memory goes on with a larger allocation, in a fresh process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from orchestrator.executors.executor import CannotRun, Ended
 from orchestrator.executors.memory_retry import larger_share
 from orchestrator.executors.ray.data_parallel import RemoteDataParallel
 from orchestrator.executors.ray.report import Report
-from orchestrator.experiment.spec import TeacherShare
+from orchestrator.experiment.spec import TeacherAllocation
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, run_job
 
@@ -65,13 +65,13 @@ class Actors:
     def __init__(
         self,
         runtime: Callable[[Job], Runtime],
-        share: TeacherShare,
+        allocation: TeacherAllocation,
         slots: int,
         max_failures: int,
         priority: Callable[[Job], float] = lambda job: 0.0,
     ) -> None:
         self._runtime = runtime
-        self._share = share
+        self._share = allocation
         self._slots = slots
         self._max_failures = max_failures
         self._priority = priority
@@ -130,7 +130,7 @@ class Actors:
         heapq.heappush(self._queue, _Task((-self._priority(job), next(self._turn)), job, runtime, slots, lost))
 
     def _collect(self, reference: Any) -> Ended | None:
-        """How a job ended, or None where it goes on: with a larger share, or on another node."""
+        """How a job ended, or None where it goes on: with a larger allocation, or on another node."""
         task = self._running.pop(reference)
         try:
             report = ray.get(reference)

@@ -18,7 +18,7 @@ from orchestrator.executors.ray.private.auth_headers import auth_headers
 from orchestrator.executors.ray.private.gcs import refuses_token
 from orchestrator.executors.ray.private.loopback import loopback
 from orchestrator.executors.ray.private.orphan_watch import watch_this_process
-from orchestrator.experiment.spec import Share
+from orchestrator.experiment.spec import Allocation
 
 CONNECT_TIMEOUT_S = 10  # for a cluster that is to be joined
 ANSWER_S = 60  # for a worker of a new cluster
@@ -138,31 +138,35 @@ def _in_worker() -> str:
     return platform.python_version()
 
 
-def slots(share: Share) -> int:
-    """How many jobs of that share fit onto the living nodes at once."""
+def slots(allocation: Allocation) -> int:
+    """How many jobs of that allocation fit onto the living nodes at once."""
     import ray
 
     total = 0
     for node in ray.nodes():
         if node["Alive"]:
             has = node["Resources"]
-            fits = [int(has.get(name, 0) / asked + 1e-9) for name, asked in (("CPU", share.cpus), ("GPU", share.gpus)) if asked]
+            fits = [
+                int(has.get(name, 0) / asked + 1e-9)
+                for name, asked in (("CPU", allocation.cpus), ("GPU", allocation.gpus))
+                if asked
+            ]
             total += min(fits, default=0)
     return total
 
 
-def require(name: str, share: Share) -> int:
-    """The slots for a share, at least one.
+def require(name: str, allocation: Allocation) -> int:
+    """The slots for an allocation, at least one.
 
     Raises:
         CannotRun: where no node has as much; a request for it would wait for ever.
     """
-    if found := slots(share):
+    if found := slots(allocation):
         return found
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     has = "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
     raise CannotRun(
-        f"resources.{name} asks for {share.cpus:g} CPU and {share.gpus:g} GPU, but no node has as much (nodes: {has})"
+        f"resources.{name} asks for {allocation.cpus:g} CPU and {allocation.gpus:g} GPU, but no node has as much (nodes: {has})"
     )

@@ -102,16 +102,16 @@ class Jobs:
             CannotRun: where there is no such job.
             Unreachable: where the cluster has not answered for LOST_S.
         """
-        printed, seen, lost = 0, time.monotonic(), 0
+        printed, answered, lost = 0, time.monotonic(), 0
         while True:
             printed, whole = asyncio.run(self._tail(job, printed, write))
             try:
                 ending = self.ending(job)
             except Unreachable:
-                if time.monotonic() - seen > LOST_S:
+                if time.monotonic() - answered > LOST_S:
                     raise
             else:
-                seen = time.monotonic()
+                answered = time.monotonic()
                 lost += not whole
                 if ending and (whole or lost > TRIES):
                     return ending

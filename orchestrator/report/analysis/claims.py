@@ -12,8 +12,8 @@ from orchestrator.experiment.spec import TEST, Claim
 from orchestrator.report.analysis.statistics import Difference, holm, paired
 from orchestrator.report.analysis.summary import LEVEL
 
-HOLDS, FAILS, UNTOLD, PENDING = "holds", "does not hold", "cannot be told", "not measured yet"
-VERDICTS = (HOLDS, FAILS, UNTOLD, PENDING)
+HOLDS, FAILS, INCONCLUSIVE, PENDING = "holds", "does not hold", "inconclusive", "not measured yet"
+VERDICTS = (HOLDS, FAILS, INCONCLUSIVE, PENDING)
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Tested:
         if self.difference is None:
             return PENDING
         if self.p is None or self.p >= LEVEL:
-            return UNTOLD
+            return INCONCLUSIVE
         return HOLDS if (self.difference.mean < 0) == self.less_is_better else FAILS
 
 
-def judge(claims: Iterable[Claim], results: pa.Table, evaluations: pa.Table) -> list[Tested]:
+def evaluate_claims(claims: Iterable[Claim], results: pa.Table, evaluations: pa.Table) -> list[Tested]:
     """Every claim on every setting that has both methods, claim by claim."""
     rows = results.to_pylist()
     planned: dict[tuple[str, str], set[int]] = {}
@@ -64,10 +64,10 @@ def judge(claims: Iterable[Claim], results: pa.Table, evaluations: pa.Table) -> 
     found = []
     for claim in claims:
         for setting in dict.fromkeys(row["setting"] for row in rows):
-            shared = planned.get((setting, claim.better), set()) & planned.get((setting, claim.than), set())
-            if shared:
+            common = planned.get((setting, claim.better), set()) & planned.get((setting, claim.than), set())
+            if common:
                 better, than = (values.get((claim.by, setting, label), {}) for label in (claim.better, claim.than))
-                found.append(Tested(claim, setting, len(shared), paired(better, than)))
+                found.append(Tested(claim, setting, len(common), paired(better, than)))
     adjusted = holm([each.difference.p if each.difference else None for each in found])
     return [replace(each, p=p) for each, p in zip(found, adjusted, strict=True)]
 
@@ -77,9 +77,9 @@ def verdicts(tested: Sequence[Tested]) -> list[str]:
     if not tested:
         return []
     number = {verdict: sum(each.verdict == verdict for each in tested) for verdict in VERDICTS}
-    told = "; ".join(f"{count} {_plural(verdict, count)}" for verdict, count in number.items() if count)
+    counted = "; ".join(f"{count} {_plural(verdict, count)}" for verdict, count in number.items() if count)
     what = "claim" if len(tested) == 1 else "claims"
-    return [f"Of {len(tested)} {what}, tested together with Holm's correction: {told}."]
+    return [f"Of {len(tested)} {what}, tested together with Holm's correction: {counted}."]
 
 
 def _plural(verdict: str, count: int) -> str:

@@ -60,9 +60,9 @@ def _answers(rows: Rows, control: Rows) -> Answers:
     first, plain = rows[0], _by_seed(control)
     is_control = first["algorithm"] == CONTROL
     numbers = {
-        name: Number(told, None if is_control else paired(values, plain.get(name, {})))
+        name: Number(summary, None if is_control else paired(values, plain.get(name, {})))
         for name, values in _by_seed(rows).items()
-        if (told := sample(list(values.values())))
+        if (summary := sample(list(values.values())))
     }
     return Answers(
         evaluation=first["evaluation"],

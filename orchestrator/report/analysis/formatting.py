@@ -23,8 +23,8 @@ def spread(sample: Sample | None, scale: float = 100) -> str:
 
 def points(difference: float, scale: float = 100) -> str:
     """+1.20 or −0.30: a difference of accuracies in percentage points, or of what has another scale."""
-    told = f"{scale * difference:+.2f}"
-    return "0.00" if float(told) == 0 else told.replace("-", "−")
+    text = f"{scale * difference:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", "−")
 
 
 def percent_interval(interval: tuple[float, float], scale: float = 100) -> str:

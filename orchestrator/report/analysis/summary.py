@@ -74,9 +74,9 @@ def findings(cells: Sequence[Cell], *, numbers: bool = True) -> list[str]:
     """Sentences that say whether distillation helped: one of the whole, then one of each setting, with numbers or without."""
     compared = [cell for cell in cells if cell.difference]
     settings = dict.fromkeys(cell.setting for cell in cells)
-    told = [f"{setting}: {_finding([cell for cell in cells if cell.setting == setting], numbers)}" for setting in settings]
+    lines = [f"{setting}: {_finding([cell for cell in cells if cell.setting == setting], numbers)}" for setting in settings]
     if not compared:
-        return ["Whether distillation helped cannot be said yet.", *told]
+        return ["Whether distillation helped cannot be said yet.", *lines]
     counts = {verdict: sum(cell.verdict == verdict for cell in compared) for verdict in ("better", "worse", "even", "untested")}
     against = f"of {len(compared)} comparisons with plain training"
     if not counts["better"]:
@@ -91,7 +91,7 @@ def findings(cells: Sequence[Cell], *, numbers: bool = True) -> list[str]:
         (counts["untested"], "cannot be tested"),
     ]
     rest = "; ".join(f"{count} {words}" for count, words in others if count)
-    return [f"{lead}; {rest}." if rest else f"{lead}.", *told]
+    return [f"{lead}; {rest}." if rest else f"{lead}.", *lines]
 
 
 def _compared(groups: Sequence[list[dict[str, object]]]) -> list[Cell]:
@@ -148,18 +148,18 @@ def _finding(cells: Sequence[Cell], numbers: bool) -> str:
         ("shares no finished seed with", "share no finished seed with"): [cell for cell in methods if not cell.difference],
     }
     parts = [
-        f"{', '.join(_told(cell, numbers) for cell in found)} {several if len(found) > 1 else one} plain training"
+        f"{', '.join(_described(cell, numbers) for cell in found)} {several if len(found) > 1 else one} plain training"
         for (one, several), found in groups.items()
         if found
     ]
     return "; ".join(parts) + "."
 
 
-def _told(cell: Cell, numbers: bool) -> str:
+def _described(cell: Cell, numbers: bool) -> str:
     """The method and, with numbers, its mean difference in points, the interval, Holm's p and the number of pairs."""
     if not numbers or cell.difference is None:
         return cell.method
-    told = [f"{points(cell.difference.mean)} points"]
+    parts = [f"{points(cell.difference.mean)} points"]
     if cell.difference.interval:
-        told += [f"95 % CI {percent_interval(cell.difference.interval)}", f"Holm p = {probability(cell.p)}"]
-    return f"{cell.method} ({', '.join([*told, f'n = {cell.difference.n}'])})"
+        parts += [f"95 % CI {percent_interval(cell.difference.interval)}", f"Holm p = {probability(cell.p)}"]
+    return f"{cell.method} ({', '.join([*parts, f'n = {cell.difference.n}'])})"

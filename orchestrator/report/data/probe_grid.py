@@ -10,7 +10,7 @@ import pyarrow as pa
 from kd_core.methods.selection import ProbeSelection, Rows, Sizes, matched_accuracy, selection
 from kd_core.methods.table import METHODS
 from orchestrator.experiment.space import applied
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import probes
@@ -83,11 +83,11 @@ def selections(reading: Reading) -> list[Selection]:
         keys = tuple(job.parents["teachers"])
         if job.config["model"] in sizes and measured.keys() >= set(keys):
             found.setdefault((sizes[job.config["model"]], keys, how), []).append(job)
-    told = []
+    rows = []
     for (stages, keys, how), jobs in found.items():
         others = tuple(sizes[plan.jobs[key].config["model"]] for key in keys)
         accuracy_ML = matched_accuracy(tuple(tuple(measured[key]) for key in keys), stages, others)
-        told.append(
+        rows.append(
             Selection(
                 students=tuple(dict.fromkeys(job.config["model"] for job in jobs)),
                 methods=tuple(dict.fromkeys(job.labels["method"] for job in jobs)),
@@ -97,7 +97,7 @@ def selections(reading: Reading) -> list[Selection]:
                 weight_ML=selection(accuracy_ML, how.top, how.tau),
             )
         )
-    return told
+    return rows
 
 
 def _selection(job: Job, values: Mapping[str, dict[str, object]]) -> ProbeSelection | None:
@@ -106,7 +106,7 @@ def _selection(job: Job, values: Mapping[str, dict[str, object]]) -> ProbeSelect
         return None
     method = applied(job.config, values.get(job.key, {}))["method"]
     kind = METHODS[method["name"]]
-    return kind.selection(revive(kind.Config, method["knobs"]))
+    return kind.selection(from_plain(kind.Config, method["knobs"]))
 
 
 def _sizes(reading: Reading) -> Iterator[tuple[str, Sizes]]:

@@ -46,18 +46,18 @@ class Reading:
     def reason(self, job: Job) -> str:
         """Why there is no result; empty where there is one. What waits for a failed ancestor says so."""
         standing = self.standings[job.key]
-        seen, state = standing.evidence, standing.state
+        evidence, state = standing.evidence, standing.state
         if state == State.DONE:
             return ""
-        if seen.corrupt:
-            return f"its entry in the store is corrupt ({seen.corrupt})"
+        if evidence.corrupt:
+            return f"its entry in the store is corrupt ({evidence.corrupt})"
         if state == State.FAILED:
-            return str(seen.failure["reason"])
+            return str(evidence.failure["reason"])
         if failed := self._failed_above(standing):
             return f"{failed.title} failed: {self.reason(failed)}"
-        if trials := seen.progress.get("ended"):
-            return f"{trials} of {seen.progress['trials']} trials have ended"
-        if epoch := seen.progress.get("epoch"):
+        if trials := evidence.progress.get("ended"):
+            return f"{trials} of {evidence.progress['trials']} trials have ended"
+        if epoch := evidence.progress.get("epoch"):
             return f"at epoch {epoch} of {job.epochs}"
         return "not run yet"
 

@@ -75,11 +75,11 @@ def evaluations(reading: Reading) -> pa.Table:
     rows = []
     for job in reading.plan.of("evaluation"):
         [student] = job.parents["students"]
-        about = {"key": job.key, "student_key": student, **named[student], "evaluation": job.config["evaluation"]}
-        about |= {"status": reading.status(job), "reason": reading.reason(job)}
+        row = {"key": job.key, "student_key": student, **named[student], "evaluation": job.config["evaluation"]}
+        row |= {"status": reading.status(job), "reason": reading.reason(job)}
         entry = reading.entry(job)
         numbers = entry.results if entry else {}
-        rows += [{**about, "name": name, "value": value} for name, value in numbers.items()] or [about]
+        rows += [{**row, "name": name, "value": value} for name, value in numbers.items()] or [row]
     return pa.Table.from_pylist(rows, schema=EVALUATIONS)
 
 
@@ -156,7 +156,7 @@ def _settings(students: list[Job]) -> list[str]:
 
     def setting(job: Job) -> str:
         model, recipe = job.config["model"], job.config["recipe"]
-        told = ", ".join(f"{name}={canonical.text(recipe[name])}" for name in apart[model])
-        return f"{model} ({told})" if told else model
+        described = ", ".join(f"{name}={canonical.text(recipe[name])}" for name in apart[model])
+        return f"{model} ({described})" if described else model
 
     return [setting(job) for job in students]

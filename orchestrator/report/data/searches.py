@@ -11,7 +11,7 @@ import pyarrow as pa
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.space import read_space, stands_at
 from orchestrator.jobs import canonical
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.report.analysis.statistics import paired, sample
 from orchestrator.report.data.reading import Reading
@@ -80,8 +80,8 @@ def searches(reading: Reading) -> pa.Table:
         if "searches" in job.parents:
             [key] = job.parents["searches"]
             search, control = plan.jobs[key], job.labels["control"]
-            about = {name: students[0][name] for name in ("cell", "student", "setting", "method", "algorithm")}
-            rows.append(about | {"control": control} | _found(reading, search) | _gain(students, cells.get(control, [])))
+            row = {name: students[0][name] for name in ("cell", "student", "setting", "method", "algorithm")}
+            rows.append(row | {"control": control} | _found(reading, search) | _gain(students, cells.get(control, [])))
     return pa.Table.from_pylist(rows, schema=SEARCHES)
 
 
@@ -100,14 +100,14 @@ def chosen(reading: Reading) -> dict[str, dict[str, Any]]:
     """By student, the values that its search chose; those whose search is not done are absent."""
     plan = reading.plan
     found = {search.key: reading.entry(search) for search in plan.of("search")}
-    told = {key: entry.results["chosen"] for key, entry in found.items() if entry}
-    return {job.key: told[key] for job in plan.of("student") for key in job.parents.get("searches", []) if key in told}
+    values = {key: entry.results["chosen"] for key, entry in found.items() if entry}
+    return {job.key: values[key] for job in plan.of("student") for key in job.parents.get("searches", []) if key in values}
 
 
 def _found(reading: Reading, search: Job) -> dict[str, Any]:
     """What a search says of itself."""
     config, tried = search.config, reading.trials(search)
-    how, space, student = revive(SearchConfig, config["how"]), read_space(config["space"]), config["student"]
+    how, space, student = from_plain(SearchConfig, config["how"]), read_space(config["space"]), config["student"]
     states = Counter(trial.state for trial in tried)
     row = {
         "key": search.key,
@@ -123,9 +123,9 @@ def _found(reading: Reading, search: Job) -> dict[str, Any]:
         "seconds": sum(trial.seconds for trial in tried),
     }
     if entry := reading.entry(search):
-        told = entry.results
-        row |= {"chosen": canonical.text(told["chosen"]), "winner": told["trial"], "planned": len(tried)}
-        row["validation_accuracy"] = told["validation_accuracy"]
+        found = entry.results
+        row |= {"chosen": canonical.text(found["chosen"]), "winner": found["trial"], "planned": len(tried)}
+        row["validation_accuracy"] = found["validation_accuracy"]
     return row
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.experiment.spec import TEST
-from orchestrator.report.analysis.claims import FAILS, HOLDS, Tested, judge
+from orchestrator.report.analysis.claims import FAILS, HOLDS, Tested, evaluate_claims
 from orchestrator.report.analysis.summary import CONTROL
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import evaluations, history, results
@@ -31,7 +31,7 @@ class Chart:
     """``about`` says in words what is to be seen; ``under`` is the title of its table; none: the first."""
 
     title: str
-    about: str
+    caption: str
     svg: Markup
     under: str = ""
 
@@ -39,7 +39,7 @@ class Chart:
 def charts(reading: Reading) -> list[Chart]:
     """The pictures for which there are results."""
     table = results(reading)
-    rows, tested = table.to_pylist(), judge(reading.plan.claims, table, evaluations(reading))
+    rows, tested = table.to_pylist(), evaluate_claims(reading.plan.claims, table, evaluations(reading))
     found = (accuracies(rows), claims(tested), learning(reading, rows), weights(reading, rows))
     return [chart for chart in found if chart]
 
@@ -55,13 +55,13 @@ def accuracies(rows: Rows) -> Chart | None:
         strips[row["cell"]] = Strip(row["method"], values, colors[row["method"]], control=row["algorithm"] == CONTROL)
     if not any(strip.values for strips in cells.values() for strip in strips.values()):
         return None
-    about = (
+    caption = (
         "Test accuracy at the epoch chosen on the validation split. A dot is a seed, a diamond the mean of a method, a bar its "
         "95 % confidence interval (Student's t), which may go on beyond the picture. The dashed line is the mean of plain "
         "training."
     )
     svg = plots.strips({setting: list(strips.values()) for setting, strips in cells.items()})
-    return Chart("Accuracy by method", about, Markup(svg))
+    return Chart("Accuracy by method", caption, Markup(svg))
 
 
 def claims(tested: Sequence[Tested]) -> Chart | None:
@@ -80,12 +80,12 @@ def claims(tested: Sequence[Tested]) -> Chart | None:
         panels.setdefault((title, axis), []).append(Whisker(label, each.scale * found.mean, interval, color))
     if not panels:
         return None
-    about = (
+    caption = (
         "The difference that each claim is about, paired by seed. A diamond is its mean, a bar its 95 % confidence interval "
         "(Student's t, not corrected). Green: the claim holds after Holm's correction; red: it does not; grey: it cannot be "
         "told."
     )
-    return Chart("Claims: differences and intervals", about, Markup(plots.forest(panels)), under="Claims")
+    return Chart("Claims: differences and intervals", caption, Markup(plots.forest(panels)), under="Claims")
 
 
 def learning(reading: Reading, rows: Rows) -> Chart | None:
@@ -100,11 +100,11 @@ def learning(reading: Reading, rows: Rows) -> Chart | None:
         panels.setdefault(title, {}).setdefault(label, []).append(100 * curve)
     if not panels:
         return None
-    about = (
+    caption = (
         "Validation accuracy by epoch. Thin lines are seeds, thick ones their mean. The first epochs may lie below the picture."
     )
-    told = [Panel(title, those, colors) for title, those in panels.items()]
-    return Chart("Learning curves", about, Markup(plots.curves(told, "validation accuracy, %")))
+    shown = [Panel(title, those, colors) for title, those in panels.items()]
+    return Chart("Learning curves", caption, Markup(plots.curves(shown, "validation accuracy, %")))
 
 
 def weights(reading: Reading, rows: Rows) -> Chart | None:
@@ -120,9 +120,9 @@ def weights(reading: Reading, rows: Rows) -> Chart | None:
         panels.setdefault(titles[key], {}).setdefault(teacher.title, []).append(curve)
     if not panels:
         return None
-    about = "Mean instructional weight of each teacher by epoch. Lines are means over the seeds; bands hold all seeds."
-    told = [Panel(title, those) for title, those in panels.items()]
-    return Chart("Instructional weights", about, Markup(plots.curves(told, "weight", limits=(0, 1), band=True)))
+    caption = "Mean instructional weight of each teacher by epoch. Lines are means over the seeds; bands hold all seeds."
+    shown = [Panel(title, those) for title, those in panels.items()]
+    return Chart("Instructional weights", caption, Markup(plots.curves(shown, "weight", limits=(0, 1), band=True)))
 
 
 def _colors(rows: Rows) -> dict[str, str]:

@@ -199,12 +199,12 @@ def _curves(axes: Axes, panel: Panel, band: bool) -> None:
         epochs = min(map(len, those))
         for curve in those if len(those) > 1 and not band else ():
             axes.plot(np.arange(1, len(curve) + 1), curve, color=color, alpha=0.25, linewidth=0.8)
-        shared = [curve[:epochs] for curve in those]
+        truncated = [curve[:epochs] for curve in those]
         if len(those) > 1 and band:
             axes.fill_between(
-                np.arange(1, epochs + 1), np.min(shared, 0), np.max(shared, 0), color=color, alpha=0.18, linewidth=0
+                np.arange(1, epochs + 1), np.min(truncated, 0), np.max(truncated, 0), color=color, alpha=0.18, linewidth=0
             )
-        mean = np.mean(shared, axis=0)
+        mean = np.mean(truncated, axis=0)
         axes.plot(np.arange(1, epochs + 1), mean, color=color, linewidth=1.8, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 

@@ -12,7 +12,7 @@ from kd_core.knobs import Choice, Distribution, IntUniform, LogUniform
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.space import read_space, stands_at
 from orchestrator.jobs import canonical
-from orchestrator.jobs.canonical import revive
+from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.report.analysis.formatting import SEARCHES
 from orchestrator.report.data.reading import Reading
@@ -21,7 +21,7 @@ from orchestrator.report.figures import search_plots
 from orchestrator.report.figures.canvas import style, svg
 from orchestrator.report.figures.charts import Chart
 from orchestrator.report.figures.search_plots import Point, Slice
-from orchestrator.search.importance import importances, untold
+from orchestrator.search.importance import importances, why_no_importances
 from orchestrator.search.trial import STOPPED, Trial
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def search_charts(reading: Reading) -> list[Chart]:
     """Slices of each search, then the importance of the knobs of all of them."""
     found: list[Chart] = []
-    shares: dict[str, dict[str, float]] = {}
+    by_search: dict[str, dict[str, float]] = {}
     for row in searches(reading).to_pylist():
         name, search = f"{row['setting']}, {row['method']}", reading.plan.jobs[row["key"]]
         trials = reading.trials(search)
@@ -40,15 +40,15 @@ def search_charts(reading: Reading) -> list[Chart]:
             if drawn is None:
                 continue
             picture = Markup(svg(drawn))
-        about = SLICES
-        if reason := _untold(search, trials):
-            about += f" The importance of its knobs is not told: {reason}."
+        caption = SLICES
+        if reason := _why_no_importances(search, trials):
+            caption += f" The importance of its knobs is not told: {reason}."
         else:
-            shares[name] = importances(read_space(search.config["space"]), trials)
-        found.append(Chart(f"Slices of the search: {name}", about, picture, under=SEARCHES))
-    if shares:
+            by_search[name] = importances(read_space(search.config["space"]), trials)
+        found.append(Chart(f"Slices of the search: {name}", caption, picture, under=SEARCHES))
+    if by_search:
         with style("importance"):
-            picture = Markup(svg(search_plots.importance(shares)))
+            picture = Markup(svg(search_plots.importance(by_search)))
         found.append(Chart("Importance of the searched knobs", IMPORTANCE, picture, under=SEARCHES))
     return found
 
@@ -85,7 +85,7 @@ def slices(search: Job, trials: Sequence[Trial], winner: int | None) -> Figure |
 
 def importance(search: Job, trials: Sequence[Trial]) -> Figure | None:
     """The picture of a search's knobs; None where importances cannot be told."""
-    if _untold(search, trials):
+    if _why_no_importances(search, trials):
         return None
     return search_plots.importance({search.labels["cell"]: importances(read_space(search.config["space"]), trials)})
 
@@ -106,8 +106,8 @@ def pictures(search: Job, trials: Sequence[Trial], winner: int | None, folder: P
     return found
 
 
-def _untold(search: Job, trials: Sequence[Trial]) -> str:
-    return untold(revive(SearchConfig, search.config["how"]), read_space(search.config["space"]), trials)
+def _why_no_importances(search: Job, trials: Sequence[Trial]) -> str:
+    return why_no_importances(from_plain(SearchConfig, search.config["how"]), read_space(search.config["space"]), trials)
 
 
 def _slice(name: str, distribution: Distribution, trials: Sequence[Trial]) -> Slice:

@@ -72,15 +72,15 @@ def slices(points: Sequence[Point], knobs: Sequence[Slice]) -> Figure:
 
 def importance(found: Mapping[str, Mapping[str, float]]) -> Figure:
     """For each search a panel: how much of the variance each knob explains."""
-    sizes = [len(shares) for shares in found.values()]
+    sizes = [len(fractions) for fractions in found.values()]
     drawn = figure(0.5 * len(sizes) + 0.3 * sum(sizes) + 0.4)
     all_axes = drawn.subplots(len(found), 1, squeeze=False, sharex=True, height_ratios=[size + 1 for size in sizes])[:, 0]
-    for axes, (title, shares) in zip(all_axes, found.items(), strict=True):
-        places = range(len(shares))
-        bars = axes.barh(places, [100 * share for share in shares.values()], height=0.62, color=COLORS[0])
-        axes.bar_label(bars, [f"{100 * share:.0f} %" for share in shares.values()], padding=4, color=INK)
-        axes.set_yticks(places, list(shares))
-        axes.set_ylim(len(shares) - 0.5, -0.5)
+    for axes, (title, fractions) in zip(all_axes, found.items(), strict=True):
+        places = range(len(fractions))
+        bars = axes.barh(places, [100 * fraction for fraction in fractions.values()], height=0.62, color=COLORS[0])
+        axes.bar_label(bars, [f"{100 * fraction:.0f} %" for fraction in fractions.values()], padding=4, color=INK)
+        axes.set_yticks(places, list(fractions))
+        axes.set_ylim(len(fractions) - 0.5, -0.5)
         axes.set_xlim(0, 105)
         axes.set_axisbelow(True)
         axes.grid(axis="y", visible=False)

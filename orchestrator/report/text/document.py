@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.report.analysis.claims import judge, verdicts
+from orchestrator.report.analysis.claims import evaluate_claims, verdicts
 from orchestrator.report.analysis.evaluations import answers
 from orchestrator.report.analysis.formatting import duration
 from orchestrator.report.analysis.summary import findings, summarise
@@ -32,8 +32,8 @@ class Document:
 
 def document(reading: Reading) -> Document:
     """The report of an experiment, from the store alone: the same store gives the same report."""
-    plan, students, told = reading.plan, results(reading), evaluations(reading)
-    cells, claims, asked = summarise(students), judge(plan.claims, students, told), answers(told)
+    plan, students, evaluated = reading.plan, results(reading), evaluations(reading)
+    cells, claims, asked = summarise(students), evaluate_claims(plan.claims, students, evaluated), answers(evaluated)
     probed = grid(probes(reading))
     sought = searches(reading)
     parts = [tables.of_cells(cells), tables.of_claims(claims), of_searches(sought)]

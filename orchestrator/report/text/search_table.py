@@ -45,7 +45,7 @@ def of_searches(searches: pa.Table) -> Table:
             Column("vs defaults [95 % CI]"),
         ),
         tuple(map(tuple, groups.values())),
-        about=(
+        caption=(
             "What was chosen on the validation split, and what it gains over the defaults on the test split.",
             "Trials are counted as done / stopped early / failed; the cost is what all of them trained for, as time and as a "
             "multiple of the training of one student with the chosen values.",
@@ -65,14 +65,14 @@ def sentences(searches: pa.Table) -> list[str]:
     if not rows:
         return []
     found = [_apart(row) for row in rows]
-    told = [
+    counts = [
         (found.count(1), "found values that beat the defaults on the test split (95 % confidence interval above zero)"),
         (found.count(-1), "found values that fall behind the defaults"),
         (found.count(0), "cannot be told apart from the defaults at this number of seeds"),
         (found.count(None), "cannot be tested yet"),
     ]
     what = "1 search" if len(rows) == 1 else f"{len(rows)} searches"
-    return [f"Of {what}: {'; '.join(f'{number} {words}' for number, words in told if number)}."]
+    return [f"Of {what}: {'; '.join(f'{number} {words}' for number, words in counts if number)}."]
 
 
 def values(row: dict[str, Any]) -> str:
@@ -95,8 +95,8 @@ def _absence(row: dict[str, Any]) -> str:
 def _trials(row: dict[str, Any]) -> str:
     """done / stopped / failed, of how many where some are still to come."""
     ended = row["done"] + row["stopped"] + row["failed"]
-    told = f"{row['done']}/{row['stopped']}/{row['failed']}"
-    return told if ended == row["planned"] else f"{told} of {row['planned']}"
+    text = f"{row['done']}/{row['stopped']}/{row['failed']}"
+    return text if ended == row["planned"] else f"{text} of {row['planned']}"
 
 
 def _cost(row: dict[str, Any]) -> str:
@@ -108,10 +108,10 @@ def _cost(row: dict[str, Any]) -> str:
 def _gain(row: dict[str, Any]) -> Value:
     if row["gain"] is None:
         return Value(NOTHING)
-    told = points(row["gain"])
+    text = points(row["gain"])
     if row["gain_low"] is not None:
-        told += f" {percent_interval((row['gain_low'], row['gain_high']))}"
-    return Value(told, strong=bool(_apart(row)), tone={1: "better", -1: "worse"}.get(_apart(row) or 0, ""))
+        text += f" {percent_interval((row['gain_low'], row['gain_high']))}"
+    return Value(text, strong=bool(_apart(row)), tone={1: "better", -1: "worse"}.get(_apart(row) or 0, ""))
 
 
 def _apart(row: dict[str, Any]) -> int | None:

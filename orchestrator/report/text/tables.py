@@ -59,7 +59,7 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     groups: tuple[tuple[Row, ...], ...]
-    about: tuple[str, ...] = ()
+    caption: tuple[str, ...] = ()
     legend: tuple[str, ...] = ()
     strong: str = ""
     notes: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ def of_cells(cells: Sequence[Cell]) -> Table:
             Column("time", rank=4),
         ),
         tuple(map(tuple, groups.values())),
-        about=(
+        caption=(
             "Accuracy in %, mean ± standard deviation over the seeds that are done.",
             "Test is read at the epoch chosen on the validation split: the result; (last) is the last epoch.",
             *(
@@ -126,9 +126,9 @@ def of_claims(claims: Sequence[Tested]) -> Table:
     rows = []
     for each in claims:
         found, claim = each.difference, each.claim
-        told = NOTHING if found is None else points(found.mean, each.scale)
+        text = NOTHING if found is None else points(found.mean, each.scale)
         if found and found.interval:
-            told += f" {percent_interval(found.interval, each.scale)}"
+            text += f" {percent_interval(found.interval, each.scale)}"
         done = found.n if found else 0
         tone = {HOLDS: "better", FAILS: "worse", PENDING: "bad"}.get(each.verdict, "")
         rows.append(
@@ -136,7 +136,7 @@ def of_claims(claims: Sequence[Tested]) -> Table:
                 Value(claim.text),
                 *([Value(each.setting)] if several else []),
                 Value(f"{done}/{each.planned}", tone="bad" if done < each.planned else ""),
-                Value(told),
+                Value(text),
                 Value(NOTHING if found is None or found.effect is None else points(found.effect, 1)),
                 Value(probability(found.p if found else None)),
                 Value(probability(each.p)),
@@ -160,7 +160,7 @@ def of_claims(claims: Sequence[Tested]) -> Table:
             Column("methods", left=True, rank=5),
         ),
         (tuple(rows),) if rows else (),
-        about=(
+        caption=(
             "Differences in points, paired by seed, with the 95 % confidence interval of Student's t.",
             f"A claim holds where p, corrected by Holm over all claims, is below {LEVEL:g} and the difference goes its way; it "
             "does not hold where p is below that and the difference goes the other way; else these seeds cannot tell.",
@@ -179,14 +179,14 @@ def of_answers(evaluation: str, cells: Sequence[Answers]) -> Table:
         number, scale = cell.numbers.get(name), 1 if name in kind.unscaled else 100
         if number is None:
             return Value(NOTHING), Value(NOTHING)
-        told = spread(number.values, scale)
+        text = spread(number.values, scale)
         if number.difference is None:
-            return Value(told), Value("control" if cell.control else NOTHING)
+            return Value(text), Value("control" if cell.control else NOTHING)
         compared = points(number.difference.mean, scale)
         if number.difference.interval:
             compared += f" {percent_interval(number.difference.interval, scale)}"
         good = -number.apart if name in kind.less_is_better else number.apart
-        return Value(told), Value(compared, strong=good != 0, tone={1: "better", -1: "worse"}.get(good, ""))
+        return Value(text), Value(compared, strong=good != 0, tone={1: "better", -1: "worse"}.get(good, ""))
 
     groups: dict[str, list[Row]] = {}
     for cell in cells:
@@ -210,7 +210,7 @@ def of_answers(evaluation: str, cells: Sequence[Answers]) -> Table:
             *(column for name in names for column in (Column(name), Column("vs plain [95 % CI]", rank=1))),
         ),
         tuple(map(tuple, groups.values())),
-        about=(
+        caption=(
             f"Mean ± standard deviation over the seeds that are done: {'; '.join(units) or 'nothing yet'}.",
             "Differences to plain training are paired by seed, with the 95 % interval of Student's t, not corrected for their "
             "number.",
@@ -253,7 +253,7 @@ def of_teachers(table: pa.Table) -> Table:
             Column("time"),
         ),
         (tuple(rows),) if rows else (),
-        about=(
+        caption=(
             "Accuracy in %; test is read at the epoch chosen on the validation split, (last) is the last epoch.",
             *(["Given weights were not trained here."] if any(_chosen(row) == GIVEN for row in table.to_pylist()) else []),
         ),
@@ -277,7 +277,7 @@ def of_grid(grid: Grid) -> Table:
         "Probes",
         (Column("teacher", left=True), *map(Column, grid.layers)),
         (rows,),
-        about=("Validation accuracy in % of a linear classifier probe on every layer.",),
+        caption=("Validation accuracy in % of a linear classifier probe on every layer.",),
         strong="the best teacher of a layer",
     )
 
@@ -298,7 +298,7 @@ def of_selection(selection: Selection) -> Table:
         f"Selected by probes: {', '.join(selection.students)} with {', '.join(selection.methods)}",
         (Column("teacher", left=True), *map(Column, stages)),
         (rows,),
-        about=(
+        caption=(
             "The weight of each teacher at the student's stages and, in brackets, the accuracy in % of the probe behind it.",
         ),
         strong="the teacher that leads a stage",
@@ -333,11 +333,11 @@ def _chosen(row: dict[str, object]) -> str:
 def _compared(cell: Cell) -> tuple[Value, Value]:
     if cell.difference is None:
         return Value("control" if cell.control else NOTHING), Value(NOTHING)
-    told = points(cell.difference.mean)
+    text = points(cell.difference.mean)
     if cell.difference.interval:
-        told += f" {percent_interval(cell.difference.interval)}"
+        text += f" {percent_interval(cell.difference.interval)}"
     apart = cell.verdict in ("better", "worse")
-    return Value(told, strong=apart, tone=cell.verdict if apart else ""), Value(probability(cell.p))
+    return Value(text, strong=apart, tone=cell.verdict if apart else ""), Value(probability(cell.p))
 
 
 def _absences(cell: Cell) -> list[str]:

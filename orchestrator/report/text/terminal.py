@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
-from orchestrator.report.analysis.claims import judge, verdicts
+from orchestrator.report.analysis.claims import evaluate_claims, verdicts
 from orchestrator.report.analysis.evaluations import answers
 from orchestrator.report.analysis.summary import findings, summarise
 from orchestrator.report.data.probe_grid import grid, selections
@@ -29,13 +29,13 @@ TONES = {"better": "green", "worse": "red", "bad": "yellow", "": ""}
 
 def terminal(reading: Reading, width: int = 100, color: bool = False) -> str:
     """What ``kd run`` prints at its end; ``color`` adds ANSI codes."""
-    plan, students, told = reading.plan, results(reading), evaluations(reading)
-    cells, claims, found = summarise(students), judge(plan.claims, students, told), grid(probes(reading))
+    plan, students, evaluated = reading.plan, results(reading), evaluations(reading)
+    cells, claims, found = summarise(students), evaluate_claims(plan.claims, students, evaluated), grid(probes(reading))
     parts = [tables.of_cells(cells)] if cells else []
     parts += [tables.of_claims(claims)] if claims else []
     sought = searches(reading)
     parts += [of_searches(sought)] if sought.num_rows else []
-    parts += [tables.of_answers(*asked) for asked in answers(told).items()]
+    parts += [tables.of_answers(*asked) for asked in answers(evaluated).items()]
     parts += [tables.of_grid(found)] if found.teachers else []
     return _print(parts, [*findings(cells, numbers=False), *verdicts(claims), *sentences(sought)], width, color)
 
@@ -65,7 +65,7 @@ def _part(console: Console, table: Table) -> RenderableType:
     marked = any(value.strong for group in table.groups for row in group for value in row)
     marks = [f"{MARK} {table.strong}"] if marked else []
     notes = [f"[{number}] {note}" for number, note in enumerate(table.notes, 1)]
-    heading = Text.assemble((table.title, "bold"), ". ", table.about[0])
+    heading = Text.assemble((table.title, "bold"), ". ", table.caption[0])
     return Group(heading, Text(), drawn, *map(Text, (*marks, *table.legend, *notes, "")))
 
 
@@ -74,10 +74,10 @@ def _whole(table: Table, rank: int, drawn: Grid, width: int) -> bool:
     plain = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
     with plain.capture() as captured:
         plain.print(drawn)
-    seen = captured.get()
+    shown = captured.get()
     numbers = [index for index, column in enumerate(table.columns) if column.rank <= rank and not column.left]
     cells = [_value(row[index]).plain for group in table.groups for row in group for index in numbers]
-    return all(text in seen for text in (*cells, *(table.columns[index].name for index in numbers)))
+    return all(text in shown for text in (*cells, *(table.columns[index].name for index in numbers)))
 
 
 def _grid(table: Table, rank: int) -> Grid:

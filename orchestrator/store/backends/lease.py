@@ -55,10 +55,10 @@ def lease(backend: Backend, name: str) -> Iterator[bool]:
 
 def holder(backend: Backend, name: str) -> Holder | None:
     """Who has the lease; None where nobody has, or it has run out."""
-    said = _read(backend, name)
-    if time.time() >= said.get("expires", 0) or _gone(said):
+    content = _read(backend, name)
+    if time.time() >= content.get("expires", 0) or _gone(content):
         return None
-    return Holder(said["since"], said["host"], said["pid"])
+    return Holder(content["since"], content["host"], content["pid"])
 
 
 def _renew(backend: Backend, name: str, ours: dict[str, object], ended: threading.Event) -> None:
@@ -94,10 +94,10 @@ def _process() -> dict[str, Any]:
     return {"pid": os.getpid(), "machine": machine, "born": _born(os.getpid())}
 
 
-def _gone(said: dict[str, Any]) -> bool:
+def _gone(content: dict[str, Any]) -> bool:
     """Whether the process was one of this machine and is no more."""
     machine = _process()["machine"]
-    return bool(machine) and said.get("machine") == machine and _born(said["pid"]) != said["born"]
+    return bool(machine) and content.get("machine") == machine and _born(content["pid"]) != content["born"]
 
 
 def _born(pid: int) -> str:

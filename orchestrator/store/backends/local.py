@@ -111,8 +111,8 @@ class Local:
         except FileNotFoundError:
             return None
         except BlockingIOError:
-            said = read_json(path)
-            return Holder(**said) if said else Holder(path.stat().st_mtime)
+            content = read_json(path)
+            return Holder(**content) if content else Holder(path.stat().st_mtime)
         return None
 
     def outside(self, folder: str) -> tuple[str, Any]:

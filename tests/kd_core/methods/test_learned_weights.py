@@ -35,7 +35,7 @@ def test_learner_is_adam():
     learner, adam = Learner(ours, 0.01), torch.optim.Adam(theirs.parameters(), lr=0.01)
     x, y = torch.randn(5, 3), torch.randn(5, 2)
     for _ in range(7):
-        learner.descend((ours(x) - y).square().mean())
+        learner.step((ours(x) - y).square().mean())
         adam.zero_grad()
         (theirs(x) - y).square().mean().backward()
         adam.step()

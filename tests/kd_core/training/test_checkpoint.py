@@ -73,10 +73,10 @@ def test_a_long_history_is_read_too(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"1234", b"\xff" * 20, (2).to_bytes(8, "little") + b"{}"])
 def test_what_holds_no_history_says_so(tmp_path, content):
-    keeper = Folder(tmp_path)
-    keeper.write("epoch-00001.0.safetensors", content)
+    folder = Folder(tmp_path)
+    folder.write("epoch-00001.0.safetensors", content)
     with pytest.raises(ValueError):
-        records(keeper, "epoch-00001.0.safetensors")
+        records(folder, "epoch-00001.0.safetensors")
 
 
 def test_a_full_disk_keeps_what_there_was(checkpoints, monkeypatch):

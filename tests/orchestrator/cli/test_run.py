@@ -99,7 +99,7 @@ def test_the_picture_fits_a_small_terminal(tmp_path):
 def test_half_of_a_jobs_epochs_is_half_a_job(tmp_path):
     plan = a_plan(methods=("none",), seeds=(0,))  # 2 teachers, 2 probes, 1 student
     snapshot = a_snapshot(plan, **{"resnet20-s0": State.DONE, "resnet8-s0": 5})
-    assert run_view.share_done(snapshot) == pytest.approx(1.5 / 5)
+    assert run_view.fraction_done(snapshot) == pytest.approx(1.5 / 5)
 
 
 def test_plain_lines_come_at_changes_and_not_too_often(tmp_path, monkeypatch):

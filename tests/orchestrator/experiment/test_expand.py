@@ -21,7 +21,7 @@ from kd_core.probes.config import ProbeConfig
 from kd_core.recipe import Recipe
 from orchestrator.experiment.load import load
 from orchestrator.experiment.methods import MethodSection
-from orchestrator.experiment.spec import Share, Spec, TeacherShare
+from orchestrator.experiment.spec import Allocation, Spec, TeacherAllocation
 from orchestrator.experiment.yaml_lines import read_file
 from tests.support.paths import EXPERIMENTS, ROOT
 
@@ -71,7 +71,7 @@ def test_every_section(tmp_path: Path) -> None:
     assert (spec.data.train_size, spec.data.padding) == (400, 1)
     assert spec.probes == ProbeConfig(C=2.0)
     assert (spec.bank.mode, spec.bank.limit_gib) == ("off", 0.5)
-    assert (spec.resources.teacher, spec.resources.student) == (TeacherShare(cpus=2), Share(gpus=0.25))
+    assert (spec.resources.teacher, spec.resources.student) == (TeacherAllocation(cpus=2), Allocation(gpus=0.25))
     assert (spec.tracking.uri, spec.tracking.experiment, spec.tracking.enabled) == (None, "digits", True)
 
 

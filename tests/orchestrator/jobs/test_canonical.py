@@ -52,11 +52,11 @@ class Nested:
     )
 )
 def test_revive_inverts_plain(value):
-    revived = canonical.revive(Nested, canonical.plain(value))
+    revived = canonical.from_plain(Nested, canonical.plain(value))
     assert revived == value
     assert isinstance(revived.tau, float)
 
 
 def test_a_recipe_survives():
     recipe = Recipe(epochs=30, milestones=(10, 20), lr=1.0)
-    assert canonical.revive(Recipe, canonical.plain(recipe)) == recipe
+    assert canonical.from_plain(Recipe, canonical.plain(recipe)) == recipe

@@ -9,7 +9,7 @@ import pytest
 
 from kd_core.data.table import DataConfig
 from kd_core.methods.modules.analysis_config import AnalysisConfig
-from orchestrator.experiment.spec import Bank, Resources, Share, TeacherShare
+from orchestrator.experiment.spec import Allocation, Bank, Resources, TeacherAllocation
 from orchestrator.jobs.job import Job
 from orchestrator.planning.estimate import Estimator, epochs_left
 from orchestrator.planning.plan import make
@@ -72,7 +72,7 @@ def test_an_analysis_is_as_large_as_its_teacher_times_its_own_epochs(store):
 def test_what_was_measured_on_a_cpu_says_nothing_of_a_gpu(store):
     plan = a_plan()
     finish_job(store, the(plan, "resnet8-none · s0"))
-    assert taught(store, Resources(student=Share(1, 0.5))).seconds(plan, the(plan, "resnet8-none · s1")) is None
+    assert taught(store, Resources(student=Allocation(1, 0.5))).seconds(plan, the(plan, "resnet8-none · s1")) is None
 
 
 def test_what_was_measured_on_small_images_says_nothing_of_large_ones(store):
@@ -191,7 +191,7 @@ def test_workers_share_the_epochs_of_a_teacher(store):
     plan = a_plan(epochs=10)
     finish_job(store, the(plan, "resnet20-s0"), seconds=30)
     for workers, seconds in ((1, 30), (3, 10)):
-        estimator = taught(store, Resources(teacher=TeacherShare(workers=workers)))
+        estimator = taught(store, Resources(teacher=TeacherAllocation(workers=workers)))
         assert estimator.seconds(plan, the(plan, "resnet20-s0")) == pytest.approx(seconds)
     other = Store(store.root.parent / "other")  # measured by two workers, it takes one twice as long
     finish_job(other, the(plan, "resnet20-s0"), seconds=30, workers=2)

@@ -8,7 +8,7 @@ import statistics
 
 import pytest
 
-from orchestrator.experiment.spec import Resources, Share, TeacherShare
+from orchestrator.experiment.spec import Allocation, Resources, TeacherAllocation
 from orchestrator.jobs.job import Job
 from orchestrator.planning.schedule import Machine, critical_path, demand, finish, priorities, workers
 
@@ -117,7 +117,7 @@ def test_a_chain_is_found_in_a_plan_of_thousands():
 
 
 def test_all_workers_of_a_teacher_take_their_share():
-    resources = Resources(teacher=TeacherShare(2, 1, 3), student=Share(1, 0.25))
+    resources = Resources(teacher=TeacherAllocation(2, 1, 3), student=Allocation(1, 0.25))
     teacher = Job("teacher", 1, {"recipe": {"epochs": 4}})
     assert (workers(teacher, resources), demand(teacher, resources)) == (3, Machine(6, 3))
     for job in (Job("teacher", 1, {"weights": {}}), Job("probe", 1, {}), Job("analysis", 1, {"recipe": {"epochs": 4}})):

@@ -8,7 +8,7 @@ import pytest
 
 from kd_core.knobs import Choice, IntUniform, LogUniform, Uniform
 from orchestrator.experiment.search_config import SearchConfig
-from orchestrator.search.importance import importances, untold
+from orchestrator.search.importance import importances, why_no_importances
 from orchestrator.search.trial import DONE, STOPPED, Trial
 
 SPACE = {"a": Uniform(0, 1), "b": LogUniform(0.01, 1), "c": IntUniform(1, 4), "d": Choice((True, None, "x"))}
@@ -56,9 +56,9 @@ def test_trials_that_were_stopped_do_not_count():
 
 def test_when_nothing_can_be_told():
     how, trials = SearchConfig(), tried(lambda values: values["a"])
-    assert untold(how, SPACE, trials) == ""
-    assert untold(how, SPACE, trials[:5]) == ""
-    assert untold(how, SPACE, trials[:4]) == "4 of the trials came to their end, 5 are needed"
-    assert untold(how, {"a": SPACE["a"]}, trials) == "one knob alone explains everything"
-    assert untold(how, SPACE, tried(lambda values: 0.5)) == "all trials reached the same accuracy"
-    assert untold(SearchConfig(scheduler="pbt"), SPACE, trials).startswith("what a member of a population reaches")
+    assert why_no_importances(how, SPACE, trials) == ""
+    assert why_no_importances(how, SPACE, trials[:5]) == ""
+    assert why_no_importances(how, SPACE, trials[:4]) == "4 of the trials came to their end, 5 are needed"
+    assert why_no_importances(how, {"a": SPACE["a"]}, trials) == "one knob alone explains everything"
+    assert why_no_importances(how, SPACE, tried(lambda values: 0.5)) == "all trials reached the same accuracy"
+    assert why_no_importances(SearchConfig(scheduler="pbt"), SPACE, trials).startswith("what a member of a population reaches")

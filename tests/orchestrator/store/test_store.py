@@ -238,7 +238,7 @@ def test_the_first_bytes_of_a_file(store):
 def test_what_is_not_there_can_be_removed(store):
     store.backend.remove("a/none")
     store.backend.remove_tree("a")
-    store.forgive(JOB)
+    store.forget_failure(JOB)
     assert store.backend.sizes("a") == {}
     assert store.backend.folders("a") == []
 

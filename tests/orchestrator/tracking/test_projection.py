@@ -294,7 +294,7 @@ def test_a_job_that_is_killed_fails_and_ends_is_one_run(world):
     look([job.key])
     world.store.fail(job, {"reason": "the loss diverged"})
     failed = look()
-    world.store.forgive(job)
+    world.store.forget_failure(job)
     look([job.key])
     world.finish(job)
     run = look()

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.app import main
-from orchestrator.cli.views.run import RunView, picture, share_done, trials_left
+from orchestrator.cli.views.run import RunView, fraction_done, picture, trials_left
 from orchestrator.experiment.load import load
 from orchestrator.planning.explain import statuses
 from orchestrator.planning.plan import make
@@ -123,4 +123,4 @@ def test_the_time_left(ended, at_work, ago, seconds, monkeypatch):
 
 def test_a_searchs_part_is_that_of_its_trials(tmp_path):
     snapshot = a_snapshot(tmp_path, 3, 2)
-    assert share_done(snapshot) == pytest.approx((1 + 3 / 7) / 8)  # teacher, search, six students
+    assert fraction_done(snapshot) == pytest.approx((1 + 3 / 7) / 8)  # teacher, search, six students

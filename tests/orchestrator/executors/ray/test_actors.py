@@ -9,7 +9,7 @@ import pytest
 from orchestrator.executors.executor import CannotRun
 from orchestrator.executors.ray.auth import make_token
 from orchestrator.executors.ray.private.settings import CLUSTER
-from orchestrator.experiment.spec import TeacherShare
+from orchestrator.experiment.spec import TeacherAllocation
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.stages.runner import Runtime
@@ -91,7 +91,7 @@ def diary(tmp_path) -> list[list[str]]:
 
 
 def test_four_quarters_of_a_gpu_run_at_once_and_on_the_same_one(cluster, tmp_path):
-    some = actors(tmp_path, TeacherShare(1, 0.25), slots=4)
+    some = actors(tmp_path, TeacherAllocation(1, 0.25), slots=4)
     for job in jobs(tmp_path, 4, meet=str(tmp_path / "meet"), all=4):
         some.submit(job)
     assert ended(some) == dict.fromkeys(f"job{number}" for number in range(4))
@@ -102,7 +102,7 @@ def test_four_quarters_of_a_gpu_run_at_once_and_on_the_same_one(cluster, tmp_pat
 
 def test_a_fifth_quarter_waits(cluster, tmp_path):
     """Whatever we ask of it, Ray begins no more than fit: five cannot come together, four of them wait in vain."""
-    some = actors(tmp_path, TeacherShare(1, 0.25), slots=5)
+    some = actors(tmp_path, TeacherAllocation(1, 0.25), slots=5)
     for job in jobs(tmp_path, 5, meet=str(tmp_path / "meet"), all=5):
         some.submit(job)
     until = time.monotonic() + 200
@@ -115,7 +115,7 @@ def test_a_fifth_quarter_waits(cluster, tmp_path):
 
 
 def test_what_runs_out_of_memory_gets_twice_the_share_and_its_neighbours_stay(cluster, tmp_path):
-    some = actors(tmp_path, TeacherShare(1, 0.25), slots=4)
+    some = actors(tmp_path, TeacherAllocation(1, 0.25), slots=4)
     hungry, greedy, modest = (
         Job(pretend.KIND, 1, {"diary": str(tmp_path / "diary"), "needs": needs}, {}, title)
         for title, needs in (("hungry", 0.8), ("greedy", 5), ("modest", 0.25))
@@ -137,7 +137,7 @@ def test_what_runs_out_of_memory_gets_twice_the_share_and_its_neighbours_stay(cl
 
 
 def test_what_has_priority_overtakes_what_waits(cluster, tmp_path):
-    some = actors(tmp_path, TeacherShare(1, 1), slots=1, priority=lambda job: job.config["number"])
+    some = actors(tmp_path, TeacherAllocation(1, 1), slots=1, priority=lambda job: job.config["number"])
     for job in jobs(tmp_path, 4, seconds=0.5):
         some.submit(job)
     ended(some)
@@ -146,6 +146,6 @@ def test_what_has_priority_overtakes_what_waits(cluster, tmp_path):
 
 
 def test_workers_that_do_not_fit_are_refused(cluster, tmp_path):
-    some = actors(tmp_path, TeacherShare(2, 0, workers=5), slots=4)
+    some = actors(tmp_path, TeacherAllocation(2, 0, workers=5), slots=4)
     with pytest.raises(CannotRun, match=r"workers asks for 5 times 2 CPU and 0 GPU, but the nodes have room for 4 times"):
         some.submit(Job("teacher", 1, {"recipe": {"epochs": 3}}))

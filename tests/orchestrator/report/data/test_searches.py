@@ -212,7 +212,7 @@ def test_too_few_trials_tell_no_importance(tmp_path):
     begin_search(store, plan.of("search")[0], 5)
     [slices] = search_charts(Reading(plan, store))
     assert ">chosen<" not in slices.svg
-    assert "is not told: 3 of the trials came to their end, 5 are needed." in slices.about
+    assert "is not told: 3 of the trials came to their end, 5 are needed." in slices.caption
 
 
 def test_a_picture_of_one_trial(tmp_path):

@@ -56,7 +56,7 @@ def test_a_chart_of_the_claims(tmp_path):
     assert chart.title.startswith("Claims")
     assert all(f">{word}<" in chart.svg for word in ("gpac helps", "kd hurts", "test accuracy", "difference, points"))
     assert COLORS[2] in chart.svg  # holds: p = 0.040
-    assert COLORS[-1] in chart.svg  # cannot be told
+    assert COLORS[-1] in chart.svg  # inconclusive
     assert COLORS[4] not in chart.svg
     opposite = replace(plan, claims=(Claim(*texts[2], "test"),))
     assert COLORS[4] in charts(Reading(opposite, store))[1].svg
