@@ -106,18 +106,17 @@ def run_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lam
     """Make the job's result exist; at once where it does already.
 
     Raises:
-        JobFailed: where the stage raised; the store says why.
+        JobFailed: where the stage raised, or the store cannot be used; the store says why where it can.
         OutOfMemory: where it did so for want of GPU memory.
         WorkerLost: where another worker that shares the job is gone.
     """
     store = Store(runtime.store)
     try:
-        if store.find(job.kind, job.key):
-            return
-        attempt = store.begin(job)
-    except CorruptEntry:
-        store.quarantine(job.kind, job.key)
-        attempt = store.begin(job)
+        attempt = _begin(job, store)
+    except Exception as error:
+        raise _failed(job, runtime, store, error) from error
+    if not attempt:
+        return
     context = Context(runtime, store, attempt, listen)
     try:
         with _process_as(runtime):
@@ -138,6 +137,16 @@ def run_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lam
         attempt.discard()
         raise
     store.clear(job)
+
+
+def _begin(job: Job, store: Store) -> Attempt | None:
+    """An attempt at the job; None where its result exists. What is corrupt is put aside."""
+    try:
+        if store.find(job.kind, job.key):
+            return None
+    except CorruptEntry:
+        store.quarantine(job.kind, job.key)
+    return store.begin(job)
 
 
 def follow_job(job: Job, runtime: Runtime) -> None:

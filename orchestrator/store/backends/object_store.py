@@ -24,7 +24,7 @@ from orchestrator.store.backends import cache
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.backends.connection import FIRST, PATIENT, bucket_of, connect, endpoint_of
 from orchestrator.store.backends.lease import holder, lease
-from orchestrator.store.errors import StoreError, StoreFailed
+from orchestrator.store.errors import StoreError, StoreFailed, StoreUnreachable
 
 CHUNK = 8 * 2**20  # bytes
 AWAY = "NETWORK_CONNECTION"  # pyarrow's code
@@ -49,6 +49,8 @@ class Remote:
         try:
             self.write(probe, b"")
             self.remove(probe)
+        except StoreUnreachable:
+            raise
         except StoreFailed as error:
             raise StoreError(f"{error}; it must be possible to write and delete there") from None
 
@@ -167,21 +169,22 @@ class Remote:
         """Connect, where it was not done.
 
         Raises:
-            StoreError: where the place does not answer as a store's does.
+            StoreUnreachable: where nothing answers there as a store does, or there is no such bucket.
         """
         with self._connecting:
             if self._connected is None:
                 if time.monotonic() < self._away_until:  # threads that ask at once are not to wait one after the other
-                    raise StoreError(self._away)
+                    raise StoreUnreachable(self._away)
                 try:
                     files, base = connect(self.location, FIRST)
                     found = files.get_file_info(bucket_of(base))
-                    if found.type == fs.FileType.NotFound:
-                        raise StoreError(f"the store {self.location}: there is no bucket {bucket_of(base)}")
-                    self._connected = connect(self.location, PATIENT)
+                    connected = connect(self.location, PATIENT)
                 except OSError as error:
                     self._away, self._away_until = self._told(error), time.monotonic() + AWAY_S
-                    raise StoreError(self._away) from None
+                    raise StoreUnreachable(self._away) from None
+                if found.type == fs.FileType.NotFound:
+                    raise StoreUnreachable(f"the store {self.location}: there is no bucket {bucket_of(base)}")
+                self._connected = connected
             return self._connected
 
     def _told(self, error: OSError) -> str:

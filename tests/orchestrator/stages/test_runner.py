@@ -53,6 +53,17 @@ def test_a_manifest_remembers_the_share_and_how_often_memory_ran_out(tmp_path, r
     assert Store(runtime.store).failure(job) == {}
 
 
+def test_a_worker_that_cannot_use_the_store_fails_its_job_and_says_why(tmp_path, runtime, monkeypatch):
+    """A full disk, an object store that is away: executors know what to do with a job that failed, and with nothing else."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JobFailed, match="Not a directory"):
+        run_job(a_job(tmp_path), replace(runtime, store=f"{tmp_path}/file/store"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    with pytest.raises(JobFailed, match=r"127\.0\.0\.1:1 does not answer"):
+        run_job(a_job(tmp_path), replace(runtime, store="s3://bucket/store?scheme=http&endpoint_override=127.0.0.1:1"))
+
+
 @pytest.mark.parametrize(
     ("gpus", "shares"), [(0.25, [0.5, 1]), (0.1, [0.2, 0.4]), (0.5, [1]), (0.75, [1]), (1, []), (2, []), (0, [])]
 )

@@ -11,9 +11,11 @@ from orchestrator.cli.app import main
 from orchestrator.cli.checks import writable
 from orchestrator.experiment.load import load
 from orchestrator.experiment.problems import SpecError
+from orchestrator.jobs.job import Job
 from orchestrator.store.backends.uri import hidden, uri_problem
 from orchestrator.store.errors import StoreError
 from orchestrator.store.store import Store
+from orchestrator.store.work import Scratch
 
 GOOD = [
     "kd-store",
@@ -104,6 +106,14 @@ def test_an_endpoint_that_takes_the_connection_and_says_nothing(capsys, small, s
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{endpoint}")
         small.write_text(small.read_text().replace(f"{small.parent}/store", f"s3://bucket-{command}/kd"))
         assert f"{endpoint} does not answer" in refused(capsys, small, command)
+
+
+def test_a_store_that_was_never_reached_does_not_hide_how_a_job_ended(s3):
+    """What is tidied up at an end lets a store be that is away, from the start too."""
+    store = Store(f"{s3.uri('b').partition('?')[0]}?endpoint_override=127.0.0.1:1")
+    job = Job("teacher", 1, {})
+    store.begin(job).discard()
+    Scratch(store.backend, "scratch").clear()
 
 
 def test_the_environment_names_the_endpoint(s3, monkeypatch):
