@@ -43,9 +43,10 @@ def probes(
         typer.echo(f"no teacher of {plan.name} has been probed yet", err=True)
         raise typer.Exit(1)
     if arrow:
-        from orchestrator.store.arrow import write_table
+        from orchestrator.store.arrow import table_bytes
+        from orchestrator.store.files import write_output
 
-        write_table(table, arrow)
+        write_output(arrow, table_bytes(table))
     if plot:
         from orchestrator.report.figures.plots import heat_map
 

@@ -10,6 +10,14 @@ from pathlib import Path
 from typing import Any
 
 
+class OutputError(ValueError):
+    """What the user wants written cannot be there."""
+
+
+class OutputFailed(OSError):
+    """What the user wants written could not be; in one sentence."""
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, 64 hex digits."""
     with path.open("rb") as file:
@@ -34,6 +42,26 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that the user named: in one step, or straight into what is no regular file, as a device or a pipe is. Where
+    the path is a link, what it leads to is written.
+
+    Raises:
+        OutputError: where it is a folder.
+        OutputFailed: where it cannot be written; a file that was there stays as it was.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file in it")
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                file.write(content)
+        else:
+            write_bytes(path.resolve(), content)
+    except OSError as error:
+        raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

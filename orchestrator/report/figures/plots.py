@@ -14,13 +14,14 @@ import pyarrow as pa
 from orchestrator.report.analysis.statistics import sample
 from orchestrator.report.data.probe_grid import Grid, grid
 from orchestrator.report.figures.canvas import COLORS, INK, figure, style, svg
-from orchestrator.store.files import write_bytes
+from orchestrator.store.files import OutputError, write_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+PICTURES = ("png", "svg", "pdf")
 MANY = 8  # curves; the legend of more would hide them
 
 
@@ -58,14 +59,20 @@ def heat_map(table: pa.Table, path: Path) -> None:
 
     Raises:
         ValueError: where the table is empty.
+        OutputError: where no picture has that suffix; also from :func:`orchestrator.store.files.write_output`, as OutputFailed.
     """
+    format = path.suffix.removeprefix(".").lower() or "png"
+    if format not in PICTURES:
+        raise OutputError(
+            f"{path}: a picture's name ends in {', '.join(f'.{each}' for each in PICTURES)}, not in {path.suffix}"
+        )
     found = grid(table)
     if not found.teachers:
         raise ValueError("no teacher has been probed yet")
     content = io.BytesIO()
     with style("heat map"):
-        _heat_map(found).savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=180, facecolor="white")
-    write_bytes(path, content.getvalue())
+        _heat_map(found).savefig(content, format=format, dpi=180, facecolor="white")
+    write_output(path, content.getvalue())
 
 
 def strips(groups: Mapping[str, Sequence[Strip]]) -> str:

@@ -18,7 +18,7 @@ from orchestrator.report.data.searches import chosen
 from orchestrator.report.text import escape
 from orchestrator.report.text.document import document
 from orchestrator.report.text.tables import Value
-from orchestrator.store.files import write_bytes
+from orchestrator.store.files import write_output
 
 Render = Callable[[Reading], str]
 
@@ -35,8 +35,12 @@ def render(reading: Reading, format: str) -> str:
 
 
 def write(reading: Reading, format: str, path: Path) -> None:
-    """Render into a file, which is replaced in one step."""
-    write_bytes(path, render(reading, format).encode())
+    """Render into a file.
+
+    Raises:
+        OutputError, OutputFailed: from :func:`orchestrator.store.files.write_output`.
+    """
+    write_output(path, render(reading, format).encode())
 
 
 def as_csv(reading: Reading) -> str:
