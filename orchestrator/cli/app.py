@@ -22,6 +22,7 @@ from orchestrator.cli.status import status
 from orchestrator.cli.submit import submit
 from orchestrator.cli.track import track
 from orchestrator.cli.ui import ui
+from orchestrator.jobs.visible import visible
 
 TRACEBACK = "KD_TRACEBACK"
 OURS = ("kd_core", "orchestrator")
@@ -79,8 +80,9 @@ def _end(arguments: Sequence[str] | None) -> int:
         if asked:
             traceback.print_exc()
         if type(error).__module__.partition(".")[0] in OURS:  # an error of our own says all there is to say
-            print(error, file=sys.stderr)
+            print(visible(str(error)), file=sys.stderr)
             return 2 if isinstance(error, ValueError) else 1
-        print(f"kd: {type(error).__name__}: {error}" + ("" if asked else f" ({TRACEBACK}=1 shows where)"), file=sys.stderr)
+        where = "" if asked else f" ({TRACEBACK}=1 shows where)"
+        print(f"kd: {type(error).__name__}: {visible(str(error))}{where}", file=sys.stderr)
         return 1
     return 0

@@ -14,6 +14,7 @@ from typing import Any
 from kd_core.distributed import WorkerLost
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
+from orchestrator.jobs.visible import visible
 from orchestrator.store.attempt import Attempt
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.plugins import use_stated
@@ -205,7 +206,12 @@ def describe(error: Exception, runtime: Runtime) -> dict[str, Any]:
         reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:
         reason = str(error) or type(error).__name__
-    return {"reason": reason, "type": type(error).__name__, "trace": "".join(traceback.format_exception(error)), **known}
+    return {
+        "reason": visible(reason),
+        "type": type(error).__name__,
+        "trace": "".join(traceback.format_exception(error)),
+        **known,
+    }
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
-"""Text made harmless for Markdown and for LaTeX, whatever is in it."""
+"""Text made harmless for Markdown, LaTeX and CSV, whatever is in it."""
 
 from __future__ import annotations
 
 import re
+
+from orchestrator.jobs.visible import visible
 
 # An underscore within a word marks nothing, and a bracket only what a link could follow.
 _MARKDOWN = re.compile(r"[\\`*<|#~$&]|\](?=[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -42,5 +44,19 @@ def tex(text: str) -> str:
     return "".join(_TEX.get(character, character) for character in _one_line(text))
 
 
+def csv(text: str) -> str:
+    """For a cell that a spreadsheet opens: what it would take for a formula gets an apostrophe before it. Numbers stay."""
+    seen = visible(text)
+    return f"'{seen}" if seen.lstrip().startswith(("=", "+", "-", "@")) and not _is_number(seen) else seen
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return visible(" ".join(text.split()))

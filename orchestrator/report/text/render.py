@@ -57,7 +57,8 @@ def as_csv(reading: Reading) -> str:
     writer = csv.DictWriter(text, [*RESULTS.names, *numbers], lineterminator="\n")
     writer.writeheader()
     for row in results(reading).to_pylist():
-        writer.writerow({**row, "teachers": " ".join(row["teachers"]), **asked.get(row["key"], {})})
+        cells = {**row, "teachers": " ".join(row["teachers"]), **asked.get(row["key"], {})}
+        writer.writerow({name: escape.csv(cell) if isinstance(cell, str) else cell for name, cell in cells.items()})
     return text.getvalue()
 
 

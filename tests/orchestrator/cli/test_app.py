@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import kd, printed
+from orchestrator.report.data.reading import Reading
+from orchestrator.report.text.render import FORMATS, render
+from orchestrator.report.text.terminal import terminal
+from tests.support.command_line import kd, opened, printed
 
 
 def commands(capsys, *above):
@@ -53,3 +59,23 @@ def test_colours_are_for_terminals_alone(toy):
     assert "\x1b" not in kd("plan", toy).stdout
     assert "\x1b[" in kd("plan", toy, env={"FORCE_COLOR": "1"}).stdout
     assert "\x1b[3" not in kd("plan", toy, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+
+
+NASTY = "=cmd|' /C calc'!A0 \x1b[2J\x07\x9b31m \u202ecod.exe\u2066 \u200b\x00 ünï 猫 ✓"
+HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_a_reason_does_no_harm_wherever_it_is_shown(toy, capsys):
+    """Whoever can write into the store, or name a class or a file, could put it there."""
+    plan, store = opened(toy)
+    job = next(iter(plan))
+    store.fail(job, {"reason": NASTY, "trace": NASTY})
+    reading = Reading(plan, store)
+    shown = {format: render(reading, format) for format in FORMATS} | {"terminal": terminal(reading, width=200)}
+    shown["status"] = printed(capsys, "status", toy).out
+    for where, text in shown.items():
+        assert "cod.exe" in text, where
+        assert not HARMFUL.search(text), where
+    cells = [cell for row in csv.reader(io.StringIO(shown["csv"])) for cell in row]
+    assert any("calc" in cell for cell in cells)
+    assert not any(cell.startswith(("=", "@")) for cell in cells)
