@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--minutes", type=float, default=8, help="no further case is begun after so many")
     parser.add_argument("--batches", default="64,256", help="batch sizes")
-    parser.add_argument("--images", type=int, default=5_000, help="training images of an epoch")
+    parser.add_argument("--images", type=int, default=2_000, help="training images of an epoch")
     parser.add_argument("--padding", type=int, default=4, help="of the augmentation: 4 makes 162 views of an image")
     parser.add_argument("--only", choices=("checks", "times"), help="one half alone")
     parser.add_argument("--json", type=Path, help="write all of it there, too")
