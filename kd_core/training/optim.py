@@ -77,7 +77,7 @@ class SGD:
 
 
 class EpochMeans:
-    """EpochMeans over the samples of an epoch of what its batches tell; they stay on the device until they are asked for."""
+    """Means over the samples of an epoch of what its batches give; they stay on the device until they are asked for."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}

@@ -20,7 +20,7 @@ from kd_core.training.checkpoint import Checkpoints
 from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.executors.early_stopping import EarlyStopping, EarlyStoppingOf
 from orchestrator.executors.executor import Ended
-from orchestrator.executors.memory_retry import larger_share
+from orchestrator.executors.memory_retry import larger_allocation
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.search.study import Study
@@ -126,7 +126,7 @@ class Dispatcher:
         """A job that was handed out has come to its end, for want of GPU memory where it did not get its last chance yet."""
         with self._lock:
             job, runtime = self._at_work.pop(key)
-            if out_of_memory and (wider := larger_share(runtime)):
+            if out_of_memory and (wider := larger_allocation(runtime)):
                 self._retries.append((job, wider))
                 return
             if found := self._trials.pop(key, None):

@@ -9,7 +9,7 @@ from orchestrator.stages.runner import Runtime
 TIMES = 2  # so often at most
 
 
-def larger_share(runtime: Runtime) -> Runtime | None:
+def larger_allocation(runtime: Runtime) -> Runtime | None:
     """The runtime with twice the allocation, one GPU at most; None where a whole one was too small, or two were larger already.
 
     The job goes on from its checkpoint there. Processes in which a job ran out of memory are better not used again.

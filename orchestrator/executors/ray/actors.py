@@ -18,7 +18,7 @@ from typing import Any
 import ray
 
 from orchestrator.executors.executor import CannotRun, Ended
-from orchestrator.executors.memory_retry import larger_share
+from orchestrator.executors.memory_retry import larger_allocation
 from orchestrator.executors.ray.data_parallel import RemoteDataParallel
 from orchestrator.executors.ray.report import Report
 from orchestrator.experiment.spec import TeacherAllocation
@@ -71,7 +71,7 @@ class Actors:
         priority: Callable[[Job], float] = lambda job: 0.0,
     ) -> None:
         self._runtime = runtime
-        self._share = allocation
+        self._allocation = allocation
         self._slots = slots
         self._max_failures = max_failures
         self._priority = priority
@@ -87,8 +87,8 @@ class Actors:
             CannotRun: where the cluster has too little for the workers that are to share it.
         """
         runtime = self._runtime(job)
-        if job.divisible and self._share.workers > 1:
-            runtime = replace(runtime, workers=self._share.workers)
+        if job.divisible and self._allocation.workers > 1:
+            runtime = replace(runtime, workers=self._allocation.workers)
         if runtime.workers > self._slots:
             raise CannotRun(
                 f"resources.teacher.workers asks for {runtime.workers} times {runtime.cpus:g} CPU and {runtime.gpus:g} GPU, "
@@ -142,8 +142,8 @@ class Actors:
             report = Report(f"its node went away {task.lost + 1} times ({_first_line(error)})", restarted=True)
         except ray.exceptions.RayError as error:
             report = Report(f"its worker died {self._max_failures + 1} times ({_first_line(error)})", restarted=True)
-        if report.out_of_memory and (runtime := larger_share(task.runtime)):
-            self._wait(task.job, runtime, min(self._slots, math.ceil(runtime.gpus / self._share.gpus)))
+        if report.out_of_memory and (runtime := larger_allocation(task.runtime)):
+            self._wait(task.job, runtime, min(self._slots, math.ceil(runtime.gpus / self._allocation.gpus)))
             return None
         if task.reusable and not report.restarted and not report.out_of_memory:
             self._idle.append(task.actor)  # one that died once has used up restarts that are the next job's

@@ -214,7 +214,7 @@ def test_out_of_gpu_memory_a_job_gets_twice_the_share_twice_and_then_fails(store
     assert [ended.failure for ended in dispatcher.ended()] == ["out of GPU memory"]
 
 
-def test_a_trial_with_a_larger_share_is_the_same_trial(store):
+def test_a_trial_with_a_larger_allocation_is_the_same_trial(store):
     dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root, gpus=0.5), early_stopping_of)
     search = a_search(trials=1)
     dispatcher.submit(search)

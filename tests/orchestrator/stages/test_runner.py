@@ -9,7 +9,7 @@ import pytest
 import threadpoolctl
 import torch
 
-from orchestrator.executors.memory_retry import TIMES, larger_share
+from orchestrator.executors.memory_retry import TIMES, larger_allocation
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, ran_out, run_job
@@ -38,7 +38,7 @@ def test_running_out_of_gpu_memory_is_told_from_other_failures(tmp_path, runtime
         "the first sentence of torch's many"
     )
     assert Store(runtime.store).failure(job)["reason"] == str(error.value)
-    bigger = larger_share(larger_share(runtime))
+    bigger = larger_allocation(larger_allocation(runtime))
     with pytest.raises(OutOfMemory, match=r"with 0\.25, then 0\.5, then 0\.9 GPU"):
         run_job(job, Runtime(runtime.store, tmp_path, gpus=0.9, too_small=bigger.too_small))
 
@@ -47,7 +47,7 @@ def test_a_manifest_remembers_the_share_and_how_often_memory_ran_out(tmp_path, r
     job = a_job(tmp_path, needs=0.5)
     with pytest.raises(OutOfMemory):
         run_job(job, runtime)
-    run_job(job, larger_share(runtime))
+    run_job(job, larger_allocation(runtime))
     manifest = Store(runtime.store).entry(job.kind, job.key).manifest
     assert manifest["resources"] == {"cpus": 1, "gpus": 0.5, "workers": 1, "out_of_memory": 1}
     assert Store(runtime.store).failure(job) == {}
@@ -69,7 +69,7 @@ def test_a_worker_that_cannot_use_the_store_fails_its_job_and_says_why(tmp_path,
 )
 def test_a_share_is_doubled_twice_at_most_and_never_beyond_one_gpu(gpus, shares):
     runtime, found = Runtime(None, None, gpus=gpus), []
-    while runtime := larger_share(runtime):
+    while runtime := larger_allocation(runtime):
         found.append(runtime.gpus)
         assert len(runtime.too_small) == len(found) <= TIMES
     assert found == shares
