@@ -47,6 +47,8 @@ class WrittenDistribution(Section):
             raise InvalidValue(f"must be one of {', '.join(f'{kind}: […]' for kind in space.KINDS)}")
         [kind] = self.model_fields_set
         values = getattr(self, kind)
+        if values is None:
+            raise InvalidValue(f"must be {'a list of values' if kind == 'choice' else '[low, high]'}, but got null", at=(kind,))
         if kind == "choice":
             if not values:
                 raise InvalidValue("must not be empty", at=(kind,))

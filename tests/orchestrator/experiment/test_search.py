@@ -42,6 +42,8 @@ WRONG = {
     "kd: {search: {space: {temperatur: {uniform: [1, 2]}}}}": "space.temperatur: no such field; did you mean 'temperature'?",
     "kd: {search: {space: {temperature: {normal: [1, 2]}}}}": "temperature.normal: no such field; did you mean 'uniform'?",
     "kd: {search: {space: {temperature: {uniform: [2, 1]}}}}": "uniform: `low < high` must hold, but got [2.0, 1.0]",
+    "kd: {search: {space: {temperature: {loguniform: null}}}}": "loguniform: must be [low, high], but got null",
+    "kd: {search: {space: {temperature: {choice: null}}}}": "choice: must be a list of values, but got null",
     "kd: {search: {space: {temperature: {loguniform: [0, 1]}}}}": "loguniform: `low > 0` must hold, but got [0.0, 1.0]",
     "kd: {search: {space: {temperature: {uniform: [-1, 2]}}}}": "temperature: `temperature` must be > 0, but got -1",
     "kd: {search: {space: {temperature: {choice: []}}}}": "temperature.choice: must not be empty",
