@@ -100,7 +100,7 @@ EXPERIMENT = """\
 name: brought
 plugins: [mine.py, others.py]
 store: {store}
-data: {{name: squares, validation: 0.2}}
+data: {{name: squares, validation: 0.2, root: {store}}}  # an absolute path, as kd submit asks for
 teachers: {{models: [small, resnet8], recipe: {{epochs: 1, batch_size: 32}}}}
 students:
   models: [small]
