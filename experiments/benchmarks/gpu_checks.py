@@ -140,7 +140,7 @@ def same_bits(one: Training, other: Training) -> bool:
 
 
 def check_memory(device: str) -> Iterator[Check]:
-    """A training that finds too little memory says so as torch does, and one with more goes on from its checkpoint."""
+    """A training that finds too little memory says so as torch does, and one that has more runs."""
     if device != "cuda":
         return
     splits = load(DataConfig("synthetic", train_images=2_000, test_images=100), Path("data"))

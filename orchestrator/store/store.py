@@ -123,7 +123,7 @@ class Store:
         yield from filter(None, self.each(sound, self.backend.folders(kind)))
 
     def each(self, read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """What ``look`` finds of each item, in their order; many at once where the store is far away."""
+        """What ``read`` gives of each item, in their order; many at once where the store is far away."""
         if self.backend.many == 1:
             yield from map(read, items)
             return
