@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_core.plugins.tables import known, use
-from orchestrator.executors.executor import CannotRun, Ended, Executor
+from orchestrator.executors.executor import LOOK_AGAIN_S, CannotRun, Ended, Executor
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Spec, other_data
 from orchestrator.jobs.job import Job
@@ -22,7 +22,8 @@ from orchestrator.planning.schedule import priorities
 from orchestrator.planning.snapshot import Snapshot, Watch
 from orchestrator.planning.state import Facts, State, decide
 from orchestrator.stages.runner import Runtime
-from orchestrator.store.errors import CorruptEntry, StoreError
+from orchestrator.store.entry import Entry
+from orchestrator.store.errors import CorruptEntry, StoreError, StoreFailed
 from orchestrator.store.plugins import keep
 from orchestrator.store.store import Store
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.5  # between two looks at running jobs
 FLUSH_S = 60  # longest wait for MLflow at the end
+QUARANTINES = 10  # of attempts at one job, each corrupt
 
 
 @dataclass(frozen=True)
@@ -142,16 +144,30 @@ def verify_entries(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
     notes: list[str] = []
 
     def verify(job: Job) -> None:
-        try:
-            if store.find(job.kind, job.key, deep=True):
-                done.add(job.key)
-        except CorruptEntry as error:
-            where = store.quarantine(job.kind, job.key)
-            notes.append(f"corrupt entry of {job.title} ({error}): moved to {where}, computed again")
+        found, problems = entry_or_quarantine(job, store, deep=True)
+        notes.extend(problems)
+        if found:
+            done.add(job.key)
 
     list(store.each(verify, [job for job in plan if KINDS[job.kind].target]))
     list(store.each(verify, [job for job in plan.needed(done) if not KINDS[job.kind].target]))
     return done, notes
+
+
+def entry_or_quarantine(job: Job, store: Store, *, deep: bool) -> tuple[Entry | None, list[str]]:
+    """A job's entry, and notes of what was found corrupt and moved out of its way. ``deep`` reads every file.
+
+    Raises:
+        StoreFailed: where it cannot be moved.
+    """
+    notes: list[str] = []
+    for _ in range(QUARANTINES):
+        try:
+            return store.find(job.kind, job.key, deep=deep), notes
+        except CorruptEntry as error:
+            where = store.quarantine(job.kind, job.key)
+            notes.append(f"corrupt entry of {job.title} ({error}): moved to {where}, computed again")
+    raise StoreFailed(f"the corrupt entry {job.kind}/{job.key} of {store.location} cannot be moved out of the way")
 
 
 def _check_data(spec: Spec) -> None:
@@ -175,6 +191,7 @@ class _Run:
     watch: Watch
     failed: dict[str, str] = field(default_factory=dict)
     submitted: set[str] = field(default_factory=set)
+    elsewhere: dict[str, float] = field(default_factory=dict)  # what other runs do, and when to look again (monotonic clock)
     computed: int = 0
 
     def __post_init__(self) -> None:
@@ -196,7 +213,10 @@ class _Run:
                 ended = runner.poll(TICK_S)
                 for end in ended:
                     self._end(end)
-                self.show(changed=bool(ended))
+                changed = bool(ended) or self._look_elsewhere()
+                if not changed and self.elsewhere.keys() == self._in_flight:
+                    time.sleep(TICK_S)  # nothing is at work here
+                self.show(changed=changed)
         finally:
             runner.close()
 
@@ -215,7 +235,7 @@ class _Run:
         progress = {}
         begun = list(self._in_flight)
         for key, found in zip(begun, self.store.each(self.store.progress, [self.plan.jobs[key] for key in begun]), strict=True):
-            if found and found.get("attempt") != self._before.get(key):
+            if found and (key in self.elsewhere or found.get("attempt") != self._before.get(key)):
                 progress[key] = found
         return Snapshot(self.plan, self._states(progress), progress, tuple(self.notes))
 
@@ -258,10 +278,37 @@ class _Run:
             runner.submit(job)
         return bool(ready)
 
+    def _look_elsewhere(self) -> bool:
+        """Take the results of what other runs did, and have what they left undone submitted; whether there was any."""
+        now, before = time.monotonic(), len(self.elsewhere)
+        for key in [key for key, due in self.elsewhere.items() if due <= now]:
+            job = self.plan.jobs[key]
+            if self.store.worker(job):
+                self.elsewhere[key] = now + LOOK_AGAIN_S
+                continue
+            del self.elsewhere[key]
+            if self._result(job):
+                self.done.add(key)
+            else:
+                self.submitted.remove(key)
+        return len(self.elsewhere) < before
+
+    def _result(self, job: Job) -> Entry | None:
+        """What the store holds of a job; a corrupt entry is put aside, with a note."""
+        found, notes = entry_or_quarantine(job, self.store, deep=False)
+        self.notes += notes
+        return found
+
     def _end(self, end: Ended) -> None:
-        if self.store.find(end.job.kind, end.job.key):
+        if end.elsewhere:
+            self.elsewhere[end.job.key] = time.monotonic() + LOOK_AGAIN_S
+            note = f"another run on this store is at work on some of the jobs ({end.elsewhere}): its results are waited for"
+            if note not in self.notes:
+                self.notes.append(note)
+            return
+        if self._result(end.job):
             self.done.add(end.job.key)
-            self.computed += 1
+            self.computed += end.computed
             return
         reason = end.failure or "it ended without a result"
         if not self.store.failure(end.job):  # the worker itself could not say

@@ -7,6 +7,7 @@ priority.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import math
@@ -19,13 +20,13 @@ from typing import Any
 from kd_core.training.checkpoint import Checkpoints
 from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.executors.early_stopping import EarlyStopping, EarlyStoppingOf
-from orchestrator.executors.executor import Ended
+from orchestrator.executors.executor import LOOK_AGAIN_S, Ended
 from orchestrator.executors.memory_retry import larger_allocation
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.search.study import Study
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
-from orchestrator.stages.runner import JobFailed, Runtime, run_job
+from orchestrator.stages.runner import JobFailed, RunsElsewhere, Runtime, do_job, working_on
 from orchestrator.store.artifacts import HISTORY
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
@@ -69,6 +70,7 @@ class Dispatcher:
         self._order = itertools.count()
         self._students: list[tuple[float, int, Job]] = []  # a heap
         self._studies: dict[str, tuple[Study, EarlyStopping]] = {}
+        self._locks: dict[str, contextlib.ExitStack] = {}  # of the searches that are open
         self._trials: dict[str, _AtWork] = {}
         self._at_work: dict[str, tuple[Job, Runtime]] = {}
         self._retries: deque[tuple[Job, Runtime]] = deque()  # with a larger allocation
@@ -122,18 +124,30 @@ class Dispatcher:
             found.stopped = found.stopping.stops(found.trial.number, epoch, accuracy)
             return found.stopped
 
-    def end(self, key: str, failure: str | None = None, *, out_of_memory: bool = False) -> None:
-        """A job that was handed out has come to its end, for want of GPU memory where it did not get its last chance yet."""
+    def end(
+        self,
+        key: str,
+        failure: str | None = None,
+        *,
+        out_of_memory: bool = False,
+        elsewhere: str = "",
+        computed: bool = True,
+    ) -> None:
+        """A job that was handed out has come to its end: for want of GPU memory where it did not get its last chance yet, or
+        because a worker outside this run does it (``elsewhere``, in words)."""
         with self._lock:
             job, runtime = self._at_work.pop(key)
             if out_of_memory and (wider := larger_allocation(runtime)):
                 self._retries.append((job, wider))
                 return
-            if found := self._trials.pop(key, None):
+            found = self._trials.pop(key, None)
+            if found is None:
+                self._ended.append(Ended(job, failure, elsewhere, computed))
+            elif elsewhere:
+                found.study.put_back(found.trial, LOOK_AGAIN_S)
+            else:
                 self._record(found, failure)
                 self._close_where_finished(found.study)
-            else:
-                self._ended.append(Ended(job, failure))
             self._changed.set()
 
     def ended(self, timeout: float = 0) -> list[Ended]:
@@ -148,7 +162,27 @@ class Dispatcher:
             self.open -= len(found) + len(finished)
         return found + [self._closed(search) for search in finished]
 
+    def close(self) -> None:
+        """Let go of the searches, for other runs to go on with."""
+        with self._lock:
+            for lock in self._locks.values():
+                lock.close()
+            self._locks.clear()
+
     def _open(self, job: Job) -> None:
+        """Begin a search, or go on with it, unless another run is at it."""
+        lock = contextlib.ExitStack()
+        try:
+            lock.enter_context(working_on(job, self.runtime(job)))
+        except RunsElsewhere as elsewhere:
+            self._ended.append(Ended(job, elsewhere=str(elsewhere)))
+            self._changed.set()
+            return
+        except JobFailed as failure:
+            self._ended.append(Ended(job, str(failure)))
+            self._changed.set()
+            return
+        self._locks[job.key] = lock
         study = Study(job, self._store)
         stopping = self._early_stopping_of(study.how, study.epochs)
         for trial in study.trials:
@@ -184,7 +218,7 @@ class Dispatcher:
                 continue
             job = study.job_of(trial)
             if job.key in self._trials:  # another study tries the same values: its result will be there
-                study.put_back(trial)
+                study.put_back(trial, LOOK_AGAIN_S)
                 continue
             self._trials[job.key] = self._started(study, stopping, trial, job)
             return job
@@ -228,8 +262,9 @@ class Dispatcher:
             self._changed.set()
 
     def _closed(self, search: Job) -> Ended:
-        try:
-            run_job(search, replace(self.runtime(search), gpus=0))  # here, where nothing is computed
-        except JobFailed as failure:
-            return Ended(search, str(failure))
-        return Ended(search)
+        """Have the search's own result made, here, where nothing is computed."""
+        with self._locks.pop(search.key):
+            try:
+                return Ended(search, computed=do_job(search, replace(self.runtime(search), gpus=0)))
+            except JobFailed as failure:
+                return Ended(search, str(failure))

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from orchestrator.jobs.job import Job
 
+LOOK_AGAIN_S = 2.0  # between two looks at a job that another run does
+
 
 class CannotRun(ValueError):
     """The resources that the spec asks for are not there, or the cluster cannot be reached."""
@@ -14,10 +16,13 @@ class CannotRun(ValueError):
 
 @dataclass(frozen=True)
 class Ended:
-    """A job came to an end: its entry is in the store, or ``failure`` says why not."""
+    """A job came to an end: its entry is in the store, or ``failure`` says why not, or it was left to the worker outside this
+    run that does it (``elsewhere``, in words). ``computed``: whether the entry had to be made."""
 
     job: Job
     failure: str | None = None
+    elsewhere: str = ""
+    computed: bool = True
 
 
 class Executor(Protocol):

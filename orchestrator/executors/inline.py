@@ -10,7 +10,7 @@ from orchestrator.executors.executor import Ended
 from orchestrator.executors.ray.early_stopping import early_stopping_of
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
-from orchestrator.stages.runner import JobFailed, Runtime, Stopped, run_job
+from orchestrator.stages.runner import JobFailed, RunsElsewhere, Runtime, Stopped, run_job
 from orchestrator.store.store import Store
 
 
@@ -39,17 +39,18 @@ class Inline:
     def poll(self, timeout: float) -> list[Ended]:
         if self._queue:
             job = self._queue.popleft()
-            return [Ended(job, self._run(job))]
+            return [self._run(job)]
         if taken := self._dispatcher.take():
-            job, _ = taken
-            self._dispatcher.end(job.key, self._run(job))
+            end = self._run(taken[0])
+            self._dispatcher.end(end.job.key, end.failure, elsewhere=end.elsewhere, computed=end.computed)
         return self._dispatcher.ended()
 
     def close(self) -> None:
         self._queue.clear()
+        self._dispatcher.close()
 
-    def _run(self, job: Job) -> str | None:
-        """Why the job failed, or None."""
+    def _run(self, job: Job) -> Ended:
+        """How the job ended."""
 
         def report(progress: dict[str, object]) -> None:
             self._on_progress()
@@ -57,9 +58,10 @@ class Inline:
                 raise Stopped
 
         try:
-            run_job(job, self._runtime(job), report)
+            return Ended(job, computed=run_job(job, self._runtime(job), report))
         except JobFailed as failure:
-            return str(failure)
+            return Ended(job, str(failure))
+        except RunsElsewhere as elsewhere:
+            return Ended(job, elsewhere=str(elsewhere))
         except Stopped:
-            pass
-        return None
+            return Ended(job)

@@ -42,6 +42,7 @@ class Evidence:
     progress: Mapping[str, Any] = field(default_factory=dict)  # what it last said of itself
     failure: Mapping[str, Any] = field(default_factory=dict)  # why it failed the last time
     checkpointed: int = 0  # epochs that its newest checkpoint holds
+    worker: Holder | None = None  # the living process that does it
 
     @classmethod
     def of(cls, job: Job, store: Store) -> Evidence:
@@ -53,7 +54,7 @@ class Evidence:
         except CorruptEntry as error:
             corrupt = str(error)
         progress, failure = store.progress(job), store.failure(job)
-        return cls(None, corrupt, progress, failure, checkpointed(store.work(job)))
+        return cls(None, corrupt, progress, failure, checkpointed(store.work(job)), store.worker(job) if progress else None)
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def decide(plan: Plan, facts: Facts) -> dict[str, State]:
 def standings(plan: Plan, store: Store) -> dict[str, Standing]:
     """The standing of each job by key, in the order of the plan, derived from the store alone: each entry is read once.
 
-    Running is what a living driver of this experiment has begun; what an earlier one left half done is waiting, and what
-    failed under an earlier one is tried again.
+    Running is what a living process works on, of this run or of another one on the store; what failed under an earlier driver
+    than the living one is tried again.
     """
     jobs = list(plan)
     evidence = dict(zip((job.key for job in jobs), gather_evidence(jobs, store), strict=True))
@@ -119,15 +120,12 @@ def gather_evidence(jobs: Iterable[Job], store: Store) -> Iterator[Evidence]:
 def _facts(evidence: Mapping[str, Evidence], since: float | None) -> Facts:
     """What the store alone tells; ``since`` is when the living driver began."""
 
-    def runs(found: Evidence) -> bool:
-        return since is not None and found.progress.get("updated", 0) >= max(since, found.failure.get("time", 0))
-
     def failed(found: Evidence) -> bool:
         return bool(found.failure) and (since is None or found.failure["time"] >= since)
 
     return Facts(
         done={key for key, found in evidence.items() if found.entry},
-        running={key for key, found in evidence.items() if runs(found)},
+        running={key for key, found in evidence.items() if found.worker},
         failed={key for key, found in evidence.items() if failed(found)},
     )
 

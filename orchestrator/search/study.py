@@ -38,6 +38,7 @@ class Study:
         self.student = job.config["student"]
         self.trials = journal.written(job, store) or self._adopted()
         self._at_work: set[int] = set()  # handed out by this object
+        self._put_back: dict[int, float] = {}  # those of them that can be handed out again, and when, by the monotonic clock
         self._exhausted = False
         self._attempt, self._began = uuid.uuid4().hex[:12], time.time()
         self._write_progress()
@@ -60,11 +61,15 @@ class Study:
     @property
     def running(self) -> int:
         """Trials that were handed out and have not ended."""
+        for number in [number for number, due in self._put_back.items() if due <= time.monotonic()]:
+            del self._put_back[number]
+            self._at_work.discard(number)
         return len(self._at_work)
 
     def ask(self) -> Trial | None:
         """The next trial to run; None where there is none now."""
-        if self.how.parallel is not None and self.running >= self.how.parallel:
+        running = self.running
+        if self.how.parallel is not None and running >= self.how.parallel:
             return None
         again = next((trial for trial in self.trials if not trial.ended and trial.number not in self._at_work), None)
         trial = again or self._new()
@@ -76,9 +81,9 @@ class Study:
         self._write(trial)
         return trial
 
-    def put_back(self, trial: Trial) -> None:
-        """The trial cannot run now; it will be asked for again."""
-        self._at_work.discard(trial.number)
+    def put_back(self, trial: Trial, seconds: float = 0.0) -> None:
+        """The trial cannot run now; after so many seconds it may be asked for again."""
+        self._put_back[trial.number] = time.monotonic() + seconds
 
     def job_of(self, trial: Trial) -> Job:
         """What a trial has to do."""

@@ -22,6 +22,10 @@ from orchestrator.store.store import PROGRESS, Store
 from orchestrator.store.work import Work
 
 
+class RunsElsewhere(Exception):
+    """Another worker does the job at this moment; the text says which."""
+
+
 class Stopped(BaseException):
     """Raised by who listens to a job's progress: it ends there, and nothing is left of it but its checkpoints."""
 
@@ -103,21 +107,48 @@ class Follower(Context):
         """The other one says it."""
 
 
-def run_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lambda _: None) -> None:
-    """Make the job's result exist; at once where it does already.
+def run_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lambda _: None) -> bool:
+    """Make the job's result exist; whether it had to be made.
 
     Raises:
         JobFailed: where the stage raised, or the store cannot be used; the store says why where it can.
         OutOfMemory: where it did so for want of GPU memory.
+        RunsElsewhere: where another worker does the job.
         WorkerLost: where another worker that shares the job is gone.
     """
+    with working_on(job, runtime):
+        return do_job(job, runtime, listen)
+
+
+@contextlib.contextmanager
+def working_on(job: Job, runtime: Runtime) -> Iterator[None]:
+    """Hold the job's lock while the block runs.
+
+    Raises:
+        RunsElsewhere: where another worker holds it.
+        JobFailed: where the store cannot be used.
+    """
+    with contextlib.ExitStack() as stack:
+        store = Store(runtime.store)
+        try:
+            held = stack.enter_context(store.lock_job(job))
+            holder = None if held else store.worker(job)
+        except Exception as error:
+            raise _failed(job, runtime, store, error) from error
+        if not held:
+            raise RunsElsewhere(str(holder or "another process"))
+        yield
+
+
+def do_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lambda _: None) -> bool:
+    """What :func:`run_job` does, for who holds the job's lock."""
     store = Store(runtime.store)
     try:
         attempt = _begin(job, store)
     except Exception as error:
         raise _failed(job, runtime, store, error) from error
     if not attempt:
-        return
+        return False
     context = Context(runtime, store, attempt, listen)
     try:
         with _process_as(runtime):
@@ -130,24 +161,24 @@ def run_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lam
         raise
     except Exception as error:
         attempt.discard()
-        with contextlib.suppress(OSError):  # a store that is away must not hide what happened
+        with contextlib.suppress(OSError, CorruptEntry):  # a store that is away must not hide what happened
             if store.find(job.kind, job.key):  # another attempt was faster
-                return
+                store.clear(job)
+                return False
         raise _failed(job, runtime, store, error) from error
     except BaseException:  # stopped from outside, or in Tune, whose sessions end by SystemExit
         attempt.discard()
         raise
     store.clear(job)
+    return True
 
 
 def _begin(job: Job, store: Store) -> Attempt | None:
     """An attempt at the job; None where its result exists. What is corrupt is put aside."""
-    try:
-        if store.find(job.kind, job.key):
-            return None
-    except CorruptEntry:
-        store.quarantine(job.kind, job.key)
-    return store.begin(job)
+    with contextlib.suppress(CorruptEntry):
+        return None if store.find(job.kind, job.key) else store.begin(job)
+    store.quarantine(job.kind, job.key)
+    return None if store.find(job.kind, job.key) else store.begin(job)
 
 
 def follow_job(job: Job, runtime: Runtime) -> None:

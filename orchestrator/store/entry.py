@@ -11,7 +11,7 @@ from orchestrator.store.backends.backend import Backend
 
 @dataclass(frozen=True)
 class Entry:
-    """A committed result."""
+    """A committed result, of the attempt in ``folder``."""
 
     backend: Backend
     folder: str
@@ -29,25 +29,23 @@ class Entry:
         Raises:
             CorruptEntry: where what was fetched is not what the manifest says.
         """
-        return self.backend.fetch(f"{self._attempt}/{name}", self.manifest["files"][name]["sha256"])
+        return self.backend.fetch(f"{self.folder}/{name}", self.manifest["files"][name]["sha256"])
 
     def problem(self, *, deep: bool) -> str | None:
         """What is wrong with the entry's files, or None. ``deep`` reads them and compares SHA-256."""
-        sizes = self.backend.sizes(self._attempt) if self.manifest["files"] else {}
+        sizes = self.backend.sizes(self.folder) if self.manifest["files"] else {}
+        if problem := self.problem_of_sizes(sizes):
+            return problem
+        for name, listed in self.manifest["files"].items() if deep else ():
+            if self.backend.sha256(f"{self.folder}/{name}") != listed["sha256"]:
+                return f"{name} does not have its SHA-256"
+        return None
+
+    def problem_of_sizes(self, sizes: dict[str, int]) -> str | None:
+        """What is wrong with the entry's files by the bytes of those that are there, by name; or None."""
         for name, listed in self.manifest["files"].items():
             if name not in sizes:
                 return f"{name} is missing"
             if sizes[name] != listed["bytes"]:
                 return f"{name} has {sizes[name]} bytes, not {listed['bytes']}"
-            if deep and self.backend.sha256(f"{self._attempt}/{name}") != listed["sha256"]:
-                return f"{name} does not have its SHA-256"
         return None
-
-    @property
-    def _attempt(self) -> str:
-        return f"{self.folder}/{self.manifest['attempt']}"
-
-
-def manifest_of(kind: str, key: str) -> str:
-    """The name of an entry's manifest."""
-    return f"{kind}/{key}/manifest.json"

@@ -1,12 +1,15 @@
 """The store: what is done, named by its key. The only truth of the project.
 
-    <store>/<kind>/<key>/manifest.json        written last, in one step: what has no manifest does not exist
-    <store>/<kind>/<key>/<attempt>/…          the files that the manifest names, with their SHA-256
-    <store>/work/<kind>/<key>/…               checkpoints and progress of what is not done
-    <store>/failed/<kind>/<key>.json          why a job failed, until it succeeds
-    <store>/quarantine/…                      entries that were found corrupt
+    <store>/<kind>/<key>/<attempt>/manifest.json    written last, in one step: what has no manifest does not exist
+    <store>/<kind>/<key>/<attempt>/…                the files that the manifest names, with their SHA-256
+    <store>/work/<kind>/<key>/…                     checkpoints and progress of what is not done
+    <store>/failed/<kind>/<key>.json                why a job failed, until it succeeds
+    <store>/quarantine/…                            attempts that were found corrupt
+    <store>/locks/…                                 who is at work, on what
 
-Every attempt writes into a folder of its own, so that a worker that was thought dead cannot mix its files with another's.
+Every attempt writes into a folder of its own, and nothing in it is ever written again. So however many workers do the same job
+at once, each leaves a whole result or none, and the one that finished first is the job's. The lock of a job
+(:meth:`Store.lock_job`) keeps them from doing it twice; no result depends on it.
 Only JSON, safetensors and Arrow are written or read; nothing is unpickled. All of this holds in a folder and in an object
 store alike; what they differ in is in :mod:`orchestrator.store.backends`.
 """
@@ -14,7 +17,6 @@ store alike; what they differ in is in :mod:`orchestrator.store.backends`.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -23,15 +25,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestrator.jobs import canonical
-from orchestrator.jobs.job import Job, key_of
+from orchestrator.jobs.job import Job
 from orchestrator.store.attempt import Attempt
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.backends.local import Local
 from orchestrator.store.backends.opening import backend_at
-from orchestrator.store.entry import Entry, manifest_of
+from orchestrator.store.committed import committed, is_manifest
+from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry, StoreFailed
 from orchestrator.store.files import json_bytes, json_object
+from orchestrator.store.manifest import MANIFEST
 from orchestrator.store.work import Scratch, Work
 
 PROGRESS = "progress.json"  # in a job's work folder
@@ -80,23 +83,9 @@ class Store:
             KeyError: where there is none.
             CorruptEntry: where it is not what its manifest says.
         """
-        try:
-            raw = self.backend.read(manifest_of(kind, key))
-        except FileNotFoundError:
-            raise KeyError(f"{kind}/{key}") from None
-        try:
-            manifest = json.loads(raw)
-            stated = manifest.pop("digest")
-            sound = stated == canonical.digest(manifest)
-            named = key == key_of(manifest["kind"], manifest["version"], manifest["config"], manifest["parents"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorruptEntry(f"{kind}/{key}: the manifest cannot be read ({error})") from None
-        if not (sound and named):
-            raise CorruptEntry(f"{kind}/{key}: the manifest was changed after it was written")
-        entry = Entry(self.backend, f"{kind}/{key}", manifest)
-        if problem := entry.problem(deep=False):
-            raise CorruptEntry(f"{kind}/{key}: {problem}")
-        return entry
+        if entry := self.find(kind, key):
+            return entry
+        raise KeyError(f"{kind}/{key}")
 
     def find(self, kind: str, key: str, *, deep: bool = False) -> Entry | None:
         """The entry, or None where there is none. ``deep`` reads every file.
@@ -104,13 +93,15 @@ class Store:
         Raises:
             CorruptEntry: where it is not what its manifest says.
         """
-        try:
-            entry = self.entry(kind, key)
-        except KeyError:
-            return None
-        if deep and (problem := entry.problem(deep=True)):
-            raise CorruptEntry(f"{kind}/{key}: {problem}")
-        return entry
+        found = committed(self.backend, kind, key)
+        for each in found:
+            if each.entry and not each.problem:
+                if deep and (problem := each.problem_in_depth()):  # who looks less deeply would take this one
+                    raise CorruptEntry(f"{kind}/{key}: {problem}")
+                return each.entry
+        if found:
+            raise CorruptEntry(f"{kind}/{key}: {found[0].problem}")
+        return None
 
     def entries(self, kind: str) -> Iterator[Entry]:
         """All sound entries of a kind, in the order of their keys."""
@@ -131,9 +122,13 @@ class Store:
             yield from pool.map(read, items)
 
     def quarantine(self, kind: str, key: str) -> str:
-        """Move a corrupt entry out of the way; the place where it can be looked at."""
-        target = f"quarantine/{kind}-{key}-{uuid.uuid4().hex[:8]}"
-        self.backend.move(f"{kind}/{key}", target)
+        """Move what is corrupt of an entry out of the way, to the place that is returned, where it can be looked at. What is
+        whole, and what has no manifest yet, stays."""
+        place, target = f"{kind}/{key}", f"quarantine/{kind}-{key}-{uuid.uuid4().hex[:8]}"
+        for each in committed(self.backend, kind, key):
+            if each.problem_in_depth():
+                with contextlib.suppress(FileNotFoundError):  # another process was faster
+                    self.backend.move(each.folder, target + each.folder.removeprefix(place))
         return f"{self.location.partition('?')[0]}/{target}"
 
     def work(self, job: Job) -> Work:
@@ -174,13 +169,22 @@ class Store:
         self.backend.remove_tree(self.work(job).folder)
 
     def clear(self, job: Job) -> None:
-        """Forget checkpoints, progress and failure of a job that is done, and files of attempts that came to nothing."""
+        """Forget checkpoints, progress and failure of a job that is done, and files of attempts that came to nothing.
+
+        Another worker of the same job may be at work, though it must have lost the job's lock to be. It looks, once it has
+        written its manifest, whether its files are still there. So a result can be swept only by who has written its own
+        manifest before, and of all that ever were written the first stays.
+        """
         self.discard_work(job)
         self.forget_failure(job)
-        entry = self.entry(job.kind, job.key)
-        for attempt in self.backend.folders(entry.folder):
-            if attempt != entry.manifest["attempt"]:
-                self.backend.remove_tree(f"{entry.folder}/{attempt}")
+        place = f"{job.kind}/{job.key}"
+        attempts = self.backend.folders(place)
+        manifests = {name for name in self.backend.tree(place) if is_manifest(name)}  # as they are now, and not before
+        if MANIFEST in manifests:
+            return
+        for attempt in attempts:
+            if f"{attempt}/{MANIFEST}" not in manifests:
+                self.backend.remove_tree(f"{place}/{attempt}")
 
     def scratch(self, folder: str) -> Scratch:
         """A folder that is not looked into."""
@@ -207,6 +211,14 @@ class Store:
         """
         return self.backend.lock(name)
 
+    def lock_job(self, job: Job) -> AbstractContextManager[bool]:
+        """Hold the lock of who works on a job; False where another does. It saves work: no result depends on it."""
+        return self.backend.lock(_lock_of(job), careful=False)
+
+    def worker(self, job: Job) -> Holder | None:
+        """The living process that works on a job."""
+        return self.holder(_lock_of(job))
+
     def holder(self, name: str) -> Holder | None:
         """The living process that holds the lock of that name."""
         return self.backend.holder(name)
@@ -226,3 +238,7 @@ class Store:
 
 def _failed(job: Job) -> str:
     return f"failed/{job.kind}/{job.key}.json"
+
+
+def _lock_of(job: Job) -> str:
+    return f"job-{job.kind}-{job.key}"

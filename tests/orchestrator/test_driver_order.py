@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 
 import pytest
 
 from orchestrator import driver
 from orchestrator.executors.executor import Ended
 from orchestrator.experiment.spec import Bank
+from orchestrator.planning.state import State
 from orchestrator.store.store import Store
-from tests.support.world import TEACHERS, a_spec, finish_job
+from tests.support.world import TEACHERS, a_spec, begin, finish_job, tamper, the
 
 
 class Script:
@@ -108,3 +111,52 @@ def test_measured_durations_count_for_more_than_guessed_ones(go, tmp_path):
     students = tuple(dataclasses.replace(s, seed=1, teachers=tuple(t.name for t in teachers)) for s in first.students)
     script = go(dataclasses.replace(first, teachers=teachers, students=students))
     assert [job.title for job, _ in script.given if job.kind == "teacher"] == ["resnet8-s1", "resnet20-s1"]
+
+
+class Elsewhere(Script):
+    """Leaves teachers to another run, as long as that holds their locks."""
+
+    def poll(self, timeout):
+        if not self.waiting:
+            return []
+        job = self.waiting.pop(0)
+        if holder := self.store.worker(job):
+            self.ended.append(("elsewhere", job.key))
+            return [Ended(job, elsewhere=str(holder))]
+        finish_job(self.store, job)
+        self.ended.append(job.key)
+        return [Ended(job)]
+
+
+@pytest.mark.parametrize("leaves", ["a result", "nothing", "a corrupt result"])
+def test_what_another_run_does_is_waited_for_and_done_here_where_it_leaves_nothing(tmp_path, monkeypatch, leaves):
+    monkeypatch.setattr(driver, "_check_data", lambda spec: None)
+    monkeypatch.setattr(driver, "LOOK_AGAIN_S", 0.0)
+    spec = a_spec(tmp_path / "store", methods=("none", "kd"), seeds=(0,))
+    spec = dataclasses.replace(spec, tracking=dataclasses.replace(spec.tracking, enabled=False))
+    store = Store(spec.store)
+    script = Elsewhere(store, None)
+    monkeypatch.setattr(driver._Run, "_executor", lambda self, name, address: script)
+    theirs = the(driver.make(spec), TEACHERS[1])
+    lock = contextlib.ExitStack()
+    lock.enter_context(store.lock_job(theirs))
+    begin(store, theirs, 3)
+
+    def watch(snapshot):
+        states = {job.title: snapshot.states[job.key] for job in snapshot.plan}
+        assert states["resnet8-kd · s0"] == State.WAITING or not store.worker(theirs)
+        if states["resnet8-none · s0"] == State.DONE and store.worker(theirs):
+            assert states[TEACHERS[1]] == State.RUNNING, "it has said how far it is"
+            if leaves != "nothing":
+                finish_job(store, theirs)
+            if leaves == "a corrupt result":
+                tamper(store, theirs)
+            lock.close()
+
+    outcome = driver.run(spec, watch=watch)
+    assert not outcome.failed
+    assert f"another run on this store is at work on some of the jobs (process {os.getpid()} on " in outcome.notes[0]
+    assert outcome.computed == len(outcome.plan) - (leaves == "a result")
+    assert script.ended.count(theirs.key) == (leaves != "a result")
+    assert all(store.find(job.kind, job.key, deep=True) for job in outcome.plan)
+    assert ("moved to" in " ".join(outcome.notes)) == (leaves == "a corrupt result")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
 
@@ -121,8 +120,12 @@ def begin(store: Store, job: Job, epoch: int, *, seconds: float = 2.0, ago: floa
     store.write_work(job, PROGRESS, {"attempt": "a", "started": 0.0, "updated": time.time() - ago, **progress})
 
 
+def remove_entry(store: Store, job: Job) -> None:
+    """Have an entry gone without a trace."""
+    store.backend.remove_tree(f"{job.kind}/{job.key}")
+
+
 def tamper(store: Store, job: Job) -> None:
     """Cut a byte from a file of an entry."""
-    manifest = json.loads((store.root / job.kind / job.key / "manifest.json").read_text())
-    path = store.root / job.kind / job.key / manifest["attempt"] / "model.safetensors"
+    path = store.entry(job.kind, job.key).file("model.safetensors")
     os.truncate(path, path.stat().st_size - 1)

@@ -23,7 +23,7 @@ from orchestrator.executors.ray.data_parallel import RemoteDataParallel
 from orchestrator.executors.ray.report import Report
 from orchestrator.experiment.spec import TeacherAllocation
 from orchestrator.jobs.job import Job
-from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, run_job
+from orchestrator.stages.runner import JobFailed, OutOfMemory, RunsElsewhere, Runtime, run_job
 
 
 class Worker:
@@ -33,10 +33,12 @@ class Worker:
         """How the job ended."""
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         try:
-            run_job(job, runtime)
+            computed = run_job(job, runtime)
         except JobFailed as failure:
             return Report(str(failure), restarted, isinstance(failure, OutOfMemory))
-        return Report(restarted=restarted)
+        except RunsElsewhere as elsewhere:
+            return Report(restarted=restarted, elsewhere=str(elsewhere))
+        return Report(restarted=restarted, computed=computed)
 
 
 RemoteWorker = ray.remote(Worker)
@@ -147,7 +149,7 @@ class Actors:
             return None
         if task.reusable and not report.restarted and not report.out_of_memory:
             self._idle.append(task.actor)  # one that died once has used up restarts that are the next job's
-        return Ended(task.job, report.failure)
+        return Ended(task.job, report.failure, report.elsewhere, report.computed)
 
     def _assign(self) -> None:
         """Begin what there is room for; what is first in the queue is not overtaken by what needs less."""

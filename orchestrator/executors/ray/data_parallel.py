@@ -16,7 +16,8 @@ from kd_core.distributed import Group
 from orchestrator.executors.ray.private import settings
 from orchestrator.executors.ray.report import Report
 from orchestrator.jobs.job import Job
-from orchestrator.stages.runner import Runtime, follow_job, run_job
+from orchestrator.stages.runner import JobFailed, RunsElsewhere, Runtime, do_job, follow_job, working_on
+from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 
 ANSWER_S = 600  # longest wait of a worker for the others
@@ -26,7 +27,7 @@ def share_job(config: dict[str, Any]) -> None:
     """What each worker does, in a process that Ray Train has connected with the others."""
     job, runtime = config["job"], config["runtime"]
     if Group.here().leads:
-        run_job(job, runtime)
+        do_job(job, runtime)
     else:
         follow_job(job, runtime)
 
@@ -36,7 +37,18 @@ class DataParallel:
 
     def run(self, job: Job, runtime: Runtime, max_failures: int) -> Report:
         """How the job ended; begun again where a worker died, so often at most."""
+        try:
+            with working_on(job, runtime):
+                return self._run(job, runtime, max_failures)
+        except RunsElsewhere as elsewhere:
+            return Report(elsewhere=str(elsewhere))
+        except (JobFailed, CorruptEntry) as failure:
+            return Report(str(failure))
+
+    def _run(self, job: Job, runtime: Runtime, max_failures: int) -> Report:
         store = Store(runtime.store)
+        if store.find(job.kind, job.key):
+            return Report(computed=False)
         for _ in range(max_failures + 1):
             problem = self._train(job, runtime)
             if store.find(job.kind, job.key):

@@ -18,7 +18,7 @@ from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
 from orchestrator.executors.ray.private.trial_environment import withhold_credentials
 from orchestrator.jobs.job import Job
-from orchestrator.stages.runner import JobFailed, OutOfMemory, run_job
+from orchestrator.stages.runner import JobFailed, OutOfMemory, RunsElsewhere, run_job
 from orchestrator.store.work import Scratch
 
 withhold_credentials()
@@ -45,14 +45,17 @@ def _trial(config: dict[str, Any]) -> None:
             tune.report({name: progress[name] for name in REPORTED})
 
     try:
-        run_job(job, runtime, report)
+        computed = run_job(job, runtime, report)
     except OutOfMemory as failure:
         tune.report({"failure": str(failure), "out_of_memory": True})
+        return
+    except RunsElsewhere as elsewhere:
+        tune.report({"elsewhere": str(elsewhere)})
         return
     except JobFailed as failure:  # trying again would fail again: not Tune's max_failures
         tune.report({"failure": str(failure)})
         return
-    tune.report({"finished": True})
+    tune.report({"computed": computed})
 
 
 def _share(config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -104,7 +107,11 @@ class _DispatcherCallback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:
         result = trial.last_result
         _CHANNELS[self._name].dispatcher.end(
-            trial.config["key"], result.get("failure"), out_of_memory="out_of_memory" in result
+            trial.config["key"],
+            result.get("failure"),
+            out_of_memory="out_of_memory" in result,
+            elsewhere=result.get("elsewhere", ""),
+            computed=result.get("computed", True),
         )
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:
@@ -175,6 +182,7 @@ class Trials:
             self._join()
         _CHANNELS.pop(self._name, None)
         self._folder.clear()
+        self._dispatcher.close()
 
     def _start(self) -> None:
         """Begin a Tuner, unless the last one still takes trials."""

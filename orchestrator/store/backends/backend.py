@@ -50,6 +50,10 @@ class Backend(Protocol):
     def sizes(self, folder: str) -> dict[str, int]:
         """Name and bytes of each file directly in a folder; empty where there is no such folder."""
 
+    def tree(self, folder: str) -> dict[str, int]:
+        """Name, below the folder, and bytes of each file in it, however deep. Where there is a file in the folder's place, that
+        one under the empty name."""
+
     def folders(self, folder: str) -> list[str]:
         """Sorted names of the folders directly in a folder."""
 
@@ -67,11 +71,7 @@ class Backend(Protocol):
         """A new local folder, to be filled with what shall become the files of ``folder``."""
 
     def keep(self, path: Path, folder: str, files: dict[str, str]) -> None:
-        """Make what was begun the durable content of ``folder``. ``files`` holds names and SHA-256.
-
-        Raises:
-            StoreFailed: where they are not all there in the end.
-        """
+        """Make what was begun the durable content of ``folder``. ``files`` holds names and SHA-256."""
 
     def drop(self, path: Path, folder: str) -> None:
         """Forget what was begun, kept or not."""
@@ -83,10 +83,15 @@ class Backend(Protocol):
         """Remove a folder and all below it, where it is there."""
 
     def move(self, folder: str, to: str) -> None:
-        """Move a folder and all below it."""
+        """Move a folder and all below it; of a folder that a link leads to, the link.
 
-    def lock(self, name: str) -> AbstractContextManager[bool]:
-        """Hold an exclusive lock until the block ends or the process dies; False where another holds it."""
+        Raises:
+            FileNotFoundError: where there is none.
+        """
+
+    def lock(self, name: str, *, careful: bool = True) -> AbstractContextManager[bool]:
+        """Hold an exclusive lock until the block ends or the process dies; False where another holds it. Not ``careful``: it
+        is got sooner where that is slow, and in return may be another's too."""
 
     def holder(self, name: str) -> Holder | None:
         """The living process that holds the lock of that name."""

@@ -29,14 +29,16 @@ SETTLE_S = 1.0  # longer than a small write takes
 
 
 @contextlib.contextmanager
-def lease(backend: Backend, name: str) -> Iterator[bool]:
-    """Hold the lease in the file of that name while the block runs; False where another has it."""
+def lease(backend: Backend, name: str, *, careful: bool = True) -> Iterator[bool]:
+    """Hold the lease in the file of that name while the block runs; False where another has it. Not ``careful``: without
+    the wait."""
     if holder(backend, name):
         yield False
         return
     ours = {"id": uuid.uuid4().hex, "since": time.time(), "host": socket.gethostname(), **_process()}
     _write(backend, name, ours)
-    time.sleep(SETTLE_S)
+    if careful:
+        time.sleep(SETTLE_S)
     if not _is(backend, name, ours):
         yield False
         return

@@ -57,6 +57,18 @@ class Local:
                     found[path.name] = path.stat().st_size
         return found
 
+    def tree(self, folder: str) -> dict[str, int]:
+        top = f"{self.root}/{folder}"
+        if os.path.isfile(top):
+            return {"": os.path.getsize(top)}
+        found = {}
+        for path, _, names in os.walk(top):
+            for name in names:
+                if not name.startswith("."):
+                    with contextlib.suppress(FileNotFoundError):  # removed just now
+                        found[f"{path}/{name}"[len(top) + 1 :]] = os.path.getsize(f"{path}/{name}")
+        return found
+
     def folders(self, folder: str) -> list[str]:
         return [path.name for path in self._in(folder) if path.is_dir()]
 
@@ -88,20 +100,29 @@ class Local:
         shutil.rmtree(self.root / folder, ignore_errors=True)
 
     def move(self, folder: str, to: str) -> None:
+        source = self.root / folder
+        for above in source.parents:
+            if above.is_symlink() and above.parent.parent == self.root:
+                source = above
         (self.root / to).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self.root / folder, self.root / to)
+        os.replace(source, self.root / to)
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[bool]:
+    def lock(self, name: str, *, careful: bool = True) -> Iterator[bool]:
         path = self._lock(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            held = any(_try_lock(file) for _ in range(LOCK_TRIES))
-            if held:
+        with contextlib.ExitStack() as stack:
+            file = next(filter(None, (_locked(path) for _ in range(LOCK_TRIES))), None)
+            if file:
+                stack.enter_context(file)
                 file.truncate(0)
                 json.dump({"since": time.time(), "host": socket.gethostname(), "pid": os.getpid()}, file)
                 file.flush()
-            yield held
+            try:
+                yield file is not None
+            finally:
+                if file:
+                    with contextlib.suppress(OSError):
+                        path.unlink()  # while it is held: who opened it before finds another in its place, or none
 
     def holder(self, name: str) -> Holder | None:
         path = self._lock(name)
@@ -129,10 +150,19 @@ class Local:
         return self.root / "locks" / f"{name}.lock"
 
 
-def _try_lock(file: IO[str]) -> bool:
+def _locked(path: Path) -> IO[str] | None:
+    """The file of a lock, locked; None where another process holds it, or removed it just now."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(LOCK_PAUSE_S)
-        return False
-    return True
+        if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    time.sleep(LOCK_PAUSE_S)
+    return None

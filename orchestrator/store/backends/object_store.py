@@ -76,6 +76,10 @@ class Remote:
     def sizes(self, folder: str) -> dict[str, int]:
         return {info.base_name: info.size for info in self._list(folder) if info.is_file and info.base_name}
 
+    def tree(self, folder: str) -> dict[str, int]:
+        top = self._path(folder)
+        return {info.path.removeprefix(f"{top}/"): info.size for info in self._list(folder, recursive=True) if info.is_file}
+
     def folders(self, folder: str) -> list[str]:
         return [info.base_name for info in self._list(folder) if info.type == fs.FileType.Directory]
 
@@ -97,7 +101,6 @@ class Remote:
         return cache.begin()
 
     def keep(self, path: Path, folder: str, files: dict[str, str]) -> None:
-        bytes_here = {name: (path / name).stat().st_size for name in files}
         for name in files:
             with (
                 (path / name).open("rb") as source,
@@ -105,8 +108,6 @@ class Remote:
                 there.open_output_stream(to) as sink,
             ):
                 shutil.copyfileobj(source, sink, CHUNK)
-        if files and self.sizes(folder) != bytes_here:  # somebody who took us for dead has cleared them
-            raise StoreFailed(f"the files of {folder} are not in {self.location} as they were written")
         for name, sha256 in files.items():
             cache.adopt(path / name, sha256)
         cache.end(path)
@@ -125,17 +126,19 @@ class Remote:
             files.delete_dir(path)
 
     def move(self, folder: str, to: str) -> None:
-        """What is written into the folder meanwhile stays there; the manifest is deleted first, so nothing is half an entry."""
+        """What is written into the folder meanwhile stays there."""
         found = [info.path for info in self._list(folder, recursive=True) if info.is_file]
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, "there is no such folder", folder)
         for path in found:
             with self._at(to) as (files, target):
                 files.copy_file(path, path.replace(self._path(folder), target, 1))
-        for path in sorted(found, key=lambda path: path.count("/")):
+        for path in found:
             with self._at(folder) as (files, _), contextlib.suppress(FileNotFoundError):
                 files.delete_file(path)
 
-    def lock(self, name: str) -> AbstractContextManager[bool]:
-        return lease(self, f"locks/{name}.json")
+    def lock(self, name: str, *, careful: bool = True) -> AbstractContextManager[bool]:
+        return lease(self, f"locks/{name}.json", careful=careful)
 
     def holder(self, name: str) -> Holder | None:
         return holder(self, f"locks/{name}.json")

@@ -14,7 +14,7 @@ def test_status(toy, capsys):
     shown = printed(capsys, "status", toy).out
     assert "no run is at work" in shown
     assert "resnet8 · none · s1: failed, failed last time: the loss diverged in epoch 2: ce = nan" in shown
-    with store.lock("run-toy"):
+    with store.lock("run-toy"), store.lock_job(the(plan, "resnet14-s0")):
         begin(store, the(plan, "resnet14-s0"), 4, seconds=2, ago=-5)
         shown = printed(capsys, "status", toy).out
     assert "toy: a run is at work on it" in shown

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import socket
 
 import pytest
 
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.ray.early_stopping import early_stopping_of
+from orchestrator.jobs.job import Job
+from orchestrator.search import study as study_module
 from orchestrator.search.study import Study
 from orchestrator.stages.runner import Runtime
 from orchestrator.store.store import Store
@@ -140,6 +144,7 @@ def test_a_search_that_goes_on_judges_by_what_was_before(dispatcher, store):
     search = a_search(trials=2)
     dispatcher.submit(search)
     train(dispatcher, store, taken(dispatcher), [0.5] * EPOCHS)
+    dispatcher.close()
     after = Dispatcher(store, lambda job: Runtime(store.location, store.root), early_stopping_of)
     after.submit(search)
     assert train(after, store, taken(after), [0.4] * EPOCHS) == 1
@@ -168,7 +173,7 @@ def test_a_trial_that_fails_is_written_down_and_the_search_goes_on(dispatcher, s
     assert store.entry("search", search.key).results["failed"] == 1
 
 
-def test_two_searches_that_try_the_same_values_run_them_once(dispatcher, store):
+def test_two_searches_that_try_the_same_values_run_them_once(dispatcher, store, monkeypatch):
     here = {"temperature": 4, "recipe.lr": 0.05}
     one, other = a_search(trials=1, defaults=here), a_search(trials=1, defaults=here, scheduler="none")
     assert one.key != other.key
@@ -177,10 +182,47 @@ def test_two_searches_that_try_the_same_values_run_them_once(dispatcher, store):
     job = taken(dispatcher)
     assert taken(dispatcher) is None
     train(dispatcher, store, job, [0.5] * EPOCHS)
+    assert taken(dispatcher) is None, "not at once"
+    monkeypatch.setattr(study_module.time, "monotonic", lambda: math.inf)
     again = taken(dispatcher)
     assert again.key == job.key
     dispatcher.end(again.key)  # run_job finds it done
     assert {ended.job.key for ended in dispatcher.ended()} == {one.key, other.key}
+
+
+def test_a_search_that_another_run_is_at_is_left_to_it(dispatcher, store):
+    search = a_search(trials=1)
+    with store.lock_job(search):
+        dispatcher.submit(search)
+        assert taken(dispatcher) is None
+        [ended] = dispatcher.ended()
+    assert (ended.job, ended.failure) == (search, None)
+    assert ended.elsewhere == f"process {os.getpid()} on {socket.gethostname()}"
+    assert dispatcher.open == 0
+    dispatcher.submit(search)
+    assert taken(dispatcher).kind == "trial"
+    assert store.worker(search)
+    dispatcher.close()
+    assert store.worker(search) is None
+
+
+def test_a_trial_that_another_run_is_at_is_handed_out_again_later(dispatcher, store, monkeypatch):
+    dispatcher.submit(a_search(trials=2, parallel=1))
+    trial = taken(dispatcher)
+    dispatcher.end(trial.key, elsewhere="process 12 on far")
+    assert taken(dispatcher) is None, "the one elsewhere is among those at work"
+    monkeypatch.setattr(study_module.time, "monotonic", lambda: math.inf)
+    assert taken(dispatcher).key == trial.key
+    train(dispatcher, store, trial, [0.5] * EPOCHS)
+    assert taken(dispatcher).key != trial.key
+
+
+def test_a_student_that_another_run_is_at_is_given_back(dispatcher):
+    student = Job("student", 1, {"seed": 0})
+    dispatcher.submit(student)
+    dispatcher.end(taken(dispatcher).key, elsewhere="process 12 on far")
+    [ended] = dispatcher.ended()
+    assert (ended.job, ended.failure, ended.elsewhere) == (student, None, "process 12 on far")
 
 
 def test_what_ended_before_the_search_could_close_is_closed_when_it_is_opened(dispatcher, store):

@@ -43,18 +43,18 @@ def test_a_checkpoint_is_where_it_goes_on(store):
     assert told(plan, store, "resnet8-none · s0") == (State.WAITING, "goes on after epoch 3 of 10")
 
 
-def test_running_needs_a_living_driver_that_began_before(store):
+def test_running_needs_a_living_worker_whoevers_it_is(store):
     plan = a_plan()
     job = the(plan, "resnet8-none · s0")
-    begin(store, job, 3, ago=60)
-    with store.lock("run-toy") as held:
-        assert held
+    begin(store, job, 3)
+    with store.lock("run-toy"):
         assert driver_since(plan, store)
         assert told(plan, store, job.title) == (State.WAITING, "goes on after epoch 3 of 10"), "left by an earlier driver"
-        begin(store, job, 4, ago=-1)
+    assert driver_since(plan, store) is None
+    with store.lock_job(job):
+        begin(store, job, 4)
         status = statuses(plan, store)[job.key]
         assert (status.state, status.progress["epoch"]) == (State.RUNNING, 4)
-    assert driver_since(plan, store) is None
     assert told(plan, store, job.title)[0] == State.WAITING
 
 

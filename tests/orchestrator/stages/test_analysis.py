@@ -82,7 +82,7 @@ def test_again_does_nothing_and_a_lost_analysis_is_made_again_with_the_same_bits
     file, outcome = finished
     [first, _] = analyses(outcome)
     before = first.manifest["files"][ANALYSER.name]["sha256"]
-    outcome.store.quarantine("analysis", first.manifest["key"])
+    outcome.store.backend.remove_tree(first.folder)
     again = run(file, executor="inline")
     assert again.computed == 1
     assert analyses(again)[0].manifest["files"][ANALYSER.name]["sha256"] == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import pickle
 
 import pyarrow.fs
@@ -13,14 +14,14 @@ from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.checkpoint_files import epoch_of, newest_first
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
-from orchestrator.store.errors import CorruptEntry, StoreError
+from orchestrator.store.errors import CorruptEntry, StoreError, StoreFailed
 from orchestrator.store.store import Store
 from tests.support.object_store import SECRET
 
 JOB = Job("teacher", 1, {"model": "resnet8", "seed": 0}, title="resnet8-s0")
 
 
-MANIFEST = f"teacher/{JOB.key}/manifest.json"
+PLACE = f"teacher/{JOB.key}"
 MODEL = "model.safetensors"
 
 
@@ -121,38 +122,77 @@ def remove_file(store):
     store.backend.remove(model_of(store))
 
 
+def manifest_of(store):
+    [name] = [name for name in store.backend.tree(PLACE) if name.endswith("/manifest.json")]
+    return f"{PLACE}/{name}"
+
+
 def truncate_manifest(store):
-    store.backend.write(MANIFEST, store.backend.read(MANIFEST, 100))
+    store.backend.write(manifest_of(store), store.backend.read(manifest_of(store), 100))
 
 
 def change_result(store):
-    store.backend.write(MANIFEST, store.backend.read(MANIFEST).replace(b"0.5", b"0.9"))
-
-
-def change_config_and_digest(store):
-    """A forged manifest that is sound in itself, but is not what its key says."""
-    body = json.loads(store.backend.read(MANIFEST))
-    body.pop("digest")
-    body["config"]["seed"] = 1
-    store.backend.write(MANIFEST, json.dumps({**body, "digest": canonical.digest(body)}).encode())
+    store.backend.write(manifest_of(store), store.backend.read(manifest_of(store)).replace(b"0.5", b"0.9"))
 
 
 def list_instead_of_object(store):
-    store.backend.write(MANIFEST, b"[]")
+    store.backend.write(manifest_of(store), b"[]")
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        change_content,
-        change_size,
-        remove_file,
-        truncate_manifest,
-        change_result,
-        change_config_and_digest,
-        list_instead_of_object,
-    ],
-)
+def nest_deeply(store):
+    store.backend.write(manifest_of(store), b'{"a":' * 100_000)
+
+
+def forge(store, **changes):
+    """A manifest whose digest is right; ``changes`` by field."""
+    body = json.loads(store.backend.read(manifest_of(store))) | changes
+    del body["digest"]
+    store.backend.write(manifest_of(store), json.dumps({**body, "digest": canonical.digest(body)}).encode())
+
+
+def forge_config(store):
+    """One that is sound in itself, but is not what its key says."""
+    forge(store, config={"model": "resnet8", "seed": 1})
+
+
+def forge_version(store):
+    forge(store, format=99)
+
+
+def forge_files(store):
+    forge(store, files=[])
+
+
+def forge_path(store):
+    forge(store, files={"../../identity": {"sha256": "0" * 64, "bytes": 12}})
+
+
+def forge_results(store):
+    forge(store, results="good")
+
+
+def forge_attempt(store):
+    forge(store, attempt="0123456789ab")
+
+
+DAMAGES = [
+    change_content,
+    change_size,
+    remove_file,
+    truncate_manifest,
+    change_result,
+    list_instead_of_object,
+    nest_deeply,
+    forge_config,
+    forge_version,
+    forge_files,
+    forge_path,
+    forge_results,
+    forge_attempt,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_every_damage_is_found_and_quarantined(store, damage):
     commit(store)
     damage(store)
@@ -169,6 +209,58 @@ def test_every_damage_is_found_and_quarantined(store, damage):
     assert store.find("teacher", JOB.key, deep=True)
 
 
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_of_two_attempts_the_corrupt_one_is_quarantined_and_the_whole_one_counts(store, damage):
+    commit(store)
+    damage(store)
+    whole = commit(store)
+    beside = store.begin(JOB)
+    (beside.path / MODEL).write_bytes(b"at work")
+    for _ in range(2):  # as two runs do at once
+        store.quarantine("teacher", JOB.key)
+    assert store.find("teacher", JOB.key, deep=True).manifest["attempt"] == whole.id
+    assert {name.partition("/")[0] for name in store.backend.tree(PLACE)} <= {whole.id, beside.id}
+    beside.commit({}, 1.0)
+
+
+def test_a_file_in_the_place_of_an_entry_is_moved_out_of_the_way(tmp_path):
+    store = Store(tmp_path / "store")
+    store.backend.write(PLACE, b"not an entry")
+    with pytest.raises(CorruptEntry, match="a file in its place"):
+        store.find("teacher", JOB.key)
+    moved = store.quarantine("teacher", JOB.key)
+    assert pathlib.Path(moved).read_bytes() == b"not an entry"
+    commit(store)
+    assert store.find("teacher", JOB.key, deep=True)
+
+
+def test_a_folder_in_the_place_of_a_manifest_is_none(tmp_path):
+    store = Store(tmp_path / "store")
+    attempt = commit(store)
+    (attempt.path / "manifest.json").unlink()
+    store.backend.write(f"{PLACE}/{attempt.id}/manifest.json/inside", b"")
+    assert store.find("teacher", JOB.key) is None
+    commit(store)
+    store.clear(JOB)
+    assert len(store.backend.tree(PLACE)) == 2
+
+
+def test_entries_of_stores_as_they_were_before_are_read(store):
+    """The manifest lay beside the attempts."""
+    attempt = commit(store)
+    store.backend.write(f"{PLACE}/manifest.json", store.backend.read(manifest_of(store)))
+    store.backend.remove(f"{PLACE}/{attempt.id}/manifest.json")
+    assert store.find("teacher", JOB.key, deep=True).file(MODEL).read_bytes() == b"weights"
+    store.clear(JOB)
+    assert store.find("teacher", JOB.key, deep=True)
+    store.backend.write(f"{PLACE}/{attempt.id}/{MODEL}", b"Weights")
+    with pytest.raises(CorruptEntry, match="SHA-256"):
+        store.find("teacher", JOB.key, deep=True)
+    store.quarantine("teacher", JOB.key)
+    assert store.find("teacher", JOB.key) is None
+    assert store.backend.tree(PLACE) == {}
+
+
 def test_a_second_attempt_does_not_touch_the_first(store):
     """A worker that was thought dead goes on writing beside the one that replaced it."""
     slow = store.begin(JOB)
@@ -178,20 +270,36 @@ def test_a_second_attempt_does_not_touch_the_first(store):
     assert store.find("teacher", JOB.key, deep=True).file(MODEL).read_bytes() == b"fast"
 
 
-def test_of_two_that_commit_the_last_manifest_counts_and_both_are_whole(store):
+def test_of_two_that_commit_the_first_counts_and_both_are_whole(store):
     first, second = store.begin(JOB), store.begin(JOB)
     for attempt, content in ((first, b"first"), (second, b"second")):
         (attempt.path / MODEL).write_bytes(content)
     first.commit({"test_accuracy": 0.1}, 1.0)
-    earlier = store.find("teacher", JOB.key)
-    second.commit({"test_accuracy": 0.2}, 1.0)
-    entry = store.find("teacher", JOB.key, deep=True)
-    assert (entry.results, entry.file(MODEL).read_bytes()) == ({"test_accuracy": 0.2}, b"second")
-    assert earlier.problem(deep=True) is None, "who read the first manifest still finds its files"
-    assert earlier.file(MODEL).read_bytes() == b"first"
-    store.clear(JOB)
-    assert len(everything(store)) == 2
-    assert store.find("teacher", JOB.key, deep=True)
+    for then in (lambda: None, lambda: second.commit({"test_accuracy": 0.2}, 1.0), lambda: store.clear(JOB)):
+        then()
+        entry = store.find("teacher", JOB.key, deep=True)
+        assert (entry.results, entry.file(MODEL).read_bytes()) == ({"test_accuracy": 0.1}, b"first")
+    assert len(everything(store)) == 4, "nothing that has a manifest is removed: somebody may be reading it"
+
+
+def test_an_attempt_whose_files_were_swept_as_a_dead_ones_does_not_exist(store):
+    slow = store.begin(JOB)
+    (slow.path / MODEL).write_bytes(b"slow")
+    fast = commit(store)
+    keep = store.backend.keep
+
+    def swept(path, folder, files):
+        keep(path, folder, files)
+        store.clear(JOB)
+
+    store.backend.keep = swept
+    try:
+        with pytest.raises(StoreFailed, match="as they were written"):
+            slow.commit({}, 1.0)
+    finally:
+        del store.backend.keep
+    slow.discard()
+    assert {name.partition("/")[0] for name in store.backend.tree(PLACE)} == {fast.id}
 
 
 def test_clear_leaves_only_the_entry(store):
@@ -205,7 +313,7 @@ def test_clear_leaves_only_the_entry(store):
     assert store.progress(JOB) == {}
     assert store.work(JOB).names() == []
     assert store.failure(JOB) == {}
-    assert sorted(everything(store)) == sorted([MANIFEST, f"teacher/{JOB.key}/{kept.id}/{MODEL}"])
+    assert sorted(everything(store)) == sorted([manifest_of(store), f"{PLACE}/{kept.id}/{MODEL}"])
 
 
 def test_checkpoints_are_kept_in_the_store_and_a_damaged_one_is_passed_over(store):

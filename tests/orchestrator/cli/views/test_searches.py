@@ -64,7 +64,7 @@ def test_the_status_of_a_search_at_work_and_of_one_that_waits(file, capsys):
     [search, _] = plan.of("search")
     begin_search(store, search, 3, at_work=2)
     assert statuses(plan, store)[search.key].reason == "goes on after 3 of 7 trials"
-    with store.lock("run-toy"):
+    with store.lock("run-toy"), store.lock_job(search):
         begin_search(store, search, 3, at_work=2, ago=-5)
         told = shown(capsys, "status", file)
         planned = shown(capsys, "plan", file)

@@ -11,6 +11,7 @@ from orchestrator.report.data.reading import Reading
 from orchestrator.report.text.render import FORMATS, render
 from orchestrator.report.text.terminal import probe_table, terminal
 from tests.support.report_world import a_plan, a_store, the_student
+from tests.support.world import remove_entry
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ def test_every_file_is_read_once(counted, made):
         terminal(reading)
     if made in ("probes", "all"):
         probe_table(reading)
-    manifests = {name: count for name, count in reads.items() if name.endswith("manifest.json")}
-    assert manifests == {f"{job.kind}/{job.key}/manifest.json": 1 for job in plan}
     assert set(reads.values()) == {1}
+    manifests = {name: count for name, count in reads.items() if name.endswith("manifest.json")}
+    assert manifests == {f"{store.entry(job.kind, job.key).folder}/manifest.json": 1 for job in plan}
 
 
 def test_the_report_and_the_status_stand_on_the_same_standings(tmp_path):
@@ -57,7 +58,7 @@ def test_what_is_behind_a_failure_names_it_however_far_it_is(tmp_path):
     teacher = plan.of("teacher")[0]
     [probe] = [job for job in plan.of("probe") if job.parents["teachers"] == [teacher.key]]
     for job in (teacher, probe):
-        (store.root / job.kind / job.key / "manifest.json").unlink()
+        remove_entry(store, job)
     store.fail(teacher, {"reason": "no space left on device"})
     reading = Reading(plan, store)
     for job in (probe, the_student(plan, "gpac", 0)):

@@ -3,7 +3,7 @@ import pytest
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import history, probes, results, teachers
 from tests.support.report_world import LAYERS, RESULTS, TEACHERS, a_plan, a_store, commit, the_student
-from tests.support.world import begin, tamper, the
+from tests.support.world import begin, remove_entry, tamper, the
 
 
 def test_a_row_for_every_student(tmp_path):
@@ -44,7 +44,7 @@ def test_what_is_not_done_has_a_row_and_a_reason(tmp_path):
     begin(store, the_student(plan, "none", 1), 3)
     tamper(store, the_student(plan, "none", 3))
     teacher = the(plan, "wrn_16_2-s0")
-    (store.root / "teacher" / teacher.key / "manifest.json").unlink()
+    remove_entry(store, teacher)
     store.fail(teacher, {"reason": "no space left on device"})
     rows = results(Reading(plan, store)).to_pylist()
     assert [(row["status"], row["reason"]) for row in rows] == [
