@@ -245,3 +245,42 @@ def descendants(pid):
         found |= below
         grown = bool(below)
     return found
+
+
+def under_another_name(file):
+    other = file.with_name("other.yaml")
+    other.write_text(file.read_text().replace("name: small", "name: other", 1))
+    return other
+
+
+def beside(file):
+    """What is in the store beside one attempt at each job."""
+    spec = load(file, EPOCHS)
+    store = Store(spec.store)
+    left = [f"{folder}/{name}" for folder in ("work", "failed", "quarantine", "locks") for name in store.backend.tree(folder)]
+    attempts = {job.title: store.backend.folders(f"{job.kind}/{job.key}") for job in make(spec)}
+    return left + [f"{title}: {folders}" for title, folders in attempts.items() if len(folders) > 1]
+
+
+def test_two_runs_at_once_do_each_job_once(small, expected):
+    mine, yours = start(small), start(under_another_name(small))
+    outputs = [finish(process) for process in (mine, yours)]
+    assert found(small) == expected
+    assert beside(small) == []
+    assert any("another run on this store is at work" in output for output in outputs)
+
+
+def test_a_run_takes_over_what_a_killed_one_was_at(small, expected):
+    mine = start(small)
+    pid_in_epoch(mine, small, "teacher")
+    yours = start(under_another_name(small))
+    store, until = Store(small.parent / "store"), time.monotonic() + 60
+    while not store.holder("run-other"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    pid_in_epoch(mine, small, "student")
+    mine.kill()
+    mine.communicate(timeout=60)
+    finish(yours)
+    assert found(small) == expected
+    assert beside(small) == ["locks/run-small.lock"]
