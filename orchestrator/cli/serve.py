@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 from typing import TYPE_CHECKING
@@ -13,6 +16,9 @@ from orchestrator.cli.views.console import terminate_like_ctrl_c
 
 if TYPE_CHECKING:
     from orchestrator.tracking.ui import Interface
+
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 def serve(interface: Interface, port: int, host: str = "127.0.0.1") -> int:
@@ -32,7 +38,7 @@ def serve(interface: Interface, port: int, host: str = "127.0.0.1") -> int:
             raise typer.BadParameter(f"port {port} of {host}: {error.strerror}; try --port {port + 1}") from None
     typer.echo(f"MLflow starts, Ctrl-C ends it:  {interface.url}")
     terminate_like_ctrl_c()
-    process = subprocess.Popen(interface.command, env=os.environ | interface.environment)
+    process = subprocess.Popen(interface.command, env=os.environ | interface.environment, preexec_fn=_end_with_parent)
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -40,3 +46,9 @@ def serve(interface: Interface, port: int, host: str = "127.0.0.1") -> int:
     finally:
         process.terminate()
         process.wait()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel ask this process to end when its parent is gone, however that went; on Linux alone."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

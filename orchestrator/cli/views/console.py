@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Literal
 
 from rich.console import Console, RenderableType
@@ -33,8 +34,20 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def terminate_like_ctrl_c() -> None:
-    """SIGTERM, a batch system's way to say Ctrl-C, ends the command as that does."""
+    """SIGTERM, a batch system's way to say Ctrl-C, ends the command as that does; so does SIGHUP, which a closed terminal sends,
+    unless it is ignored, as after nohup. What would be written to that terminal goes nowhere."""
+    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+
+    def hung_up(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the shell sends another one
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in terminals:
+            os.dup2(nowhere, stream)
+        raise KeyboardInterrupt
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, hung_up)
 
 
 def show(*parts: RenderableType) -> None:

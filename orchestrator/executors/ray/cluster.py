@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
@@ -9,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.executors.executor import CannotRun
@@ -40,12 +42,24 @@ def connect(address: str | None) -> None:
         else:
             make_token()
         import ray  # noqa: F401 -- where Ray reads its settings
-    ends = signal.getsignal(signal.SIGTERM)
-    try:
+    with _own_signals():
         _connect(address)
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """While Ray starts in the block, its processes inherit that SIGHUP is ignored, so that they outlive a closed terminal until
+    this process has ended in order; and Ray's own handler of SIGTERM, which prints its stack and aborts, is put away again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
     finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, ends)  # Ray's own handler prints its stack and aborts
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _require_listener(address: str) -> None:
