@@ -127,6 +127,7 @@ def run(
             who = results.holder(f"run-{spec.name}") or "another process"
             raise StoreError(f"another `kd run` of {spec.name} is at work on {results.location} ({who}); `kd status` shows it")
         done, notes = verify_entries(plan, results)
+        sweep(plan, results, done)
         work = _Run(spec, plan, results, done, notes, watch)
         with work.tracked():
             if work.missing:
@@ -152,6 +153,16 @@ def verify_entries(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
     list(store.each(verify, [job for job in plan if KINDS[job.kind].target]))
     list(store.each(verify, [job for job in plan.needed(done) if not KINDS[job.kind].target]))
     return done, notes
+
+
+def sweep(plan: Plan, store: Store, done: Collection[str]) -> None:
+    """Remove what killed runs left of jobs that are done."""
+    left = store.leftovers()
+    for job in plan:
+        if job.key in done and (job.kind, job.key) in left:
+            with store.lock_job(job) as held:
+                if held:
+                    store.clear(job)
 
 
 def entry_or_quarantine(job: Job, store: Store, *, deep: bool) -> tuple[Entry | None, list[str]]:

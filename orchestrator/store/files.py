@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+RACES = 20  # lost in a row, before it is something else
+
+Made = TypeVar("Made")
 
 
 class OutputError(ValueError):
@@ -31,10 +37,9 @@ def write_json(path: Path, value: object) -> None:
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write beside, to disk where it is to be ``durable``, then replace."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with beside.open("wb") as file:
+        with in_made_folder(path.parent, lambda: beside.open("wb")) as file:
             file.write(content)
             file.flush()
             if durable:
@@ -42,6 +47,16 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def in_made_folder(folder: Path, make: Callable[[], Made]) -> Made:
+    """Make the folder, and something in it; again where another process has removed the folder as empty in between."""
+    for _ in range(RACES):
+        with contextlib.suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return make()
+    folder.mkdir(parents=True, exist_ok=True)
+    return make()
 
 
 def write_output(path: Path, content: bytes) -> None:

@@ -175,16 +175,19 @@ class Store:
         written its manifest, whether its files are still there. So a result can be swept only by who has written its own
         manifest before, and of all that ever were written the first stays.
         """
-        self.discard_work(job)
-        self.forget_failure(job)
         place = f"{job.kind}/{job.key}"
         attempts = self.backend.folders(place)
         manifests = {name for name in self.backend.tree(place) if is_manifest(name)}  # as they are now, and not before
-        if MANIFEST in manifests:
-            return
-        for attempt in attempts:
+        for attempt in attempts if MANIFEST not in manifests else ():
             if f"{attempt}/{MANIFEST}" not in manifests:
                 self.backend.remove_tree(f"{place}/{attempt}")
+        self.forget_failure(job)
+        self.discard_work(job)  # last: where a kill leaves anything of the job, this is left too
+
+    def leftovers(self) -> set[tuple[str, str]]:
+        """Kind and key of all jobs that have checkpoints, progress or a failure: two listings."""
+        names = [name.split("/") for folder in ("work", "failed") for name in self.backend.tree(folder)]
+        return {(kind, name.removesuffix(".json")) for kind, name, *_ in names}
 
     def scratch(self, folder: str) -> Scratch:
         """A folder that is not looked into."""

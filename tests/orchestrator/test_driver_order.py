@@ -49,7 +49,7 @@ def go(tmp_path, monkeypatch):
         spec = dataclasses.replace(spec, tracking=dataclasses.replace(spec.tracking, enabled=False))
         outcome = driver.run(spec)
         assert not outcome.failed
-        assert len(script.ended) == len(outcome.plan)
+        assert len(script.ended) == outcome.computed
         return script
 
     return run
@@ -160,3 +160,25 @@ def test_what_another_run_does_is_waited_for_and_done_here_where_it_leaves_nothi
     assert script.ended.count(theirs.key) == (leaves != "a result")
     assert all(store.find(job.kind, job.key, deep=True) for job in outcome.plan)
     assert ("moved to" in " ".join(outcome.notes)) == (leaves == "a corrupt result")
+
+
+def test_a_rerun_sweeps_what_killed_runs_left_of_what_is_done(go, tmp_path):
+    """Killed between the manifest and the end of the clearing; and a failure that another run had before this one succeeded."""
+    spec = a_spec(tmp_path / "store", methods=("none",), seeds=(0,))
+    script = go(spec)
+    store = script.store
+    before = set(store.backend.tree(""))
+    done, failed, at_work = (the(driver.make(spec), title) for title in (*TEACHERS, "resnet8-none · s0"))
+    begin(store, done, 3)
+    store.backend.write(f"{done.kind}/{done.key}/0123456789ab/model.safetensors", b"half")
+    store.fail(failed, {"reason": "no space left on device"})
+    begin(store, at_work, 3)
+    with store.lock_job(at_work):  # by another run, which does it again
+        go(spec)
+        assert set(store.backend.tree("")) - before - {f"locks/job-student-{at_work.key}.lock"} == {
+            f"work/student/{at_work.key}/progress.json",
+            f"work/student/{at_work.key}/epoch-00003.0123456789abcdef.safetensors",
+        }
+    go(spec)
+    assert set(store.backend.tree("")) == before
+    assert sorted(path.name for path in store.root.iterdir()) == ["probe", "student", "teacher"], "and no empty folders"

@@ -34,7 +34,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def terminate_like_ctrl_c() -> None:
-    """SIGTERM, a batch system's way to say Ctrl-C, ends the command as that does; so does SIGHUP, which a closed terminal sends,
+    """SIGTERM, a batch system's way to say Ctrl-C, ends the command as that does; so does SIGHUP of a closed terminal,
     unless it is ignored, as after nohup. What would be written to that terminal goes nowhere."""
     terminals = [stream for stream in (1, 2) if os.isatty(stream)]
 

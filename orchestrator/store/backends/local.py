@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -16,7 +17,7 @@ from typing import IO, Any
 
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.errors import StoreError
-from orchestrator.store.files import read_json, sha256, write_bytes
+from orchestrator.store.files import in_made_folder, read_json, sha256, write_bytes
 
 LOCK_TRIES, LOCK_PAUSE_S = 3, 0.05  # one that only looks, as `kd status` does, holds a lock for an instant
 
@@ -58,7 +59,7 @@ class Local:
         return found
 
     def tree(self, folder: str) -> dict[str, int]:
-        top = f"{self.root}/{folder}"
+        top = str(self.root / folder)
         if os.path.isfile(top):
             return {"": os.path.getsize(top)}
         found = {}
@@ -80,7 +81,7 @@ class Local:
 
     def begin(self, folder: str) -> Path:
         path = self.root / folder
-        path.mkdir(parents=True)
+        in_made_folder(path.parent, path.mkdir)
         return path
 
     def keep(self, path: Path, folder: str, files: dict[str, str]) -> None:
@@ -90,22 +91,26 @@ class Local:
 
     def drop(self, path: Path, folder: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
+        self._prune(path)
 
     def remove(self, name: str) -> None:
         (self.root / name).unlink(missing_ok=True)
+        self._prune(self.root / name)
 
     def remove_tree(self, folder: str) -> None:
         shutil.rmtree(self.root / folder, ignore_errors=True)
+        self._prune(self.root / folder)
 
     def move(self, folder: str, to: str) -> None:
         source = self.root / folder
         for above in source.parents:
             if above.is_symlink() and above.parent.parent == self.root:
                 source = above
-        (self.root / to).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(source, self.root / to)
+        if not os.path.lexists(source):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
+        target = self.root / to
+        in_made_folder(target.parent, lambda: os.replace(source, target))
+        self._prune(source)
 
     @contextlib.contextmanager
     def lock(self, name: str, *, careful: bool = True) -> Iterator[bool]:
@@ -123,6 +128,7 @@ class Local:
                 if file:
                     with contextlib.suppress(OSError):
                         path.unlink()  # while it is held: who opened it before finds another in its place, or none
+                        self._prune(path)
 
     def holder(self, name: str) -> Holder | None:
         path = self._lock(name)
@@ -146,14 +152,21 @@ class Local:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def _prune(self, path: Path) -> None:
+        """Remove the folders above what was removed that are empty now."""
+        with contextlib.suppress(OSError):
+            for above in path.parents:
+                if above == self.root:
+                    return
+                above.rmdir()
+
     def _lock(self, name: str) -> Path:
         return self.root / "locks" / f"{name}.lock"
 
 
 def _locked(path: Path) -> IO[str] | None:
     """The file of a lock, locked; None where another process holds it, or removed it just now."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a")
+    file = in_made_folder(path.parent, lambda: path.open("a"))
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(file.fileno()).st_ino == path.stat().st_ino:

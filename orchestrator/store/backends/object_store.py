@@ -77,8 +77,8 @@ class Remote:
         return {info.base_name: info.size for info in self._list(folder) if info.is_file and info.base_name}
 
     def tree(self, folder: str) -> dict[str, int]:
-        top = self._path(folder)
-        return {info.path.removeprefix(f"{top}/"): info.size for info in self._list(folder, recursive=True) if info.is_file}
+        top = self._path(folder).rstrip("/")
+        return {info.path[len(top) + 1 :]: info.size for info in self._list(folder, recursive=True) if info.is_file}
 
     def folders(self, folder: str) -> list[str]:
         return [info.base_name for info in self._list(folder) if info.type == fs.FileType.Directory]

@@ -25,6 +25,22 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
     assert [found.name for found in tmp_path.iterdir()] == ["progress.json"]
 
 
+def test_a_folder_that_others_remove_as_empty_is_made_again(tmp_path, monkeypatch):
+    """Removed between its making and the file's, twice."""
+    folder, made = tmp_path / "a" / "b", []
+
+    def mkdir(path, *args, **more):
+        os.makedirs(path, exist_ok=True)
+        made.append(path)
+        if len(made) < 3:
+            path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    write_bytes(folder / "x", b"content")
+    assert (folder / "x").read_bytes() == b"content"
+    assert made == [folder] * 3
+
+
 def test_half_a_json_file_reads_as_nothing(tmp_path):
     write_bytes(tmp_path / "a.json", b'{"epoch": ')
     assert read_json(tmp_path / "a.json") == {}

@@ -343,12 +343,38 @@ def test_the_first_bytes_of_a_file(store):
             store.backend.read("a/none", size)
 
 
+def test_all_files_below_a_folder(store):
+    for name in ("a", "b/c", "b/d/e", "b/d/f/g", "bc/h"):
+        store.backend.write(name, name.encode())
+    assert store.backend.tree("") == {name: len(name) for name in ("a", "b/c", "b/d/e", "b/d/f/g", "bc/h")}
+    assert store.backend.tree("b") == {"c": 3, "d/e": 5, "d/f/g": 7}
+    assert store.backend.tree("b/d") == {"e": 5, "f/g": 7}
+    assert store.backend.tree("none") == {}
+    assert sorted(everything(store)) == sorted(store.backend.tree(""))
+
+
 def test_what_is_not_there_can_be_removed(store):
+    with pytest.raises(FileNotFoundError):
+        store.backend.move("a/none", "b/none")
     store.backend.remove("a/none")
     store.backend.remove_tree("a")
     store.forget_failure(JOB)
     assert store.backend.sizes("a") == {}
     assert store.backend.folders("a") == []
+    assert store.backend.folders("") == []
+
+
+def test_a_folder_that_is_empty_now_is_gone(tmp_path):
+    store = Store(tmp_path / "store")
+    store.backend.write("a/b/c", b"")
+    store.backend.write("a/d", b"")
+    store.backend.remove("a/b/c")
+    assert [path.name for path in (store.root / "a").iterdir()] == ["d"]
+    store.backend.remove_tree("a")
+    assert list(store.root.iterdir()) == []
+    with store.lock("run-x"):
+        assert list(store.root.iterdir())
+    assert list(store.root.iterdir()) == []
 
 
 def test_half_a_document_reads_as_nothing(store):

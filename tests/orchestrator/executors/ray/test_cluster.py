@@ -48,4 +48,4 @@ def test_a_node_is_lost_and_another_comes_and_nothing_changes(small, expected, c
     assert not Path(f"/proc/{pid}").exists()
     assert len(cluster.worker_nodes) == 2
     [folder] = (small.parent / "store" / job.kind / job.key).glob("*/")
-    assert (folder.parent / "manifest.json").exists(), "what the lost node had begun was swept"
+    assert (folder / "manifest.json").exists(), "what the lost node had begun was swept"
