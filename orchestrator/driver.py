@@ -14,7 +14,7 @@ from kd_core.plugins.tables import known, use
 from orchestrator.executors.executor import LOOK_AGAIN_S, CannotRun, Ended, Executor
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Spec, other_data
-from orchestrator.jobs.job import Job
+from orchestrator.jobs.job import Job, JobName
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.plan import Plan, make
@@ -159,7 +159,7 @@ def sweep(plan: Plan, store: Store, done: Collection[str]) -> None:
     """Remove what killed runs left of jobs that are done."""
     left = store.leftovers()
     for job in plan:
-        if job.key in done and (job.kind, job.key) in left:
+        if job.key in done and JobName(job.kind, job.key) in left:
             with store.lock_job(job) as held:
                 if held:
                     store.clear(job)

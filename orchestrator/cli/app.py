@@ -12,6 +12,7 @@ import typer
 from orchestrator.cli.catalogue import tables
 from orchestrator.cli.check import check
 from orchestrator.cli.doctor import doctor
+from orchestrator.cli.gc import gc
 from orchestrator.cli.new import new
 from orchestrator.cli.plan import plan
 from orchestrator.cli.probes import probes
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (run, submit, plan, status, probes, report, ui, track, new, check, schema, doctor):
+for command in (run, submit, plan, status, probes, report, ui, track, new, check, schema, doctor, gc):
     app.command()(command)
 app.add_typer(tables, name="list")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from orchestrator.jobs import canonical
 from orchestrator.jobs.kinds import KINDS
@@ -15,6 +15,23 @@ SHOWN = 16  # hex digits of a key that people see
 def key_of(kind: str, version: int, config: dict[str, object], parents: dict[str, list[str]]) -> str:
     """SHA-256 of what decides a job's result: its kind, the stage's version, its config and its parents' keys."""
     return canonical.digest({"kind": kind, "version": version, "config": config, "parents": parents})
+
+
+class Named(Protocol):
+    """Anything that a store holds something of: a job, or what is known of one by its name alone."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+
+class JobName(NamedTuple):
+    """What a job is stored under."""
+
+    kind: str
+    key: str
 
 
 @dataclass(frozen=True, eq=False)

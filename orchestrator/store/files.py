@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+BESIDE = re.compile(r"\..+\.[0-9a-f]{8}\Z|\.write-[0-9a-f]{8}\Z")  # the name of a file that is being written
 RACES = 20  # lost in a row, before it is something else
 
 Made = TypeVar("Made")

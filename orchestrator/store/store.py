@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestrator.jobs.job import Job
+from orchestrator.jobs.job import Job, JobName, Named
 from orchestrator.store.attempt import Attempt
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.backends.local import Local
@@ -131,7 +131,7 @@ class Store:
                     self.backend.move(each.folder, target + each.folder.removeprefix(place))
         return f"{self.location.partition('?')[0]}/{target}"
 
-    def work(self, job: Job) -> Work:
+    def work(self, job: Named) -> Work:
         """The folder of a job's checkpoints and progress; it may not exist."""
         return Work(self.backend, f"work/{job.kind}/{job.key}")
 
@@ -160,15 +160,15 @@ class Store:
         """Remember why a job failed."""
         self.backend.write(_failed(job), json_bytes({"time": time.time(), **failure}))
 
-    def forget_failure(self, job: Job) -> None:
+    def forget_failure(self, job: Named) -> None:
         """Forget why a job failed."""
         self.backend.remove(_failed(job))
 
-    def discard_work(self, job: Job) -> None:
+    def discard_work(self, job: Named) -> None:
         """Forget checkpoints and progress of a job that nobody goes on with."""
         self.backend.remove_tree(self.work(job).folder)
 
-    def clear(self, job: Job) -> None:
+    def clear(self, job: Named) -> None:
         """Forget checkpoints, progress and failure of a job that is done, and files of attempts that came to nothing.
 
         Another worker of the same job may be at work, though it must have lost the job's lock to be. It looks, once it has
@@ -184,10 +184,24 @@ class Store:
         self.forget_failure(job)
         self.discard_work(job)  # last: where a kill leaves anything of the job, this is left too
 
-    def leftovers(self) -> set[tuple[str, str]]:
-        """Kind and key of all jobs that have checkpoints, progress or a failure: two listings."""
+    def doubles(self, job: Named) -> list[str]:
+        """The folders of whole attempts at a job that do not count, since another one finished before."""
+        whole = [each.folder for each in committed(self.backend, job.kind, job.key) if not each.problem]
+        return whole[1:]
+
+    def remove(self, job: Named) -> None:
+        """Remove all that there is of a job. A kill in the middle leaves what is no entry any more."""
+        place = f"{job.kind}/{job.key}"
+        for name in sorted(self.backend.tree(place), key=lambda name: not is_manifest(name)):
+            self.backend.remove(f"{place}/{name}")
+        self.backend.remove_tree(place)
+        self.forget_failure(job)
+        self.discard_work(job)
+
+    def leftovers(self) -> set[JobName]:
+        """All jobs that have checkpoints, progress or a failure, by two listings."""
         names = [name.split("/") for folder in ("work", "failed") for name in self.backend.tree(folder)]
-        return {(kind, name.removesuffix(".json")) for kind, name, *_ in names}
+        return {JobName(kind, name.removesuffix(".json")) for kind, name, *_ in names}
 
     def scratch(self, folder: str) -> Scratch:
         """A folder that is not looked into."""
@@ -214,17 +228,23 @@ class Store:
         """
         return self.backend.lock(name)
 
-    def lock_job(self, job: Job) -> AbstractContextManager[bool]:
+    def lock_job(self, job: Named) -> AbstractContextManager[bool]:
         """Hold the lock of who works on a job; False where another does. It saves work: no result depends on it."""
         return self.backend.lock(_lock_of(job), careful=False)
 
-    def worker(self, job: Job) -> Holder | None:
+    def worker(self, job: Named) -> Holder | None:
         """The living process that works on a job."""
         return self.holder(_lock_of(job))
 
     def holder(self, name: str) -> Holder | None:
         """The living process that holds the lock of that name."""
         return self.backend.holder(name)
+
+    def holders(self) -> dict[str, Holder]:
+        """The living processes that hold locks, by the locks' names."""
+        names = [name.rpartition(".")[0] for name in self.backend.sizes("locks")]
+        found = zip(names, self.each(self.holder, names), strict=True)
+        return {name: holder for name, holder in found if holder}
 
     def locked_since(self, name: str) -> float | None:
         """When the living process that holds the lock of that name took it, Unix time; None where none does."""
@@ -239,9 +259,9 @@ class Store:
             return {}
 
 
-def _failed(job: Job) -> str:
+def _failed(job: Named) -> str:
     return f"failed/{job.kind}/{job.key}.json"
 
 
-def _lock_of(job: Job) -> str:
+def _lock_of(job: Named) -> str:
     return f"job-{job.kind}-{job.key}"

@@ -89,6 +89,9 @@ class Backend(Protocol):
             FileNotFoundError: where there is none.
         """
 
+    def partial(self) -> dict[str, int]:
+        """Name and bytes of every file that a killed process left half written, if it has done so for an hour."""
+
     def lock(self, name: str, *, careful: bool = True) -> AbstractContextManager[bool]:
         """Hold an exclusive lock until the block ends or the process dies; False where another holds it. Not ``careful``: it
         is got sooner where that is slow, and in return may be another's too."""

@@ -17,8 +17,9 @@ from typing import IO, Any
 
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.errors import StoreError
-from orchestrator.store.files import in_made_folder, read_json, sha256, write_bytes
+from orchestrator.store.files import BESIDE, in_made_folder, read_json, sha256, write_bytes
 
+PARTIAL_S = 3600.0  # since when nobody has written to a file that was begun
 LOCK_TRIES, LOCK_PAUSE_S = 3, 0.05  # one that only looks, as `kd status` does, holds a lock for an instant
 
 
@@ -111,6 +112,16 @@ class Local:
         target = self.root / to
         in_made_folder(target.parent, lambda: os.replace(source, target))
         self._prune(source)
+
+    def partial(self) -> dict[str, int]:
+        found = {}
+        for path, _, names in os.walk(self.root):
+            for name in filter(BESIDE.match, names):
+                with contextlib.suppress(FileNotFoundError):
+                    stat = os.stat(f"{path}/{name}")
+                    if time.time() - stat.st_mtime > PARTIAL_S:
+                        found[f"{path}/{name}"[len(str(self.root)) + 1 :]] = stat.st_size
+        return found
 
     @contextlib.contextmanager
     def lock(self, name: str, *, careful: bool = True) -> Iterator[bool]:

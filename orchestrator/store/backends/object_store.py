@@ -137,6 +137,9 @@ class Remote:
             with self._at(folder) as (files, _), contextlib.suppress(FileNotFoundError):
                 files.delete_file(path)
 
+    def partial(self) -> dict[str, int]:
+        return {}
+
     def lock(self, name: str, *, careful: bool = True) -> AbstractContextManager[bool]:
         return lease(self, f"locks/{name}.json", careful=careful)
 

@@ -1,0 +1,42 @@
+"""How what can be removed is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from orchestrator.cli.views.console import table
+from orchestrator.planning.garbage import Found
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def overview(location: str, heaps: Iterable[Found]) -> Iterator[RenderableType]:
+    """A row for each heap, and how it is removed."""
+    yield Text(f"What can be removed, of the store {location} and of this machine:")
+    yield Text()
+    made = table("", "number", "size", "to remove it", right=["number", "size"])
+    for found in heaps:
+        how = f"not now: {found.refused}" if found.refused else f"--delete {found.heap}"
+        made.add_row(found.heap.description, str(found.count), size(found.bytes), how if found.count else "")
+    yield made
+
+
+def removed(heaps: Iterable[Found]) -> Iterator[RenderableType]:
+    """What was done to each heap."""
+    for found in heaps:
+        if found.refused:
+            yield Text(f"{found.heap.description}: not removed, {found.refused}")
+        else:
+            yield Text(f"{found.heap.description}: {found.count} removed, {size(found.bytes)}")
+
+
+def size(number: float) -> str:
+    """Bytes in a unit that makes them short."""
+    for unit in UNITS:
+        if number < 1024 or unit == UNITS[-1]:
+            break
+        number /= 1024
+    return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
