@@ -30,6 +30,7 @@ def submit(
     follow: Annotated[str | None, typer.Option(metavar="ID", help="Show the output of one sent before.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="ID", help="Stop one sent before, as Ctrl-C does `kd run`.")] = None,
     ca: Annotated[str | None, typer.Option(metavar="FILE", help="Trust these certificates, for https.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
 ) -> None:
     """Run an experiment on a Ray cluster elsewhere.
 
@@ -40,6 +41,7 @@ def submit(
     \b
     Examples:
       kd submit experiments/digits.yaml --address http://127.0.0.1:8265 --store /shared/store
+      kd submit experiments/digits.yaml --store /shared/store --dry-run
       kd submit --follow kd-digits-1a2b3c4d --address http://127.0.0.1:8265
       kd submit --stop kd-digits-1a2b3c4d --address http://127.0.0.1:8265
     \f
@@ -47,6 +49,7 @@ def submit(
     Raises:
         typer.BadParameter: where not one of FILE, --follow and --stop is given, or there is no such file.
         SpecError: with every mistake in the file, and with every path that means nothing on other machines.
+        CannotSend: where a link in the code leads out of it.
         CannotRun: where the cluster cannot be used as asked, or has no such job.
         Unreachable: where a job that is to be stopped has not ended in time, or the cluster has gone away.
         typer.Exit: with the exit code of the job's `kd run`; with 1 where it is left running.
@@ -55,6 +58,11 @@ def submit(
 
     if sum(given is not None for given in (file, follow, stop)) != 1:
         raise typer.BadParameter("give one of FILE, --follow ID and --stop ID")
+    if dry_run:
+        if file is None:
+            raise typer.BadParameter("--dry-run is about a FILE")
+        _show_contents(file, sets, location)
+        return
     if stop:
         ending = Jobs(address, ca).stop(stop)
         typer.echo(f"{stop}: {ending.status.lower()}")
@@ -84,6 +92,26 @@ def submit(
         typer.echo("\n".join([f"{error}; it may well go on.", *later]), err=True)
         raise typer.Exit(1) from None
     raise typer.Exit(_code(follow, ending))
+
+
+def _show_contents(file: Path, sets: Sequence[str] | None, location: str | None) -> None:
+    """What would be sent; of our own code, which is the same each time, one line for each package."""
+    from orchestrator.cli.views.console import show, table
+    from orchestrator.cli.views.units import size
+    from orchestrator.executors.ray.package import PACKAGES, checked, contents
+
+    _, found = contents(checked(str(existing(file)), sets or (), location))
+    sizes = {name: len(what) if isinstance(what, bytes) else what.stat().st_size for name, what in found.items()}
+    code = [package.__name__ for package in PACKAGES]
+    made = table("what would be sent", "files", "size", right=["files", "size"])
+    for package in code:
+        own = [number for name, number in sizes.items() if name.startswith(f"{package}/")]
+        made.add_row(f"{package}/", str(len(own)), size(sum(own)))
+    for name, number in sizes.items():
+        if name.partition("/")[0] not in code:
+            made.add_row(name, "1", size(number))
+    made.add_row("in all", str(len(sizes)), size(sum(sizes.values())))
+    show(made)
 
 
 def _send(jobs: Jobs, spec: Spec, sets: Sequence[str] | None, location: str | None) -> str:

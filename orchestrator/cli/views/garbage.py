@@ -8,9 +8,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from orchestrator.cli.views.console import table
+from orchestrator.cli.views.units import size
 from orchestrator.planning.garbage import Found
-
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def overview(location: str, heaps: Iterable[Found]) -> Iterator[RenderableType]:
@@ -31,12 +30,3 @@ def removed(heaps: Iterable[Found]) -> Iterator[RenderableType]:
             yield Text(f"{found.heap.description}: not removed, {found.refused}")
         else:
             yield Text(f"{found.heap.description}: {found.count} removed, {size(found.bytes)}")
-
-
-def size(number: float) -> str:
-    """Bytes in a unit that makes them short."""
-    for unit in UNITS:
-        if number < 1024 or unit == UNITS[-1]:
-            break
-        number /= 1024
-    return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"

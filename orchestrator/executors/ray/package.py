@@ -20,7 +20,12 @@ from orchestrator.experiment.spec import Spec, other_data
 PACKAGES = (kd_core, orchestrator)
 LARGEST = 400 * 2**20  # bytes of weights; Ray takes packages of 512 MiB
 WITHOUT_FILES = ("digits", "synthetic")  # data sets that lie nowhere
+CODE = (".py", ".j2", ".typed")  # suffixes of what our packages consist of
 HERE = "of this machine, which the cluster's nodes do not share"
+
+
+class CannotSend(ValueError):
+    """Something that would be sent must not be."""
 
 
 def checked(file: str, assignments: Sequence[str], store: str | None) -> Spec:
@@ -47,33 +52,65 @@ def local_paths(spec: Spec) -> Iterator[tuple[YamlPath, str]]:
     if scheme.startswith("sqlite") and _relative(path):
         yield ("tracking", "uri"), f"{spec.tracking.uri!r} is a file {HERE}: name an MLflow server, or leave it out"
     for plugin in spec.plugins:
-        if plugin.name.startswith("/") or ".." in PurePath(plugin.name).parts:
+        parts, found = PurePath(plugin.name).parts, Path(known(plugin.sha256).at)
+        linked = known(plugin.sha256).is_file and _leads_out(found, found.parents[len(parts) - 1])
+        if plugin.name.startswith("/") or ".." in parts or linked:
             yield ("plugins",), f"{plugin.name!r} lies outside of this folder, which is what is sent: give a path in it"
     sent = _weights(spec)
     for file in sent:
-        if ".." in PurePath(file).parts:
-            yield ("teachers",), f"weights: {file!r} lies outside of this folder, which is what is sent: give a path in it"
+        if _leads_out(Path(file), Path()):
+            lies = f"lies outside of this folder ({Path(file).resolve()}), which is what is sent"
+            yield ("teachers",), f"weights: {file!r} {lies}: give a path in it, or one that all nodes have"
     if sum(Path(file).stat().st_size for file in sent) > LARGEST:
         asked = "are more than can be sent: put them where every node sees them, and give that absolute path"
         yield ("teachers",), f"weights: {', '.join(sent)} {asked}"
 
 
-def pack(spec: Spec, folder: Path) -> str:
-    """Copy what the job needs into a folder. Returns the experiment's file in it."""
+def contents(spec: Spec) -> tuple[str, dict[str, Path | bytes]]:
+    """What the job needs, by the names that it is sent under: files of this machine, and content that was read already. Before
+    it the experiment's own name among them.
+
+    Raises:
+        CannotSend: where a link in the code leads out of it.
+    """
+    found: dict[str, Path | bytes] = {}
     for package in PACKAGES:
         [source] = package.__path__
-        shutil.copytree(source, folder / package.__name__, ignore=shutil.ignore_patterns("__pycache__"))
+        found |= {f"{package.__name__}/{name}": path for name, path in _code(Path(source)).items()}
+    for plugin in map(known, (plugin.sha256 for plugin in spec.plugins)):
+        found |= {plugin.name if plugin.is_file else path: content for path, content in plugin.files.items()}
+    found |= {file: Path(file) for file in _weights(spec)}
     written = PurePath(spec.file)
     name = str(written.name if written.is_absolute() or ".." in written.parts else written)
-    for source, target in ((spec.file, name), *((file, file) for file in _weights(spec))):
-        (folder / target).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, folder / target)
-    for plugin in spec.plugins:
-        for path, content in known(plugin.sha256).files.items():
-            there = folder / (plugin.name if known(plugin.sha256).is_file else path)
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.write_bytes(content)
+    return name, {**found, name: Path(spec.file)}
+
+
+def pack(spec: Spec, folder: Path) -> str:
+    """Copy what the job needs into a folder. Returns the experiment's file in it.
+
+    Raises:
+        CannotSend: from :func:`contents`.
+    """
+    name, found = contents(spec)
+    for target, source in found.items():
+        there = folder / target
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(source, bytes):
+            there.write_bytes(source)
+        else:
+            shutil.copyfile(source, there)
     return name
+
+
+def _code(package: Path) -> dict[str, Path]:
+    """The files of a package that a wheel of it has, by their names below it: nothing else that may lie there goes anywhere."""
+    found = {}
+    for path in sorted(package.rglob("*")):
+        if path.is_symlink() and not path.resolve().is_relative_to(package.resolve()):
+            raise CannotSend(f"{path} is a link that leads out of {package} (to {path.resolve()}): nothing is sent through it")
+        if path.suffix in CODE and path.is_file() and "__pycache__" not in path.parts:
+            found[path.relative_to(package).as_posix()] = path
+    return found
 
 
 def _weights(spec: Spec) -> list[str]:
@@ -84,3 +121,8 @@ def _weights(spec: Spec) -> list[str]:
 
 def _relative(path: str) -> bool:
     return "://" not in path and not path.startswith("/")
+
+
+def _leads_out(file: Path, folder: Path) -> bool:
+    """Whether a file, links followed, lies outside of a folder."""
+    return not file.resolve().is_relative_to(folder.resolve())

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from kd_core.plugins.tables import use
+from orchestrator.cli.app import main
 from orchestrator.executors.ray import package
 from orchestrator.experiment.problems import SpecError
+from tests.support.paths import ROOT
 from tests.support.plugin_files import METHOD
 
 HEAD = """\
@@ -134,3 +137,64 @@ def test_a_plugin_goes_along(here, tmp_path):
     package.pack(spec, folder)
     assert [path.read_text() for path in folder.glob("**/own.py")] == [METHOD]
     use([])
+
+
+def test_links_that_leave_the_folder_are_refused(here, tmp_path):
+    """Whatever they lead to would lie in the cluster's storage afterwards."""
+    Path("weights/link.safetensors").symlink_to(tmp_path / "outside.pth")
+    with pytest.raises(
+        SpecError, match=r"far.yaml:4: teachers: weights: 'weights/link.safetensors' lies outside of this folder"
+    ):
+        package.checked(here(weights="weights/link.safetensors"), (), None)
+    (tmp_path / "outside.py").write_text(METHOD)
+    Path("experiments/own.py").symlink_to(tmp_path / "outside.py")
+    with pytest.raises(SpecError, match=r"far.yaml:5: plugins.*: 'own.py' lies outside of this folder"):
+        package.checked(here(more="plugins: [own.py]\n"), (), None)
+    use([])
+    Path("weights/inside.safetensors").symlink_to("a.safetensors")
+    package.checked(here(weights="weights/inside.safetensors"), (), None)
+
+
+def test_of_the_code_only_what_a_wheel_holds_is_sent(here, tmp_path, monkeypatch):
+    code = tmp_path / "kd_core"
+    for name in ("__init__.py", "deep/module.py", "deep/page.md.j2", "py.typed"):
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text("sent")
+    for name in (".env", "core.1234", "credentials.json", ".git/config", "__pycache__/a.py", "notes.txt", "a.py.swp"):
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text("secret")
+    monkeypatch.setattr(package, "PACKAGES", [types.SimpleNamespace(__name__="kd_core", __path__=[str(code)])])
+    spec = package.checked(here(), (), None)
+    name, found = package.contents(spec)
+    assert name == "experiments/far.yaml"
+    assert sorted(found) == [
+        name,
+        *(f"kd_core/{each}" for each in ("__init__.py", "deep/module.py", "deep/page.md.j2", "py.typed")),
+    ]
+    (code / "ssl").symlink_to("/etc/ssl")
+    with pytest.raises(package.CannotSend, match="ssl is a link that leads out of"):
+        package.contents(spec)
+
+
+def test_what_is_sent_of_the_code_is_what_git_has_of_it():
+    listed = subprocess.run(
+        ["git", "ls-files", "kd_core", "orchestrator"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    spec = types.SimpleNamespace(plugins=(), teachers=(), file="x.yaml")
+    _, found = package.contents(spec)
+    assert {name for name in listed.stdout.split() if (ROOT / name).exists()} <= found.keys()
+
+
+def test_what_would_be_sent_is_shown(here, capsys):
+    assert main(["submit", here(weights="weights/a.safetensors"), "--dry-run"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == [
+        "what",
+        "kd_core/",
+        "orchestrator/",
+        "weights/a.safetensors",
+        "experiments/far.yaml",
+        "in",
+    ]
+    assert rows[3][1:] == ["1", "1", "B"]
+    assert main(["submit", "--follow", "kd-x", "--dry-run"]) == 2
