@@ -49,7 +49,7 @@ class Analysing:
         Raises:
             Diverged: at the end of an epoch in which a loss term was not finite.
         """
-        if checkpoints and (found := checkpoints.newest()):
+        if checkpoints and (found := checkpoints.newest(self._state())):
             self.analyser.load_state_dict(part(found.tensors, "analyser."))
             self.optimizer.restore(found.tensors)
             self.history = found.history

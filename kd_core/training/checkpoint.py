@@ -10,11 +10,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from kd_core.training.checkpoint_files import PREFIX, SUFFIX, CheckpointFiles, Folder, newest_first, records, records_in
@@ -62,13 +65,18 @@ class Checkpoints:
         for old in newest_first(self.files)[KEPT:]:
             self.files.remove(old)
 
-    def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, or None."""
+    def newest(self, like: Mapping[str, Tensor] = MappingProxyType({})) -> Checkpoint | None:
+        """The newest checkpoint that is whole and holds tensors of these names and shapes, or None."""
         for name in newest_first(self.files):
-            with contextlib.suppress(FileNotFoundError):  # removed just now, by a worker that was taken for dead
+            # removed just now, by a worker that was taken for dead; or of somebody else, for all that its name is right
+            with contextlib.suppress(FileNotFoundError, SafetensorError, ValueError, TypeError):
                 content = self.files.read(name)
-                if _hash(content) == name.split(".")[1]:
-                    return Checkpoint(safetensors.torch.load(content), _history(records_in(content, name)))
+                if _hash(content) != name.split(".")[1]:
+                    continue
+                found = Checkpoint(safetensors.torch.load(content), _history(records_in(content, name)))
+                own = {name: tensor.shape for name, tensor in found.tensors.items()}
+                if all(own.get(name) == tensor.shape for name, tensor in like.items()):
+                    return found
         return None
 
 

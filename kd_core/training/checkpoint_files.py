@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
 PREFIX, SUFFIX = "epoch-", ".safetensors"
+NAME = re.compile(rf"{PREFIX}\d{{5,}}\.[0-9a-f]{{16}}{re.escape(SUFFIX)}")
 HEADER_BYTES = 2**16  # read at once in the hope that a header is no longer
 
 
@@ -57,8 +59,8 @@ class Folder:
 
 
 def newest_first(files: CheckpointFiles) -> list[str]:
-    """The names of the checkpoints."""
-    return sorted((name for name in files.names() if name.startswith(PREFIX) and name.endswith(SUFFIX)), reverse=True)
+    """The names of the checkpoints; what is named otherwise is none."""
+    return sorted(filter(NAME.fullmatch, files.names()), key=lambda name: (epoch_of(name), name), reverse=True)
 
 
 def epoch_of(name: str) -> int:
@@ -86,7 +88,7 @@ def records_in(content: bytes, name: str) -> list[dict[str, Any]]:
     """
     try:
         history: list[dict[str, Any]] = json.loads(json.loads(content[8 : _end_of_header(content)])["__metadata__"]["history"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{name} holds no history") from error
     return history
 

@@ -98,7 +98,7 @@ class Training:
             Diverged: at the end of an epoch in which a loss term was not finite.
             WorkerLost: where another worker of the group is gone.
         """
-        if checkpoints and (found := checkpoints.newest()):
+        if checkpoints and (found := checkpoints.newest(self.checkpoint().tensors)):
             self.restore(found)
         self._begin_together()
         while len(self.history) < (until or self.recipe.epochs):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.visible import visible
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.state import Standing, State, standings
 from orchestrator.store.entry import Entry
@@ -52,7 +51,7 @@ def _status(standing: Standing, all_: Mapping[str, Standing], neighbours: Neighb
     if evidence.corrupt:
         return Status(state, f"its entry is corrupt and will be made again: {evidence.corrupt.partition(': ')[2]}")
     if state == State.FAILED:
-        return Status(state, f"failed last time: {visible(str(failure['reason']))}")
+        return Status(state, f"failed last time: {failure['reason']}")
     if state == State.BLOCKED:
         return Status(state, f"needs {titles(standing.lost)}, which failed")
     if epoch := evidence.checkpointed:
@@ -60,7 +59,7 @@ def _status(standing: Standing, all_: Mapping[str, Standing], neighbours: Neighb
     if trials := progress.get("ended"):
         return Status(state, f"goes on after {trials} of {progress['trials']} trials", progress)
     if failure:
-        return Status(state, f"tried again; failed last time: {visible(str(failure['reason']))}")
+        return Status(state, f"tried again; failed last time: {failure['reason']}")
     if near := neighbours.nearest(job):
         return Status(state, near)
     if open_ := [all_[above].job for above in job.ancestors if all_[above].state != State.DONE]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from orchestrator.jobs.job import Job
-from orchestrator.search.trial import Trial, trials_of
+from orchestrator.search.trial import STATES, Trial, trials_of
 from orchestrator.store.artifacts import TRIALS
+from orchestrator.store.documents import JournalTrial, sound
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 
@@ -22,13 +25,18 @@ def written(search: Job, store: Store, known: dict[str, Trial] | None = None) ->
     unread = [name for name in names if name not in known]
     read = dict(zip(unread, store.each(lambda name: store.read_work(search, name), unread), strict=True))
     for name in names:
-        trial = known.get(name) or (Trial.read(read[name]) if read[name] else None)
+        trial = known.get(name) or _trial(read[name])
         if trial is None or trial.number != len(found):
             break
         if trial.ended:
             known[name] = trial
         found.append(trial)
     return found
+
+
+def _trial(document: dict[str, Any]) -> Trial | None:
+    stated = sound(document, JournalTrial)
+    return Trial.read(stated) if stated and stated["state"] in STATES else None
 
 
 def trials_so_far(search: Job, store: Store) -> list[Trial]:

@@ -17,6 +17,7 @@ store alike; what they differ in is in :mod:`orchestrator.store.backends`.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +32,7 @@ from orchestrator.store.backends.backend import Holder
 from orchestrator.store.backends.local import Local
 from orchestrator.store.backends.opening import backend_at
 from orchestrator.store.committed import committed, is_manifest
+from orchestrator.store.documents import Failure, Progress, sound
 from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry, StoreFailed
 from orchestrator.store.files import json_bytes, json_object
@@ -38,7 +40,7 @@ from orchestrator.store.manifest import MANIFEST
 from orchestrator.store.work import Scratch, Work
 
 PROGRESS = "progress.json"  # in a job's work folder
-IDENTITY_TRIES = 5
+IDENTITY, IDENTITY_TRIES = re.compile(rb"[0-9a-f]{12}"), 5
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -150,11 +152,11 @@ class Store:
 
     def progress(self, job: Job) -> dict[str, Any]:
         """What the job last said of itself; empty where it has not begun (see :mod:`orchestrator.stages.runner`)."""
-        return self.read_work(job, PROGRESS)
+        return sound(self.read_work(job, PROGRESS), Progress)
 
     def failure(self, job: Job) -> dict[str, Any]:
-        """Why the job failed the last time; empty where it did not."""
-        return self.read_json(_failed(job))
+        """Why the job failed the last time; empty where it did not. The reason is fit to be shown."""
+        return sound(self.read_json(_failed(job)), Failure)
 
     def fail(self, job: Job, failure: dict[str, object]) -> None:
         """Remember why a job failed."""
@@ -211,11 +213,17 @@ class Store:
         """Names the store, wherever it is moved or copied to; made at the first call, under the lock of who asks first.
 
         Raises:
-            StoreFailed: where another process holds its lock for too long.
+            StoreFailed: where another process holds its lock for too long, or what was made was damaged since.
         """
         for _ in range(IDENTITY_TRIES):
             with contextlib.suppress(FileNotFoundError):
-                return self.backend.read("identity").decode()
+                found = self.backend.read("identity")
+                if not IDENTITY.fullmatch(found):
+                    raise StoreFailed(
+                        f"the file `identity` of the store {self.location} was damaged: write into it what the tag kd.store of "
+                        "its runs in MLflow says, or remove it, and the runs are written there once more"
+                    )
+                return found.decode()
             with self.lock("identity") as held:
                 if held and "identity" not in self.backend.sizes(""):
                     self.backend.write("identity", uuid.uuid4().hex[:12].encode())

@@ -15,7 +15,6 @@ from orchestrator.experiment.space import applied
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
-from orchestrator.jobs.visible import visible
 from orchestrator.planning.state import Evidence
 from orchestrator.search.journal import written
 from orchestrator.search.trial import Trial, trials_of
@@ -132,7 +131,7 @@ def record_of(job: Job, store: Store, *, running: bool, evidence: Evidence | Non
         return JobRecord(job, Status.FINISHED, stated["started"], stated["finished"], canonical.digest(stated), work, entry)
     progress, failure = evidence.progress, {} if running else evidence.failure
     if failure:
-        began, ended, reason = progress.get("started", failure["time"]), failure["time"], visible(str(failure["reason"]))
+        began, ended, reason = progress.get("started", failure["time"]), failure["time"], str(failure["reason"])
         return JobRecord(job, Status.FAILED, began, ended, [ended, reason], work, reason=reason)
     if not progress:
         return None

@@ -8,7 +8,6 @@ from functools import cached_property
 import pyarrow as pa
 
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.visible import visible
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.state import Standing, State, standings
 from orchestrator.search.journal import trials_so_far
@@ -53,7 +52,7 @@ class Reading:
         if evidence.corrupt:
             return f"its entry in the store is corrupt ({evidence.corrupt})"
         if state == State.FAILED:
-            return visible(str(evidence.failure["reason"]))
+            return str(evidence.failure["reason"])
         if failed := self._failed_above(standing):
             return f"{failed.title} failed: {self.reason(failed)}"
         if trials := evidence.progress.get("ended"):

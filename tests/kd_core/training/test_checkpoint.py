@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
+import safetensors.torch
 import torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record, read_history
-from kd_core.training.checkpoint_files import HEADER_BYTES, Folder, records
+from kd_core.training.checkpoint_files import HEADER_BYTES, Folder, epoch_of, newest_first, records
 
 
 def checkpoint(epochs):
@@ -42,6 +45,31 @@ def test_a_damaged_one_is_passed_over(checkpoints, damage):
         content[-1] ^= 1
     newest.write_bytes({"truncate": bytes(content[:50]), "flip": bytes(content), "empty": b""}[damage])
     assert len(checkpoints.newest().history) == 10
+
+
+FOREIGN = {
+    "no safetensors": b"x" * 300,
+    "a header that is too long": (2**60).to_bytes(8, "little") + b"{}",
+    "no history": safetensors.torch.save({"network.w": torch.zeros(3)}),
+    "another history": safetensors.torch.save({"network.w": torch.zeros(3)}, metadata={"history": '[{"epoch": 12}]'}),
+    "a history that is no list": safetensors.torch.save({"network.w": torch.zeros(3)}, metadata={"history": "12"}),
+    "other names": Checkpoint({"network.v": torch.zeros(3)}, checkpoint(12).history).content(),
+    "other shapes": Checkpoint({"network.w": torch.zeros(4)}, checkpoint(12).history).content(),
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_one_whose_hash_is_right_and_whose_content_is_not_ours_is_passed_over(checkpoints, content):
+    name = f"epoch-00012.{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
+    checkpoints.files.write(name, content)
+    assert len(checkpoints.newest(checkpoint(1).tensors).history) == 11
+
+
+@pytest.mark.parametrize("named", ["x", "", "00099", "1e9.0", "00099.0123456789abcde", "99.0123456789abcdef"])
+def test_what_is_named_otherwise_is_no_checkpoint(checkpoints, named):
+    checkpoints.files.write(f"epoch-{named}.safetensors", b"")
+    assert [epoch_of(found) for found in newest_first(checkpoints.files)] == [11, 10]
+    assert len(checkpoints.newest().history) == 11
 
 
 def test_all_damaged_means_from_the_start(checkpoints):

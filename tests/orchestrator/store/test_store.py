@@ -21,6 +21,7 @@ from tests.support.object_store import SECRET
 JOB = Job("teacher", 1, {"model": "resnet8", "seed": 0}, title="resnet8-s0")
 
 
+PROGRESS = {"attempt": "a", "started": 1.0, "updated": 2.0, "epoch": 3}
 PLACE = f"teacher/{JOB.key}"
 MODEL = "model.safetensors"
 
@@ -305,7 +306,7 @@ def test_an_attempt_whose_files_were_swept_as_a_dead_ones_does_not_exist(store):
 def test_clear_leaves_only_the_entry(store):
     kept = commit(store)
     store.backend.write(f"teacher/{JOB.key}/0123456789ab/{MODEL}", b"of an attempt that came to nothing")
-    store.write_work(JOB, "progress.json", {"epoch": 1})
+    store.write_work(JOB, "progress.json", PROGRESS)
     store.work(JOB).write("epoch-00001.0123456789abcdef.safetensors", b"checkpoint")
     store.fail(JOB, {"reason": "no luck"})
     assert store.failure(JOB)["reason"] == "no luck"
@@ -383,10 +384,30 @@ def test_half_a_document_reads_as_nothing(store):
     assert store.read_json("failed/none.json") == {}
 
 
+@pytest.mark.parametrize(
+    "change", [{"epoch": "three"}, {"accuracy": "good"}, {"updated": None}, {"attempt": 1}, {"accuracy": [0.5]}]
+)
+def test_progress_of_another_form_is_none(store, change):
+    store.write_work(JOB, "progress.json", PROGRESS | change)
+    assert store.progress(JOB) == {}
+
+
+@pytest.mark.parametrize("change", [{"reason": 5}, {"time": "now"}, {"reason": None}])
+def test_a_failure_of_another_form_is_none_and_its_reason_is_fit_to_be_shown(store, change):
+    store.fail(JOB, {"reason": "\x1b[31mred"})
+    assert store.failure(JOB)["reason"] == r"\x1b[31mred"
+    store.fail(JOB, {"reason": "no luck", **change})
+    assert store.failure(JOB) == {}
+
+
 def test_a_store_has_one_identity(store):
     name = store.identity()
     assert len(name) == 12
     assert Store(store.location).identity() == name
+    for damaged in (b"", name[:-1].encode(), b"\xff" * 12):
+        store.backend.write("identity", damaged)
+        with pytest.raises(StoreFailed, match=r"`identity` of the store .* was damaged"):
+            store.identity()
 
 
 def test_a_scratch_folder_is_reached_by_its_path_and_file_system(store):
@@ -406,10 +427,10 @@ def test_documents_of_work_come_back_and_are_listed_until_the_job_is_done(store)
     for number in (2, 1, 10):
         store.write_work(JOB, f"trials/{number:05d}.json", {"number": number})
     store.write_work(JOB, "trials/00002.json", {"number": 2, "accuracy": 0.5})
-    store.write_work(JOB, "progress.json", {"epoch": 3})
+    store.write_work(JOB, "progress.json", PROGRESS)
     assert store.list_work(JOB, "trials") == ["trials/00001.json", "trials/00002.json", "trials/00010.json"]
     assert store.read_work(JOB, "trials/00002.json") == {"number": 2, "accuracy": 0.5}
-    assert store.progress(JOB) == {"epoch": 3}
+    assert store.progress(JOB) == PROGRESS
     commit(store)
     store.clear(JOB)
     assert store.list_work(JOB, "trials") == []
