@@ -132,6 +132,7 @@ def run(
         with work.tracked():
             if work.missing:
                 _check_data(spec)
+                notes += _check_weights(work)
                 work.go(executor, address)
         return work.outcome()
 
@@ -188,6 +189,34 @@ def _check_data(spec: Spec) -> None:
     others = [data for asked in spec.evaluations for data in other_data(asked.config).values()]
     for data in dict.fromkeys((spec.data, *others)):
         verify(data, Path(spec.data_root), download=spec.download, memory_gib=spec.data_memory_gib)
+
+
+def _check_weights(work: _Run) -> list[str]:
+    """Try the given weights of the teachers that are missing on their networks, before anything is trained. Notes of what the
+    user should know of them.
+
+    Raises:
+        CannotRun: where some do not fit, with all that do not.
+    """
+    given = [job for job in work.missing if job.kind == "teacher" and "sha256" in job.config.get("weights", {})]
+    if not given:
+        return []
+    from kd_core.models.weights import fill, read
+    from orchestrator.stages.networks import fresh
+
+    notes, problems = [], []
+    for job in given:
+        file = work.weights(job)
+        try:
+            whole = fill(fresh(job.config, job.kind), read(file)) if file else True
+        except (ValueError, OSError) as error:
+            problems.append(f"{job.title}: {error}" if str(file) in str(error) else f"{job.title}: {file}: {error}")
+            continue
+        if not whole:
+            notes.append(f"{job.title}: its weights ({file}) have no head; it gets a random one, and answers by chance")
+    if problems:
+        raise CannotRun("\n".join(problems))
+    return notes
 
 
 @dataclass
@@ -344,7 +373,7 @@ class _Run:
         scratch = self.store.scratch(f"tune/{self.spec.name}")
         return RayExecutor(self.missing, self.store, self._runtime, rank, self.spec.resources, address, scratch)
 
-    def _weights(self, job: Job) -> Path | None:
+    def weights(self, job: Job) -> Path | None:
         """Where the file lies whose content the job's config names."""
         named = job.config.get("weights", {}).get("sha256")
         files = (teacher.weights.file for teacher in self.spec.teachers if teacher.weights and teacher.weights.sha256 == named)
@@ -357,7 +386,7 @@ class _Run:
             data_root=Path(self.spec.data_root).absolute(),
             download=False,
             data_memory_gib=self.spec.data_memory_gib,
-            weights=self._weights(job),
+            weights=self.weights(job),
             cpus=allocation.cpus,
             gpus=allocation.gpus,
             compile=self.spec.resources.compile,

@@ -11,6 +11,7 @@ import torch
 from kd_core.vision import models
 from orchestrator.cli.views.plan import settings
 from orchestrator.driver import run
+from orchestrator.executors.executor import CannotRun
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Weights
 from orchestrator.planning.estimate import Estimator
@@ -116,15 +117,28 @@ def test_the_plan_shows_where_it_is_from(trained):
     assert cells["  weights"] == f"{weights} (SHA-256 {teacher.weights.sha256[:16]}…)"
 
 
-def test_what_does_not_fit_fails_with_the_reason_and_blocks_its_students(trained, tmp_path):
+def test_what_does_not_fit_is_said_before_anything_is_trained(trained, tmp_path):
     file, _, weights = trained
     tensors = safetensors.torch.load_file(weights)
     torch.save({**tensors, "head.weight": torch.zeros(3, 64), "head.bias": torch.zeros(3)}, tmp_path / "three.pth")
-    outcome = run(file, executor="inline", overrides=[given(tmp_path / "three.pth")], store=str(tmp_path / "store"))
-    [(job, reason)] = outcome.failed
-    assert job.kind == "teacher"
-    assert reason == "the weights are for 3 classes, but there are 10; without their head they would do"
-    assert [job.kind for job in outcome.blocked] == ["probe"]
+    torch.save({"net": tensors, "ema": tensors, "state_dict": tensors}, tmp_path / "two.pth")
+    three, two = tmp_path / "three.pth", tmp_path / "two.pth"
+    both = [f"teachers=[{{models: resnet8, weights: {three}}}, {{models: resnet8, seeds: 1, weights: {two}}}]"]
+    with pytest.raises(CannotRun) as error:
+        run(file, executor="inline", overrides=both, store=str(tmp_path / "store"))
+    first, second = str(error.value).splitlines()
+    assert first.startswith(f"resnet8-s0: {three}: the weights are for 3 classes, but there are 10; without their head they")
+    assert second.startswith(f"resnet8-s1: {two} holds several state dicts (state_dict, net)")
+    assert not (tmp_path / "store" / "teacher").exists()
+
+
+def test_a_missing_head_is_told(trained, tmp_path):
+    file, _, weights = trained
+    body = {name: tensor for name, tensor in safetensors.torch.load_file(weights).items() if not name.startswith("head.")}
+    safetensors.torch.save_file(body, tmp_path / "body.safetensors")
+    place = tmp_path / "body.safetensors"
+    outcome = run(file, executor="inline", overrides=[given(place)], store=str(tmp_path / "store"))
+    assert outcome.notes == (f"resnet8-s0: its weights ({place}) have no head; it gets a random one, and answers by chance",)
 
 
 def test_torchvisions_names(trained, tmp_path, monkeypatch):
