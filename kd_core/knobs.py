@@ -13,6 +13,9 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Any, Self, TypeVar
 
+LARGEST_FLOAT = 3.4028234663852886e38  # of single precision
+LARGEST_INT = 2**63 - 1
+
 Made = TypeVar("Made")
 
 
@@ -65,8 +68,21 @@ class Bounds:
     high: float | None = None  # value <= high
     below: float | None = None  # value < below
     choices: Collection[Any] | None = None  # a tuple, or a table whose names they are, which may grow
+    infinite: bool = False  # whether infinity means something
+
+    def refusal(self, value: Any) -> str:
+        """What the value must be and is not; empty where it is allowed."""
+        if not self.allow(value):
+            return f"must be {self}, but got {value!r}"
+        if isinstance(value, float) and math.isinf(value) and not self.infinite:
+            return f"must be finite, but got {value!r}"
+        largest = LARGEST_FLOAT if isinstance(value, float) else LARGEST_INT
+        if isinstance(value, int | float) and math.isfinite(value) and abs(value) > largest:
+            return f"must be at most {largest:g}, with which networks can compute, but got {value!r}"
+        return ""
 
     def allow(self, value: Any) -> bool:
+        """Whether the value is within the bounds."""
         if self.choices is not None:
             return value in self.choices
         if isinstance(value, float) and math.isnan(value):
@@ -95,9 +111,10 @@ def knob(
     below: float | None = None,
     choices: Collection[object] | None = None,
     search: Distribution | None = None,
+    infinite: bool = False,
 ) -> Any:
     """Declare a dataclass field with bounds (of each element, for a tuple), one line of help and a search distribution."""
-    bounds = Bounds(low, above, high, below, choices)
+    bounds = Bounds(low, above, high, below, choices, infinite)
     return dataclasses.field(default=default, metadata={"bounds": bounds, "help": help, "search": search})
 
 
@@ -138,8 +155,9 @@ class Knobs:
             if bounds is None or value is None:
                 continue
             for element in value if isinstance(value, tuple) else (value,):
-                if not bounds.allow(element):
-                    problems.append(f"`{field.name}` must be {bounds}, but got {value!r}")
+                if refusal := bounds.refusal(element):
+                    shown = refusal.replace(f"but got {element!r}", f"but got {value!r}")
+                    problems.append(f"`{field.name}` {shown}")
                     break
         problems = problems or self.conflicts()
         if problems:

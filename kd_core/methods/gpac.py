@@ -64,8 +64,9 @@ class GPAC(Method):
         temperature: float = knob(4.0, "softens both distributions", above=0, search=LogUniform(1, 16))
         tau_instruct: float = knob(
             1.0,
-            "temperature of the instructional weights; inf weighs all teachers equally",
+            "temperature of the instructional weights; .inf weighs all teachers equally",
             above=0,
+            infinite=True,
             search=LogUniform(0.05, 20),
         )
         gamma: float = knob(0.5, "exponent of the guiding scheme; 0 switches it off", low=0, search=Uniform(0, 2))
@@ -78,7 +79,11 @@ class GPAC(Method):
             1, "teachers that a stage may listen to, the most accurate ones; null: all", low=1, search=IntUniform(1, 3)
         )
         tau_probe: float = knob(
-            0.01, "temperature of the selection weights, in accuracy; inf: equal", above=0, search=LogUniform(0.001, 1)
+            0.01,
+            "temperature of the selection weights, in accuracy; .inf: equal",
+            above=0,
+            infinite=True,
+            search=LogUniform(0.001, 1),
         )
 
         def conflicts(self) -> list[str]:

@@ -36,8 +36,8 @@ class Bank(Knobs):
 class Allocation(Knobs):
     """What one job may use."""
 
-    cpus: int = knob(1, "CPU cores, and threads", low=1)
-    gpus: float = knob(0.0, "GPUs; a fraction shares one", low=0)
+    cpus: int = knob(1, "CPU cores, and threads", low=1, high=4096)
+    gpus: float = knob(0.0, "GPUs; a fraction shares one", low=0, high=1024)
 
     def conflicts(self) -> list[str]:
         if self.gpus > 1 and not self.gpus.is_integer():

@@ -77,3 +77,32 @@ def test_every_wrong_knob_is_told_at_once():
 def test_bounds_are_told_in_their_own_words():
     with pytest.raises(ValueError, match=r"^`rate` must be > 0, but got 0.0; `count` must be >= 1, but got 0$"):
         Some.parse({"rate": 0, "count": 0})
+
+
+@dataclass(frozen=True)
+class Wide(Knobs):
+    rate: float = knob(0.1, "a rate", above=0)
+    heat: float = knob(1.0, "a temperature", above=0, infinite=True)
+    count: int = knob(1, "a number", low=0)
+    parts: tuple[float, ...] = knob((1.0,), "factors", low=0)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"rate": math.inf}, "`rate` must be finite, but got inf"),
+        ({"rate": 1e40}, "`rate` must be at most 3.40282e+38, with which networks can compute, but got 1e+40"),
+        ({"heat": 1e40}, "`heat` must be at most 3.40282e+38"),
+        ({"heat": math.nan}, "`heat` must be > 0, but got nan"),
+        ({"count": 10**30}, "`count` must be at most 9.22337e+18"),
+        ({"parts": (1.0, math.inf)}, "`parts` must be finite, but got (1.0, inf)"),
+    ],
+)
+def test_numbers_that_no_network_can_compute_with(knobs, said):
+    with pytest.raises(ValueError) as error:
+        Wide(**knobs)
+    assert str(error.value).startswith(said)
+
+
+def test_the_largest_numbers_and_infinity_where_it_means_something():
+    Wide(rate=3.4e38, heat=math.inf, count=2**63 - 1, parts=(0.0, 3.4e38))
