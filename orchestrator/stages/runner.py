@@ -17,9 +17,12 @@ from orchestrator.jobs.kinds import KINDS
 from orchestrator.jobs.visible import visible
 from orchestrator.store.attempt import Attempt
 from orchestrator.store.errors import CorruptEntry
+from orchestrator.store.files import meant
 from orchestrator.store.plugins import use_stated
 from orchestrator.store.store import PROGRESS, Store
 from orchestrator.store.work import Work
+
+NO_MEMORY = ("std::bad_alloc", "DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
 class RunsElsewhere(Exception):
@@ -233,8 +236,10 @@ def describe(error: Exception, runtime: Runtime) -> dict[str, Any]:
     if ran_out(error):
         tried = ", then ".join(f"{gpus:g}" for gpus in (*runtime.too_small, runtime.gpus))
         reason = f"out of GPU memory with {tried} GPU ({str(error).partition('. ')[0]}); a smaller batch_size takes less"
+    elif isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        reason = f"out of main memory ({str(error).strip().splitlines()[-1] if str(error).strip() else 'MemoryError'})"
     elif isinstance(error, OSError) and error.strerror:
-        reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        reason = f"{error.strerror}: {meant(error.filename)}" if error.filename else error.strerror
     else:
         reason = str(error) or type(error).__name__
     return {

@@ -81,6 +81,12 @@ def write_output(path: Path, content: bytes) -> None:
         raise OutputFailed(f"{path} cannot be written: {error.strerror or error}") from None
 
 
+def meant(path: str | Path) -> Path:
+    """The file that was to be written, where a path is of one beside it that was to take its place."""
+    path = Path(path)
+    return path.with_name(path.name[1:].rpartition(".")[0] or path.name) if BESIDE.match(path.name) else path
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object; empty where the file is absent or not whole."""
     try:

@@ -19,10 +19,10 @@ def backend_at(location: Path | str) -> Backend:
         StoreError: where no store can be there.
     """
     text = str(location)
-    if "://" not in text:
-        return Local(Path(text))
     if problem := uri_problem(text):
         raise StoreError(f"the store {hidden(text)} {problem}")
+    if "://" not in text:
+        return Local(Path(text))
     parts = urlsplit(text)
     if parts.scheme == "file":
         return Local(Path(unquote(parts.path)))

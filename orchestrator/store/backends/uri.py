@@ -16,6 +16,8 @@ def uri_problem(text: str) -> str | None:
 
     What must not be in it would be shown, logged and kept in many places.
     """
+    if "\0" in text:
+        return "holds a NUL character, which no path has"
     if "://" not in text:
         return None
     parts = urlsplit(text)

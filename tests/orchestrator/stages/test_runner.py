@@ -12,7 +12,7 @@ import torch
 from orchestrator.executors.memory_retry import TIMES, larger_allocation
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
-from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, ran_out, run_job
+from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, describe, ran_out, run_job
 from orchestrator.store.store import Store
 from tests.support import pretend
 
@@ -110,3 +110,24 @@ def test_every_pool_of_threads_follows_the_share_and_is_put_back(tmp_path, runti
     assert set(seen.values()) == {cpus}
     assert len(seen) >= 4, "torch, Arrow, and at least a BLAS and an OpenMP"
     assert counted() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            OSError(28, "No space left on device", "/s/work/a/.progress.json.0123abcd"),
+            "No space left on device: /s/work/a/progress.json",
+        ),
+        (OSError(28, "No space left on device", "/s/a/model.safetensors"), "No space left on device: /s/a/model.safetensors"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (MemoryError(), "out of main memory (MemoryError)"),
+        (RuntimeError("std::bad_alloc"), "out of main memory (std::bad_alloc)"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0.\nDefaultCPUAllocator: can't allocate memory: 10 bytes"),
+            "out of main memory (DefaultCPUAllocator: can't allocate memory: 10 bytes)",
+        ),
+    ],
+)
+def test_reasons_say_what_a_user_understands(tmp_path, error, reason):
+    assert describe(error, Runtime(str(tmp_path), tmp_path))["reason"] == reason

@@ -436,6 +436,11 @@ def test_documents_of_work_come_back_and_are_listed_until_the_job_is_done(store)
     assert store.list_work(JOB, "trials") == []
 
 
+def test_a_path_with_a_nul_is_no_place():
+    with pytest.raises(StoreError, match="holds a NUL character"):
+        Store("a\0b")
+
+
 def test_a_store_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file/store cannot be written: Not a directory"):
