@@ -45,8 +45,10 @@ class Artifact:
         """Where it lies on this machine, as it was committed.
 
         Raises:
-            CorruptEntry: where it is not what the manifest says.
+            CorruptEntry: where it is not what the manifest says, or the entry has no such file.
         """
+        if not self.is_in(entry):
+            raise CorruptEntry(f"{entry.manifest['kind']}/{entry.manifest['key']} has no {self.name}")
         path, stated = entry.file(self.name), entry.manifest["files"][self.name]["sha256"]
         stat = path.stat()
         if _sha256(path, stat.st_size, stat.st_mtime_ns) != stated:

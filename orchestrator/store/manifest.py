@@ -9,6 +9,7 @@ import msgspec
 
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import key_of
+from orchestrator.store import results
 from orchestrator.store.files import json_bytes
 
 MANIFEST = "manifest.json"  # in the attempt's folder
@@ -66,7 +67,7 @@ def read(content: bytes, kind: str, key: str) -> dict[str, Any]:
         stated = body.pop("digest")
         sound = stated == canonical.digest(body)
         if sound:
-            msgspec.convert(body, Manifest)
+            results.check(kind, msgspec.convert(body, Manifest).results)
         named = key == key_of(kind, body["version"], body["config"], body["parents"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnsoundManifest(f"the manifest cannot be read ({_reason(error)})") from None

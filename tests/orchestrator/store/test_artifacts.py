@@ -12,6 +12,7 @@ from orchestrator.store.arrow import write_table
 from orchestrator.store.artifacts import ARTIFACTS, HISTORY, MODEL, PROBES, TRIALS, Table
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
+from tests.support.least import least
 from tests.support.paths import ROOT
 
 JOB = Job("teacher", 1, {"model": "resnet8"}, {}, "resnet8-s0")
@@ -27,7 +28,7 @@ def entry(store, *fill):
     attempt = store.begin(JOB)
     for write in fill:
         write(attempt.path)
-    attempt.commit({}, 1.0)
+    attempt.commit(least(JOB.kind), 1.0)
     return store.entry(JOB.kind, JOB.key)
 
 

@@ -16,6 +16,7 @@ from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.store.errors import CorruptEntry, StoreError, StoreFailed
 from orchestrator.store.store import Store
+from tests.support.least import least
 from tests.support.object_store import SECRET
 
 JOB = Job("teacher", 1, {"model": "resnet8", "seed": 0}, title="resnet8-s0")
@@ -29,7 +30,7 @@ MODEL = "model.safetensors"
 def commit(store, job=JOB, content=b"weights", results=None):
     attempt = store.begin(job)
     (attempt.path / MODEL).write_bytes(content)
-    attempt.commit(results or {"test_accuracy": 0.5}, seconds=2.0)
+    attempt.commit(results or least(job.kind), seconds=2.0)
     return attempt
 
 
@@ -42,7 +43,7 @@ def test_a_store_that_is_prepared_is_empty(store):
 def test_an_entry_comes_back_as_it_was_committed(store):
     commit(store)
     entry = store.find("teacher", JOB.key, deep=True)
-    assert entry.results == {"test_accuracy": 0.5}
+    assert entry.results == least("teacher")
     assert entry.manifest["seconds"] == 2.0
     assert entry.manifest["title"] == "resnet8-s0"
     assert entry.file(MODEL).read_bytes() == b"weights"
@@ -59,8 +60,8 @@ def test_entries_come_in_the_order_of_their_keys(store):
 
 
 def test_an_entry_without_files(store):
-    store.begin(JOB).commit({"ece": 0.1}, 1.0)
-    assert store.find("teacher", JOB.key, deep=True).results == {"ece": 0.1}
+    store.begin(JOB).commit(least(JOB.kind), 1.0)
+    assert store.find("teacher", JOB.key, deep=True).results == least("teacher")
 
 
 def test_without_a_manifest_there_is_nothing(store):
@@ -83,7 +84,7 @@ def test_killed_between_the_files_and_the_manifest_there_is_nothing(store, monke
     with monkeypatch.context() as patched:
         patched.setattr(store.backend, "write", killed)
         with pytest.raises(KeyboardInterrupt):
-            attempt.commit({}, 1.0)
+            attempt.commit(least(JOB.kind), 1.0)
     assert any(name.endswith(MODEL) for name in everything(store))
     assert store.find("teacher", JOB.key) is None
     assert list(store.entries("teacher")) == []
@@ -172,6 +173,18 @@ def forge_results(store):
     forge(store, results="good")
 
 
+def forge_empty_results(store):
+    forge(store, results={})
+
+
+def forge_text_as_accuracy(store):
+    forge(store, results=least("teacher", test_accuracy="0.5"))
+
+
+def forge_more_than_all_right(store):
+    forge(store, results=least("teacher", test_accuracy=93.5))
+
+
 def forge_attempt(store):
     forge(store, attempt="0123456789ab")
 
@@ -189,6 +202,9 @@ DAMAGES = [
     forge_files,
     forge_path,
     forge_results,
+    forge_empty_results,
+    forge_text_as_accuracy,
+    forge_more_than_all_right,
     forge_attempt,
 ]
 
@@ -221,7 +237,7 @@ def test_of_two_attempts_the_corrupt_one_is_quarantined_and_the_whole_one_counts
         store.quarantine("teacher", JOB.key)
     assert store.find("teacher", JOB.key, deep=True).manifest["attempt"] == whole.id
     assert {name.partition("/")[0] for name in store.backend.tree(PLACE)} <= {whole.id, beside.id}
-    beside.commit({}, 1.0)
+    beside.commit(least(JOB.kind), 1.0)
 
 
 def test_a_file_in_the_place_of_an_entry_is_moved_out_of_the_way(tmp_path):
@@ -275,11 +291,11 @@ def test_of_two_that_commit_the_first_counts_and_both_are_whole(store):
     first, second = store.begin(JOB), store.begin(JOB)
     for attempt, content in ((first, b"first"), (second, b"second")):
         (attempt.path / MODEL).write_bytes(content)
-    first.commit({"test_accuracy": 0.1}, 1.0)
-    for then in (lambda: None, lambda: second.commit({"test_accuracy": 0.2}, 1.0), lambda: store.clear(JOB)):
+    first.commit(least(JOB.kind, test_accuracy=0.1), 1.0)
+    for then in (lambda: None, lambda: second.commit(least(JOB.kind, test_accuracy=0.2), 1.0), lambda: store.clear(JOB)):
         then()
         entry = store.find("teacher", JOB.key, deep=True)
-        assert (entry.results, entry.file(MODEL).read_bytes()) == ({"test_accuracy": 0.1}, b"first")
+        assert (entry.results, entry.file(MODEL).read_bytes()) == (least(JOB.kind, test_accuracy=0.1), b"first")
     assert len(everything(store)) == 4, "nothing that has a manifest is removed: somebody may be reading it"
 
 
@@ -296,7 +312,7 @@ def test_an_attempt_whose_files_were_swept_as_a_dead_ones_does_not_exist(store):
     store.backend.keep = swept
     try:
         with pytest.raises(StoreFailed, match="as they were written"):
-            slow.commit({}, 1.0)
+            slow.commit(least(JOB.kind), 1.0)
     finally:
         del store.backend.keep
     slow.discard()

@@ -20,6 +20,7 @@ from orchestrator.report.text.render import render
 from orchestrator.report.text.search_table import of_searches, sentences
 from orchestrator.report.text.terminal import terminal
 from tests.support import report_world
+from tests.support.least import least
 from tests.support.search_world import (
     CONTROL,
     OUTCOMES,
@@ -249,7 +250,7 @@ def test_what_was_searched_decides_how_a_student_selects(tmp_path):
         elif job.kind == "probe":
             attempt = store.begin(job)
             write_table(report_world._probe_table(plan, job), attempt.path / "probes.arrow")
-            attempt.commit({}, 1.0)
+            attempt.commit(least(job.kind), 1.0)
     assert selections(Reading(plan, store)) == []
     attempt = store.begin(plan.of("search")[0])
     write_table(trials(Reading(plan, store)), attempt.path / TRIALS.name)

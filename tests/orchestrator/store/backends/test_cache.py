@@ -13,6 +13,7 @@ from orchestrator.jobs.job import Job
 from orchestrator.store.backends import cache
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
+from tests.support.least import least
 
 JOB = Job("bank", 1, {"need": "logits"})
 
@@ -27,7 +28,7 @@ def entry(store, tmp_path, monkeypatch):
     """An entry that another machine has made: nothing of it is here."""
     attempt = store.begin(JOB)
     (attempt.path / "bank.safetensors").write_bytes(b"values" * 1000)
-    attempt.commit({}, 1.0)
+    attempt.commit(least(JOB.kind), 1.0)
     monkeypatch.setenv("KD_CACHE", str(tmp_path / "another"))
     return store.entry("bank", JOB.key)
 
@@ -84,6 +85,7 @@ def noted(name, sha256, download):
     return fetched(name, sha256, lambda to: (print("fetched", flush=True), download(to)))
 cache.fetched = noted
 from orchestrator.store.store import Store
+from tests.support.least import least
 sys.stdin.readline()
 assert Store(sys.argv[1]).entry("bank", sys.argv[2]).file("bank.safetensors").read_bytes() == b"values" * 1000
 """
