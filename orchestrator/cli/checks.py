@@ -6,8 +6,10 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import threading
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +32,17 @@ class Check:
     remedy: str = ""
 
 
-def checks(spec: Spec) -> Iterator[Check]:
-    """All checks of what this experiment needs, the quick ones first; each is made when it is asked for."""
+WAITS = {
+    "devices": "torch is imported",
+    "torchvision": "it is imported",
+    "store": "it is written to",
+    "ray": "a private cluster starts, and a worker of it",
+    "mlflow": "the tracking server or its database is asked",
+}  # what a check takes its time for
+
+
+def begin(spec: Spec) -> dict[str, Future[Check]]:
+    """All checks of what this experiment needs, by their names; all of them are at work from now on."""
     made: dict[str, Callable[[], Check]] = {
         "versions": versions,
         "devices": devices,
@@ -40,11 +51,20 @@ def checks(spec: Spec) -> Iterator[Check]:
         "ray": ray,
         "mlflow": lambda: mlflow(spec),
     }
-    for name, check in made.items():
-        try:
-            yield check()
-        except Exception as error:
-            yield Check(name, False, f"{type(error).__name__}: {error}", "install the project again: make setup")
+    found: dict[str, Future[Check]] = {name: Future() for name in made}
+
+    def answer(names: Sequence[str]) -> None:
+        for name in names:
+            try:
+                found[name].set_result(made[name]())
+            except Exception as error:
+                remedy = "install the project again: make setup"
+                found[name].set_result(Check(name, False, f"{type(error).__name__}: {error}", remedy))
+
+    slow = {"ray", "mlflow"}
+    for names in ([name for name in made if name not in slow], *([name] for name in slow)):
+        threading.Thread(target=answer, args=[names], daemon=True).start()
+    return found
 
 
 def bare(store: str) -> Spec:

@@ -32,12 +32,14 @@ def doctor(
         SpecError: with every mistake in it.
         typer.Exit: always; with 1 where a check is not ok.
     """
-    from orchestrator.cli.checks import bare, checks
-    from orchestrator.cli.views.console import show
+    from orchestrator.cli.checks import WAITS, bare, begin
+    from orchestrator.cli.views.console import show, waiting
     from orchestrator.cli.views.doctor import line
 
     sound = True
-    for check in checks(loaded(existing(file), None, location) if file else bare(location or "kd-store")):
+    for name, found in begin(loaded(existing(file), None, location) if file else bare(location or "kd-store")).items():
+        with waiting(f"{name}: {WAITS[name]}" if name in WAITS else name):
+            check = found.result()
         show(line(check))
         sound &= check.ok
     raise typer.Exit(0 if sound else 1)

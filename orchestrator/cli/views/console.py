@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Literal
 
@@ -59,6 +60,14 @@ def show(*parts: RenderableType) -> None:
     with out.capture() as captured:
         out.print(*parts, sep="\n")
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """While the block runs, say on a terminal what is waited for."""
+    err = console(stderr=True)
+    with err.status(what) if err.is_terminal else contextlib.nullcontext():
+        yield
 
 
 def table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
