@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kd_core.plugins.tables import known, use
 from orchestrator.executors.executor import LOOK_AGAIN_S, CannotRun, Ended, Executor
+from orchestrator.executors.runtimes import Runtimes
 from orchestrator.experiment.load import load
 from orchestrator.experiment.spec import Spec, other_data
 from orchestrator.jobs.job import Job, JobName
@@ -21,7 +22,6 @@ from orchestrator.planning.plan import Plan, make
 from orchestrator.planning.schedule import priorities
 from orchestrator.planning.snapshot import Snapshot, Watch
 from orchestrator.planning.state import Facts, State, decide
-from orchestrator.stages.runner import Runtime
 from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry, StoreError, StoreFailed
 from orchestrator.store.plugins import keep
@@ -131,9 +131,10 @@ def run(
         work = _Run(spec, plan, results, done, notes, watch)
         with work.tracked():
             if work.missing:
-                _check_data(spec)
-                notes += _check_weights(work)
-                work.go(executor, address)
+                with contextlib.closing(work.executor(executor, address)) as runner:  # Ray starts while the data are read
+                    _check_data(spec)
+                    notes += _check_weights(work)
+                    work.go(runner)
         return work.outcome()
 
 
@@ -206,7 +207,7 @@ def _check_weights(work: _Run) -> list[str]:
 
     notes, problems = [], []
     for job in given:
-        file = work.weights(job)
+        file = work.runtimes.weights_of(job)
         try:
             whole = fill(fresh(job.config, job.kind), read(file)) if file else True
         except (ValueError, OSError) as error:
@@ -236,29 +237,38 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.missing = self.plan.needed(self.done)
+        self.runtimes = Runtimes.of(self.spec, self.store.location)
         progress = self.store.each(self.store.progress, self.missing)
         self._before = {job.key: found.get("attempt") for job, found in zip(self.missing, progress, strict=True)}
         self._last_look = 0.0
         self._priority: dict[str, float] = {}
         self._writer: Any = None
 
-    def go(self, executor: str, address: str | None) -> None:
+    def executor(self, name: str, address: str | None) -> Executor:
+        """What will run the jobs that are missing."""
+        if name == "inline":
+            from orchestrator.executors.inline import Inline
+
+            return Inline(self.store, self.runtimes, lambda: self.show(changed=False))
+        from orchestrator.executors.ray.executor import RayExecutor
+        from orchestrator.executors.ray.terms import Terms
+
+        kinds = frozenset(job.kind for job in self.missing)
+        return RayExecutor(Terms(self.runtimes, kinds, address, f"tune/{self.spec.name}"), self.notes.append)
+
+    def go(self, runner: Executor) -> None:
         """Run all that is missing and not blocked, the jobs on which most time hangs first."""
         estimator = Estimator(self.spec.resources)
         estimator.learn_all(self.store)
         self._priority = priorities(self.missing, estimator.lengths(self.plan, self.missing))
-        runner = self._executor(executor, address)
-        try:
-            while self._submit(runner) or self._in_flight:
-                ended = runner.poll(TICK_S)
-                for end in ended:
-                    self._end(end)
-                changed = bool(ended) or self._look_elsewhere()
-                if not changed and self.elsewhere.keys() == self._in_flight:
-                    time.sleep(TICK_S)  # nothing is at work here
-                self.show(changed=changed)
-        finally:
-            runner.close()
+        while self._submit(runner) or self._in_flight:
+            ended = runner.poll(TICK_S)
+            for end in ended:
+                self._end(end)
+            changed = bool(ended) or self._look_elsewhere()
+            if not changed and self.elsewhere.keys() == self._in_flight:
+                time.sleep(TICK_S)  # nothing is at work here
+            self.show(changed=changed)
 
     def show(self, *, changed: bool = True) -> None:
         """Tell the watcher and the MLflow writer how things are, but not more often than useful."""
@@ -315,7 +325,7 @@ class _Run:
         for job in sorted(ready, key=lambda job: -self._priority[job.key]):
             self.submitted.add(job.key)
             self.store.forget_failure(job)
-            runner.submit(job)
+            runner.submit(job, self._priority[job.key])
         return bool(ready)
 
     def _look_elsewhere(self) -> bool:
@@ -346,6 +356,8 @@ class _Run:
             if note not in self.notes:
                 self.notes.append(note)
             return
+        if end.restarted and not end.failure:
+            self.notes.append(f"{end.job.title}: its worker died, and another went on from its last checkpoint")
         if self._result(end.job):
             self.done.add(end.job.key)
             self.computed += end.computed
@@ -358,37 +370,3 @@ class _Run:
     def _states(self, running: Collection[str] = ()) -> dict[str, State]:
         """By what this process has seen, which is more than the store tells."""
         return decide(self.plan, Facts(self.done, running, self.failed))
-
-    def _executor(self, name: str, address: str | None) -> Executor:
-
-        def rank(job: Job) -> float:
-            return self._priority[job.key]
-
-        if name == "inline":
-            from orchestrator.executors.inline import Inline
-
-            return Inline(self.store, self._runtime, rank, lambda: self.show(changed=False))
-        from orchestrator.executors.ray.executor import RayExecutor
-
-        scratch = self.store.scratch(f"tune/{self.spec.name}")
-        return RayExecutor(self.missing, self.store, self._runtime, rank, self.spec.resources, address, scratch)
-
-    def weights(self, job: Job) -> Path | None:
-        """Where the file lies whose content the job's config names."""
-        named = job.config.get("weights", {}).get("sha256")
-        files = (teacher.weights.file for teacher in self.spec.teachers if teacher.weights and teacher.weights.sha256 == named)
-        return next((Path(file).absolute() for file in files if named and file), None)
-
-    def _runtime(self, job: Job) -> Runtime:
-        allocation = self.spec.resources.of(job.kind)
-        return Runtime(
-            store=self.store.location,
-            data_root=Path(self.spec.data_root).absolute(),
-            download=False,
-            data_memory_gib=self.spec.data_memory_gib,
-            weights=self.weights(job),
-            cpus=allocation.cpus,
-            gpus=allocation.gpus,
-            compile=self.spec.resources.compile,
-            deterministic=self.spec.resources.deterministic,
-        )

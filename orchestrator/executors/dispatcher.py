@@ -132,6 +132,7 @@ class Dispatcher:
         out_of_memory: bool = False,
         elsewhere: str = "",
         computed: bool = True,
+        restarted: bool = False,
     ) -> None:
         """A job that was handed out has come to its end: for want of GPU memory where it did not get its last chance yet, or
         because a worker outside this run does it (``elsewhere``, in words)."""
@@ -142,7 +143,7 @@ class Dispatcher:
                 return
             found = self._trials.pop(key, None)
             if found is None:
-                self._ended.append(Ended(job, failure, elsewhere, computed))
+                self._ended.append(Ended(job, failure, elsewhere, computed, restarted))
             elif elsewhere:
                 found.study.put_back(found.trial, LOOK_AGAIN_S)
             else:

@@ -14,29 +14,39 @@ class CannotRun(ValueError):
     """The resources that the spec asks for are not there, or the cluster cannot be reached."""
 
 
+class ClusterLost(RuntimeError):
+    """The cluster went away under a run, and did not come back."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """A job came to an end: its entry is in the store, or ``failure`` says why not, or it was left to the worker outside this
-    run that does it (``elsewhere``, in words). ``computed``: whether the entry had to be made."""
+    run that does it (``elsewhere``, in words). ``computed``: whether the entry had to be made; ``restarted``: whether a worker
+    died over it, and another went on."""
 
     job: Job
     failure: str | None = None
     elsewhere: str = ""
     computed: bool = True
+    restarted: bool = False
 
 
 class Executor(Protocol):
     """Runs :func:`orchestrator.stages.runner.run_job` somewhere."""
 
-    def submit(self, job: Job) -> None:
-        """Take a job whose ancestors are done.
+    def submit(self, job: Job, priority: float) -> None:
+        """Take a job whose ancestors are done; what is of higher priority goes first.
 
         Raises:
             CannotRun: where there is too little for it.
         """
 
     def poll(self, timeout: float) -> list[Ended]:
-        """Jobs that have ended since the last call; waits for one, ``timeout`` seconds at most."""
+        """Jobs that have ended since the last call; waits for one, ``timeout`` seconds at most.
+
+        Raises:
+            ClusterLost: where there is nothing any more that could run them.
+        """
 
     def close(self) -> None:
         """Let go of every worker, whatever they do; checkpoints stay in the store."""

@@ -15,22 +15,22 @@ from orchestrator.store.store import Store
 
 
 class Inline:
-    """Args: ``runtime`` gives where a job runs, ``priority`` which goes first (higher); ``on_progress`` is called after every
-    epoch."""
+    """Args: ``runtime`` gives where a job runs; ``on_progress`` is called after every epoch."""
 
     def __init__(
         self,
         store: Store,
         runtime: Callable[[Job], Runtime],
-        priority: Callable[[Job], float],
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._runtime = runtime
         self._on_progress = on_progress
         self._queue: deque[Job] = deque()
-        self._dispatcher = Dispatcher(store, runtime, early_stopping_of, priority)
+        self._priority: dict[str, float] = {}
+        self._dispatcher = Dispatcher(store, runtime, early_stopping_of, lambda job: self._priority[job.key])
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, priority: float) -> None:
+        self._priority[job.key] = priority
         if KINDS[job.kind].dispatched:
             self._dispatcher.submit(job)
         else:

@@ -23,7 +23,7 @@ class Script:
         self.store, self.choose = store, choose
         self.waiting, self.ended, self.given = [], [], []
 
-    def submit(self, job):
+    def submit(self, job, priority):
         self.waiting.append(job)
         self.given.append((job, set(self.ended)))
 
@@ -45,7 +45,7 @@ def go(tmp_path, monkeypatch):
 
     def run(spec, choose=lambda waiting: waiting[0]):
         script = Script(Store(spec.store), choose)
-        monkeypatch.setattr(driver._Run, "_executor", lambda self, name, address: script)
+        monkeypatch.setattr(driver._Run, "executor", lambda self, name, address: script)
         spec = dataclasses.replace(spec, tracking=dataclasses.replace(spec.tracking, enabled=False))
         outcome = driver.run(spec)
         assert not outcome.failed
@@ -136,7 +136,7 @@ def test_what_another_run_does_is_waited_for_and_done_here_where_it_leaves_nothi
     spec = dataclasses.replace(spec, tracking=dataclasses.replace(spec.tracking, enabled=False))
     store = Store(spec.store)
     script = Elsewhere(store, None)
-    monkeypatch.setattr(driver._Run, "_executor", lambda self, name, address: script)
+    monkeypatch.setattr(driver._Run, "executor", lambda self, name, address: script)
     theirs = the(driver.make(spec), TEACHERS[1])
     lock = contextlib.ExitStack()
     lock.enter_context(store.lock_job(theirs))

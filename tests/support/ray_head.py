@@ -26,6 +26,7 @@ class Head:
     dashboard: str  # URL
     address: str  # HOST:PORT, for those who join
     folder: Path  # of all that Ray writes
+    pid: int
 
 
 def free_ports(count: int) -> list[int]:
@@ -55,9 +56,10 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def ray_head(token: str, cpus: int = 2) -> Iterator[Head]:
-    """A head that asks for a token; ended, and its files removed, at the end."""
+def ray_head(token: str, cpus: int = 2, at: int | None = None) -> Iterator[Head]:
+    """A head that asks for a token, at a free port or a given one; ended, and its files removed, at the end."""
     port, dashboard, agent, client = free_ports(4)
+    port = at or port
     folder = Path(tempfile.mkdtemp(prefix="kd-ray-"))  # pytest's own folders are too deep for Ray's sockets
     (folder / "token").write_text(token)
     settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
@@ -77,7 +79,7 @@ def ray_head(token: str, cpus: int = 2) -> Iterator[Head]:
             assert process.poll() is None, (folder / "head.log").read_text()
             assert time.monotonic() < until, "the head does not start"
             time.sleep(0.2)
-        yield Head(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{port}", folder / "ray")
+        yield Head(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{port}", folder / "ray", process.pid)
     finally:
         end(process)
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import ray
 
@@ -62,7 +62,8 @@ class _Task:
 
 
 class Actors:
-    """At most ``slots`` times the teachers' share at work. ``priority`` of a job: what is higher goes first."""
+    """At most ``slots`` times the teachers' share at work. ``priority`` of a job: what is higher goes first; ``alive`` is
+    called before a worker is taken for dead, and returns only where its cluster lives."""
 
     def __init__(
         self,
@@ -71,12 +72,14 @@ class Actors:
         slots: int,
         max_failures: int,
         priority: Callable[[Job], float] = lambda job: 0.0,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._runtime = runtime
         self._allocation = allocation
         self._slots = slots
         self._max_failures = max_failures
         self._priority = priority
+        self._alive = alive
         self._turn = count()  # of equal priority, the first goes first
         self._queue: list[_Task] = []  # a heap
         self._running: dict[Any, _Task] = {}  # by the reference to its result
@@ -135,7 +138,7 @@ class Actors:
         """How a job ended, or None where it goes on: with a larger allocation, or on another node."""
         task = self._running.pop(reference)
         try:
-            report = ray.get(reference)
+            report = self._report(reference)
         except ray.exceptions.ActorUnavailableError as error:
             # Ray tries a node that has just died until its retries are used up, within seconds, and only then finds it dead
             if task.lost < self._max_failures:
@@ -149,7 +152,14 @@ class Actors:
             return None
         if task.reusable and not report.restarted and not report.out_of_memory:
             self._idle.append(task.actor)  # one that died once has used up restarts that are the next job's
-        return Ended(task.job, report.failure, report.elsewhere, report.computed)
+        return Ended(task.job, report.failure, report.elsewhere, report.computed, report.restarted or task.lost > 0)
+
+    def _report(self, reference: Any) -> Report:
+        try:
+            return cast(Report, ray.get(reference))
+        except ray.exceptions.RayError:
+            self._alive()
+            raise
 
     def _assign(self) -> None:
         """Begin what there is room for; what is first in the queue is not overtaken by what needs less."""

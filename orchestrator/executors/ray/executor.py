@@ -1,99 +1,119 @@
-"""The Ray executor: teachers, probes and banks on actors, students and the trials of searches as Tune trials."""
+"""The Ray executor: a session on a cluster, and another one where the first is lost.
+
+Ray is imported by the session's process alone. Workers keep nothing but checkpoints and results, both in the store, so that a
+new session goes on from there.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from orchestrator.executors.dispatcher import Dispatcher
-from orchestrator.executors.executor import Ended
-from orchestrator.executors.ray.cluster import connect, require
-from orchestrator.executors.ray.early_stopping import early_stopping_of
-from orchestrator.experiment.spec import Resources
+from orchestrator.executors.executor import CannotRun, ClusterLost, Ended
+from orchestrator.executors.ray.session_process import SessionLost, SessionProcess
+from orchestrator.executors.ray.terms import Terms
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.kinds import KINDS
-from orchestrator.stages.runner import Runtime
 from orchestrator.store.store import Store
-from orchestrator.store.work import Scratch
+
+DEATHS = 3  # so many in a row without a job that has ended, and the run ends
+RETURN_S = 600.0  # how long a cluster that others run is waited for
+TRY_AGAIN_S = 5.0
 
 
 class RayExecutor:
-    """Args: ``jobs`` are those that will be submitted, ``address`` an existing cluster's or None for a private one;
-    ``scratch`` is for Tune.
+    """``say`` takes notes for the user. The cluster is opened meanwhile: what is wrong with it is raised at the first job."""
 
-    Raises:
-        CannotRun: where the cluster is not there or has too little for one job.
-    """
+    def __init__(self, terms: Terms, say: Callable[[str], None]) -> None:
+        self._terms = terms
+        self._say = say
+        self._open: dict[str, tuple[Job, float]] = {}  # what was submitted and has not ended, with its priority
+        self._deaths = 0  # since a job ended last
+        self._gone_since = 0.0  # monotonic clock
+        self._try_at = 0.0
+        self._session: SessionProcess | None = SessionProcess(terms)
 
-    def __init__(
-        self,
-        jobs: list[Job],
-        store: Store,
-        runtime: Callable[[Job], Runtime],
-        priority: Callable[[Job], float],
-        resources: Resources,
-        address: str | None,
-        scratch: Scratch,
-    ) -> None:
-        connect(address)
-        try:
-            from orchestrator.executors.ray.actors import Actors
-            from orchestrator.executors.ray.store_check import require_shared_store
-            from orchestrator.executors.ray.tune import Trials
-
-            require_shared_store(store)
-            students = [job for job in jobs if KINDS[job.kind].dispatched]
-            slots = require("teacher", resources.teacher) if len(students) < len(jobs) else 0
-            if students:
-                require("student", resources.student)
-            self._actors = Actors(runtime, resources.teacher, slots, resources.max_failures, priority)
-            self._trials = Trials(Dispatcher(store, runtime, early_stopping_of, priority), resources.max_failures, scratch)
-        except BaseException:
-            _shutdown()
-            raise
-
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, priority: float) -> None:
         """Run the job as soon as there is room for it.
 
         Raises:
-            CannotRun: where the cluster has too little for the workers that are to share it.
+            CannotRun: where the cluster is not there, or has too little for the job or for the workers that are to share it.
+            ClusterLost: where it dies again and again.
         """
-        if KINDS[job.kind].dispatched:
-            self._trials.submit(job)
-        else:
-            self._actors.submit(job)
+        self._open[job.key] = job, priority
+        if self._session:
+            try:
+                self._session.ask("submit", job, priority)
+            except SessionLost as lost:
+                self._recover(lost)
 
     def poll(self, timeout: float) -> list[Ended]:
         """Jobs that ended, waiting for one at most ``timeout`` seconds.
 
         Raises:
-            RuntimeError: where Tune itself broke.
+            ClusterLost: where the cluster dies again and again, or does not come back.
+            RuntimeError: where Ray Tune broke.
         """
-        self._release()
-        until = time.monotonic() + timeout
-        ended: list[Ended] = []
-        while not ended and (self._actors.busy or self._trials.busy):
-            left = until - time.monotonic()
-            if left < 0:
-                break
-            both = self._actors.busy and self._trials.busy
-            ended = self._actors.poll(min(0.1, left) if both else left) if self._actors.busy else []
-            ended += self._trials.poll(0 if self._actors.busy else left) if self._trials.busy else []
+        session = self._session or self._return(timeout)
+        if not session:
+            return []
+        try:
+            ended: list[Ended] = session.ask("poll", timeout)
+        except SessionLost as lost:
+            self._recover(lost)
+            return []
+        for end in ended:
+            del self._open[end.job.key]
+            self._deaths = 0
         return ended
 
-    def _release(self) -> None:
-        """Have both at work on what is first. No student begins while a job of higher priority waits for an actor: a teacher,
-        probe or bank goes before the students that need it. Evaluations, on which nothing hangs, go after the students."""
-        self._actors.settle()
-        self._trials.settle(floor=self._actors.urgency)
-
     def close(self) -> None:
-        self._actors.close()
-        self._trials.close()
-        _shutdown()
+        """Let go of every worker; a private cluster ends."""
+        self._let_go()
+        Store(self._terms.runtimes.store).scratch(self._terms.scratch).clear()
 
+    def _begin(self) -> None:
+        """Open another session, with all that was submitted before."""
+        session = SessionProcess(self._terms)
+        self._session = session
+        try:
+            session.wait()
+            for job, priority in self._open.values():
+                session.ask("submit", job, priority)
+        except BaseException:
+            self._let_go()
+            raise
 
-def _shutdown() -> None:
-    import ray
+    def _let_go(self) -> None:
+        session, self._session = self._session, None
+        if session:
+            session.end()
 
-    ray.shutdown()
+    def _recover(self, lost: SessionLost) -> None:
+        """After a cluster died: say so, and have the next poll begin anew."""
+        self._let_go()
+        self._deaths += 1
+        if self._deaths == DEATHS:
+            raise ClusterLost(f"the Ray cluster died {DEATHS} times in a row, and no job ended in between: {lost}")
+        self._gone_since = self._try_at = time.monotonic()
+        address = self._terms.address
+        what = f"the cluster at {address} is waited for" if address else "a new one is begun"
+        self._say(f"the Ray cluster died ({lost}): {what}, and jobs go on from their checkpoints")
+
+    def _return(self, timeout: float) -> SessionProcess | None:
+        """Try to begin anew where it is time to. Returns the new session, where there is one now.
+
+        Raises:
+            ClusterLost: where it was tried for too long.
+        """
+        if (wait := self._try_at - time.monotonic()) > 0:
+            time.sleep(min(wait, timeout))
+            return None
+        try:
+            self._begin()
+        except SessionLost as lost:
+            self._recover(lost)
+        except CannotRun as error:
+            if not self._terms.address or time.monotonic() - self._gone_since > RETURN_S:
+                raise ClusterLost(f"the Ray cluster did not come back: {error}") from None
+            self._try_at = time.monotonic() + TRY_AGAIN_S
+        return self._session

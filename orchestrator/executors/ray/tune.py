@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -29,8 +30,9 @@ REPORTED = ("epoch", "accuracy", "loss", "seconds")
 class _Channel:
     """From Tune's thread to the dispatcher. Tune pickles its searcher, scheduler and callbacks: these hold its name."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, alive: Callable[[], None]) -> None:
         self.dispatcher = dispatcher
+        self.alive = alive
         self.closed = False  # whether the Tuner gets nothing more
 
 
@@ -112,10 +114,13 @@ class _DispatcherCallback(tune.Callback):
             out_of_memory="out_of_memory" in result,
             elsewhere=result.get("elsewhere", ""),
             computed=result.get("computed", True),
+            restarted=trial.num_failures > 0,
         )
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:
-        _CHANNELS[self._name].dispatcher.end(trial.config["key"], f"its worker died {trial.num_failures} times")
+        channel = _CHANNELS[self._name]
+        channel.alive()
+        channel.dispatcher.end(trial.config["key"], f"its worker died {trial.num_failures} times")
 
 
 class _Silent(tune.ProgressReporter):
@@ -130,15 +135,17 @@ class _Silent(tune.ProgressReporter):
 
 class Trials:
     """Args: ``dispatcher`` hands out the jobs; ``folder``, reached by all nodes, is for Tune's own state: it is emptied first,
-    since a killed run leaves its own there, and removed at the end.
+    since a killed run leaves its own there, and is of no use afterwards; ``alive`` is called before a worker is taken for dead,
+    and returns only where its cluster lives.
 
     A Tuner lives as long as there is something to run. When there is not, it ends, because an idle one would keep its cached
     workers, and with them resources that the jobs before the next students may be waiting for.
     """
 
-    def __init__(self, dispatcher: Dispatcher, max_failures: int, folder: Scratch) -> None:
+    def __init__(self, dispatcher: Dispatcher, max_failures: int, folder: Scratch, alive: Callable[[], None]) -> None:
         self._dispatcher = dispatcher
         self._folder = folder
+        self._alive = alive
         self._max_failures = max_failures
         folder.clear()
         self._trainable = tune.with_resources(_trial, _share)
@@ -181,7 +188,6 @@ class Trials:
         if self._dispatcher.idle:
             self._join()
         _CHANNELS.pop(self._name, None)
-        self._folder.clear()
         self._dispatcher.close()
 
     def _start(self) -> None:
@@ -191,7 +197,7 @@ class Trials:
         self._join()
         _CHANNELS.pop(self._name, None)
         self._name = uuid.uuid4().hex
-        _CHANNELS[self._name] = _Channel(self._dispatcher)
+        _CHANNELS[self._name] = _Channel(self._dispatcher, self._alive)
         tuner = tune.Tuner(
             self._trainable,
             tune_config=tune.TuneConfig(
@@ -221,4 +227,5 @@ class Trials:
         try:
             tuner.fit()
         except Exception as error:
+            self._alive()
             self._broken = error
