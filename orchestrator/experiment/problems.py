@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+MOST = 100  # mistakes that are shown
+
 Path = tuple[str | int, ...]  # keys and list indices, from the top of the YAML
 
 
@@ -32,11 +34,13 @@ class Problem:
 
 
 class SpecError(ValueError):
-    """An experiment that cannot be run as written. ``problems`` holds every mistake; the text is a line for each."""
+    """An experiment that cannot be run as written. ``problems`` holds every mistake; the text is a line for each of the first
+    MOST."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.location.line or 0))
-        super().__init__("\n".join(map(str, self.problems)))
+        more = len(self.problems) - MOST
+        super().__init__("\n".join([*map(str, self.problems[:MOST]), *([f"and {more:,} more"] if more > 0 else [])]))
 
 
 class InvalidValue(ValueError):

@@ -9,12 +9,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from orchestrator.experiment.problems import Path, Problem, SourceLocation, SpecError
 
 MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000  # as they are written; ruamel.yaml reads as many in about a second
+MAX_DEPTH = 64
 MAX_VALUES = 100_000  # after aliases are followed
 
 SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
@@ -90,19 +93,21 @@ def read(text: str, location: Callable[[int], SourceLocation]) -> Document:
     """YAML text to values. ``location`` says where a line (1-based) is.
 
     Raises:
-        SpecError: for text that is not YAML, or that unfolds into more than MAX_VALUES values.
+        SpecError: for text that is not YAML, that holds more than MAX_NODES of keys, values and sections or unfolds into more
+            than MAX_VALUES of them, or that is nested deeper than MAX_DEPTH.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False
     builder = _Builder(yaml, location)
     try:
+        _bound(text, location)
         node = yaml.compose(text)
         if node is None:
             return Document(None, {(): location(1)})
         data = builder.build(node, (), node)
         return Document(data, builder.locations, list(builder.complaints.values()))
     except RecursionError:
-        raise SpecError([Problem(location(1), (), "is nested too deeply, or holds an alias to itself")]) from None
+        raise SpecError([Problem(location(1), (), "holds an alias to itself")]) from None
     except MarkedYAMLError as error:
         raise SpecError([Problem(location(_line(error)), (), f"not valid YAML: {_explained(error)}")]) from None
     except ReaderError as error:
@@ -110,6 +115,24 @@ def read(text: str, location: Callable[[int], SourceLocation]) -> Document:
         raise SpecError([Problem(location(line), (), "not valid YAML: holds a control character")]) from None
     except YAMLError as error:
         raise SpecError([Problem(location(1), (), f"not valid YAML: {error}")]) from None
+
+
+def _bound(text: str, location: Callable[[int], SourceLocation]) -> None:
+    """Look at the text's length and depth, before anything is built of it.
+
+    Raises:
+        SpecError: where it has too much of one.
+        YAMLError: for text that is not YAML.
+    """
+    nodes = depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        nodes += isinstance(event, NodeEvent)
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        problem = f"is nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else ""
+        if nodes > MAX_NODES:
+            problem = f"holds more than {MAX_NODES:,} keys and values"
+        if problem:
+            raise SpecError([Problem(location(event.start_mark.line + 1), (), problem)])
 
 
 def _line(error: MarkedYAMLError) -> int:

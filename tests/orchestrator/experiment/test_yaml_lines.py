@@ -26,8 +26,12 @@ WRONG: Wrong = {
     "two documents": (HEAD + "---\nname: y\n", [":4: not valid YAML: expected a single document"]),
     "unknown alias": ("name: *x\n", [":1: not valid YAML: found undefined alias 'x'"]),
     "control character": ("name: x\ndata: \x00\n", [":2: not valid YAML: holds a control character"]),
-    "deep": ("name: x\ndata:\n" + "- " * 3000, [":1: is nested too deeply"]),
-    "alias to itself": ("name: &a [*a]\n", [":1: is nested too deeply, or holds an alias to itself"]),
+    "deep": ("name: x\ndata:\n" + "- " * 3000, [":3: is nested deeper than 64 levels"]),
+    "deep in brackets": ("name: x\ndata: " + "[" * 5000 + "]" * 5000 + "\n", [":2: is nested deeper than 64 levels"]),
+    "deep in keys": ("name: x\n" + "? " * 3000 + "y\n", [":2: is nested deeper than 64 levels"]),
+    "alias to itself": ("name: &a [*a]\n", [":1: holds an alias to itself"]),
+    "many keys": ("name: x\n" * 30_000, [":10000: holds more than 20,000 keys and values"]),
+    "many values": ("name: x\ndata:\n" + "- 1\n" * 30_000, [":19998: holds more than 20,000 keys and values"]),
     "long": (HEAD + "#" * 300_000, [": larger than 256 KiB"]),
     "bomb": (
         "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
@@ -58,6 +62,17 @@ WRONG: Wrong = {
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong(case: str, tmp_path: Path) -> None:
     check(*WRONG[case], tmp_path)
+
+
+def test_of_many_mistakes_the_first_are_shown(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(HEAD + TOP + "name: x\n" * 3000)
+    with pytest.raises(SpecError) as found:
+        load(file)
+    assert len(found.value.problems) >= 3000
+    lines = str(found.value).splitlines()
+    assert len(lines) == 101
+    assert lines[-1] == f"and {len(found.value.problems) - 100:,} more"
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
