@@ -132,7 +132,7 @@ def run(
         with work.tracked():
             if work.missing:
                 with contextlib.closing(work.executor(executor, address)) as runner:  # Ray starts while the data are read
-                    _check_data(spec)
+                    notes += _check_data(spec)
                     notes += _check_weights(work)
                     work.go(runner)
         return work.outcome()
@@ -183,13 +183,14 @@ def entry_or_quarantine(job: Job, store: Store, *, deep: bool) -> tuple[Entry | 
     raise StoreFailed(f"the corrupt entry {job.kind}/{job.key} of {store.location} cannot be moved out of the way")
 
 
-def _check_data(spec: Spec) -> None:
-    """Open the data once, here: what is wrong with it is said before any training, and one process downloads, not many."""
+def _check_data(spec: Spec) -> list[str]:
+    """Open the data once, here: what is wrong with it is said before any training, and one process downloads, not many. Notes
+    of what the user should know of it."""
     from kd_core.data.load import verify
 
     others = [data for asked in spec.evaluations for data in other_data(asked.config).values()]
-    for data in dict.fromkeys((spec.data, *others)):
-        verify(data, Path(spec.data_root), download=spec.download, memory_gib=spec.data_memory_gib)
+    how: dict[str, Any] = {"download": spec.download, "memory_gib": spec.data_memory_gib}
+    return [note for data in dict.fromkeys((spec.data, *others)) for note in verify(data, Path(spec.data_root), **how)]
 
 
 def _check_weights(work: _Run) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -81,47 +84,82 @@ class Decoded(ABC):
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def in_memory(self) -> Split:
-        """Every image, decoded.
+    def name_at(self, index: int) -> str:
+        """What messages call an image."""
+        return f"image {index}"
+
+    def in_memory(self, report: Report | None = None) -> Split:
+        """Every image, decoded. Where there is a ``report``, it takes what is wrong with some, and what warnings say.
 
         Raises:
-            DataError: naming the images that cannot be decoded.
+            DataError: naming the images that cannot be decoded, where there is no report.
         """
         images_NCHW = torch.empty((len(self), *self.image), dtype=torch.uint8)
 
         def keep(index: int) -> None:
             images_NCHW[index] = self.decode_at(index)
 
-        self.every(keep)
+        self.every(keep, report)
         return Split(images_NCHW, self.labels_N)
 
-    def verify(self) -> None:
+    def verify(self, report: Report | None = None) -> None:
         """Look at every image for what can be found without much work; here, at the first and the last.
 
         Raises:
-            DataError: naming the images that are none.
+            DataError: naming the images that are none, where there is no report.
         """
-        for index in {0, len(self) - 1}:
-            self.decode_at(index)
+        self[torch.tensor([0, len(self) - 1])].in_memory(report)
 
-    def every(self, work: Callable[[int], None]) -> None:
+    def every(self, work: Callable[[int], None], report: Report | None = None) -> None:
         """Do some work for every image's index.
 
         Raises:
-            DataError: of all images for which it raises one.
+            DataError: of all images for which it raises one, where there is no report.
         """
+        mine = report or Report()
 
         def some(start: int) -> list[str]:
             found = []
             for index in range(start, min(start + SLICE, len(self))):
+                mine.at.name = self.name_at(index)
                 try:
                     work(index)
                 except DataError as error:
                     found.append(str(error))
             return found
 
-        with _threads() as pool:
-            DataError.refuse([problem for found in pool.map(some, range(0, len(self), SLICE)) for problem in found])
+        with mine.hearing(), _threads() as pool:
+            mine.problems += [problem for found in pool.map(some, range(0, len(self), SLICE)) for problem in found]
+        if report is None:
+            DataError.refuse(mine.problems)
+
+
+class Report:
+    """What is found in the images of several splits: ``problems`` with images, and what Python warnings say while they are
+    decoded, with the image's name (:attr:`notes`)."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.at = threading.local()  # its ``name`` is the image that a thread is at
+        self._heard: dict[str, list[str]] = {}
+
+    @property
+    def notes(self) -> list[str]:
+        """A line for each warning, with the first of the images that it is about."""
+        more = {text: f" and {len(names) - 1} more" if len(names) > 1 else "" for text, names in self._heard.items()}
+        return [f"{min(names)}{more[text]}: {text}" for text, names in self._heard.items()]
+
+    @contextlib.contextmanager
+    def hearing(self) -> Iterator[None]:
+        """While the block runs, warnings are kept here instead of being shown. Python's warnings are of the whole process."""
+
+        def keep(message: Warning | str, *_: object, **__: object) -> None:
+            self._heard.setdefault(str(message), []).append(getattr(self.at, "name", "the data"))
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = keep
+            yield
 
 
 def _threads() -> ThreadPoolExecutor:

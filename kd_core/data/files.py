@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from kd_core.data.decoded import Decoded, fit
+from kd_core.data.decoded import Decoded, Report, fit
 from kd_core.data.split import DataError
 
 
@@ -46,19 +47,22 @@ class Files(Decoded):
     def decode_at(self, index: int) -> Tensor:
         return self.decode(self.paths[index])
 
-    def verify(self) -> None:
+    def name_at(self, index: int) -> str:
+        return self.paths[index]
+
+    def verify(self, report: Report | None = None) -> None:
         """Read the header of every file: a fraction of a millisecond each.
 
         Raises:
-            DataError: naming the files that are no images, or not of the published size. A file that is cut off behind its
-                header is found when it is decoded.
+            DataError: naming the files that are no images, or not of the published size, where there is no report. A file that
+                is cut off behind its header is found when it is decoded.
         """
 
         def check_header(index: int) -> None:
             with self._opened(self.paths[index]):
                 pass
 
-        self.every(check_header)
+        self.every(check_header, report)
 
     def decode(self, path: str) -> Tensor:
         """An image, uint8 CHW.
@@ -76,8 +80,8 @@ class Files(Decoded):
     def _opened(self, path: str) -> Iterator[Image.Image]:
         try:
             with Image.open(path) as image:
-                if image.mode[0] in "IF":
-                    raise DataError(f"{path} has pixels of more than 8 bits ({image.mode}); convert it")
+                if image.mode[0] in "IF" or _is_deep(image):
+                    raise DataError(f"{path} has more than 8 bits a channel ({image.mode}); convert it")
                 if self.published and image.size != (self.published, self.published):
                     width, height = image.size
                     raise DataError(
@@ -90,3 +94,12 @@ class Files(Decoded):
             raise DataError(
                 f"{path} cannot be read as an image ({error or type(error).__name__}); replace or remove it"
             ) from error
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a file has more bits a channel than its PIL image, which keeps the upper ones: by what PIL tells its decoder."""
+    for tile in getattr(image, "tile", []):
+        mode, *more = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+        if re.search(r";16[BLN]", str(mode)) or (tile.codec_name == "ppm" and more and more[0] > 255):
+            return True
+    return False

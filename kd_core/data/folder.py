@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,14 @@ from kd_core.data.splits import Source
 from kd_core.data.table import DataConfig
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+JUNK = (
+    "$recycle.bin",
+    "__macosx",
+    "desktop.ini",
+    "ehthumbs.db",
+    "icon\r",
+    "thumbs.db",
+)  # of desktops, in small letters
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation to which torchvision's weights are trained
 TINY = Archive(
     title="Tiny ImageNet",
@@ -28,7 +36,7 @@ TINY = Archive(
 def image_folder(config: DataConfig, root: Path, download: bool) -> Source:
     """``train/<class>/*`` and ``test/<class>/*`` (or ``val`` where there is no ``test``) of ``root/folder``.
 
-    Classes are numbered by their sorted names. Names that begin with a dot are passed over.
+    Classes are numbered by their sorted names. Names that begin with a dot are passed over, and what desktops leave.
 
     Raises:
         DataError: where there is anything else than that, no image in a class, or not what the config states.
@@ -39,7 +47,9 @@ def image_folder(config: DataConfig, root: Path, download: bool) -> Source:
     test = next((folder / name for name in ("test", "val") if (folder / name).is_dir()), None)
     if not train.is_dir() or test is None:
         raise DataError(f"{folder} must hold train/<class>/ and test/<class>/ (or val/<class>/) with the images in them")
-    source = _source({part: {each.name: _images(each) for each in _folders(part)} for part in (train, test)}, config)
+    listing = _Listing()
+    found = {part: {each.name: listing.images(each) for each in listing.folders(part)} for part in (train, test)}
+    source = _source(found, listing, config)
     _count(source, config, folder, "state what is there")
     return source
 
@@ -55,24 +65,77 @@ def tiny_imagenet(config: DataConfig, root: Path, download: bool) -> Source:
     again = f"delete {folder}; then {TINY.remedy(root)}"
     train, val = folder / "train", folder / "val"
     try:
-        of_train = {each.name: _images(each / "images") for each in _folders(train)}
+        listing = _Listing()
+        of_train = {each.name: listing.images(each / "images") for each in listing.folders(train)}
         of_val: dict[str, list[str]] = {}
         for number, line in enumerate((val / "val_annotations.txt").read_text().splitlines(), 1):
             name, wnid, *_ = *line.split("\t"), ""  # then the box of the object
             if not wnid:
                 raise DataError(f"{val / 'val_annotations.txt'}: line {number} names no file and class")
             of_val.setdefault(wnid, []).append(str(val / "images" / name))
-        unnamed = set(_images(val / "images")).symmetric_difference(path for paths in of_val.values() for path in paths)
-        DataError.refuse([f"{path} is not both in the folder and in val_annotations.txt" for path in sorted(unnamed)])
-        source = _source({train: of_train, val: of_val}, config, published=64)
+        unnamed = set(listing.images(val / "images")).symmetric_difference(path for paths in of_val.values() for path in paths)
+        listing.problems += [f"{path} is not both in the folder and in val_annotations.txt" for path in sorted(unnamed)]
+        source = _source({train: of_train, val: of_val}, listing, config, published=64)
         _count(source, config, folder, "it is not whole")
     except (DataError, OSError) as error:
         raise DataError(f"{error}\n{again}") from error
     return source
 
 
-def _source(found: Mapping[Path, Mapping[str, Sequence[str]]], config: DataConfig, published: int | None = None) -> Source:
+class _Listing:
+    """What folders hold: all that is wrong there, to be told at once, and what was passed over."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.passed_over: list[str] = []
+
+    def folders(self, folder: Path) -> list[Path]:
+        """The folders within, sorted; nothing else may be there."""
+        found = self._seen(folder)
+        for each in found:
+            if not each.is_dir():
+                self.problems.append(_dead(each) or f"{each.path} is no folder of a class; move it elsewhere")
+        if not found:
+            self.problems.append(f"{folder} holds no folders of classes")
+        return [Path(each.path) for each in found if each.is_dir()]
+
+    def images(self, folder: Path) -> list[str]:
+        """The images within, sorted by name; nothing else may be there."""
+        found = self._seen(folder)
+        for each in found:
+            if not (each.name.lower().endswith(SUFFIXES) and each.is_file()):
+                strange = f"{each.path} is no image ({', '.join(SUFFIXES)}); move it elsewhere"
+                self.problems.append(_dead(each) or strange)
+        if not found:
+            self.problems.append(f"{folder} holds no image; put some there or remove it")
+        return [each.path for each in found]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if not self.passed_over:
+            return ()
+        more = f" and {len(self.passed_over) - 1} more" if len(self.passed_over) > 1 else ""
+        return (f"passed over, since desktops leave such files: {self.passed_over[0]}{more}",)
+
+    def _seen(self, folder: Path) -> list[os.DirEntry[str]]:
+        with os.scandir(folder) as entries:
+            found = sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)
+        self.passed_over += [each.path for each in found if each.name.lower() in JUNK]
+        return [each for each in found if each.name.lower() not in JUNK]
+
+
+def _dead(entry: os.DirEntry[str]) -> str:
+    """What is wrong with a link that leads nowhere; empty for anything else."""
+    if not entry.is_symlink() or os.path.exists(entry.path):
+        return ""
+    return f"{entry.path} is a dead link, to {os.readlink(entry.path)}; mend or remove it"
+
+
+def _source(
+    found: Mapping[Path, Mapping[str, Sequence[str]]], listing: _Listing, config: DataConfig, published: int | None = None
+) -> Source:
     """The training and the test split, from the images of each class."""
+    DataError.refuse(listing.problems)
     (train, of_train), (test, of_test) = found.items()
     classes = sorted(of_train)
     DataError.refuse(
@@ -86,7 +149,7 @@ def _source(found: Mapping[Path, Mapping[str, Sequence[str]]], config: DataConfi
             tuple(path for name in classes for path in images[name]), torch.tensor(labels), config.info.size, published
         )
 
-    return Source(files(of_train), files(of_test), *IMAGENET)
+    return Source(files(of_train), files(of_test), *IMAGENET, listing.notes)
 
 
 def _count(source: Source, config: DataConfig, folder: Path, advice: str) -> None:
@@ -97,27 +160,3 @@ def _count(source: Source, config: DataConfig, folder: Path, advice: str) -> Non
             f"{folder} holds {images} training images of {classes} classes, but {config.name} is said to have "
             f"`train_images` {config.info.train} and `classes` {config.info.classes}; {advice}"
         )
-
-
-def _folders(folder: Path) -> list[Path]:
-    """The folders within, sorted; nothing else may be there."""
-    found = list(_seen(folder))
-    DataError.refuse([f"{each.path} is no folder of a class; move it elsewhere" for each in found if not each.is_dir()])
-    if not found:
-        raise DataError(f"{folder} holds no folders of classes")
-    return [Path(each.path) for each in found]
-
-
-def _images(folder: Path) -> list[str]:
-    """The images within, sorted by name; nothing else may be there."""
-    found = list(_seen(folder))
-    strange = [each.path for each in found if not (each.name.lower().endswith(SUFFIXES) and each.is_file())]
-    DataError.refuse([f"{path} is no image ({', '.join(SUFFIXES)}); move it elsewhere" for path in strange])
-    if not found:
-        raise DataError(f"{folder} holds no image; put some there or remove it")
-    return [each.path for each in found]
-
-
-def _seen(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        yield from sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)

@@ -73,6 +73,9 @@ class IndexedImages(Decoded):
     def image(self) -> tuple[int, int, int]:
         return self.channels, self.size, self.size
 
+    def name_at(self, index: int) -> str:
+        return f"image {self.indices[index]} of {self.name}"
+
     def decode_at(self, index: int) -> Tensor:
         """One image, uint8 CHW.
 

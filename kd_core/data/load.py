@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from kd_core.data.choose import stratified, with_noise
+from kd_core.data.decoded import Report, fit
 from kd_core.data.split import DataError, Split
 from kd_core.data.splits import Images, Source, Splits
 from kd_core.data.table import DataConfig
@@ -49,7 +50,9 @@ def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: 
         train = train.labelled(with_noise(train.labels_N, config.label_noise, config.info.classes, noise))
     parts = [train, validation, source.test]
     fits = sum(part.nbytes for part in parts) <= memory_gib * 2**30
-    train, validation, test = (_ready(part, config.info.size, fits) for part in parts)
+    report = Report()
+    train, validation, test = (_ready(part, config.info.size, fits, report) for part in parts)
+    DataError.refuse(report.problems)
     return Splits(
         train=train,
         validation=validation,
@@ -58,6 +61,7 @@ def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: 
         mean=source.mean,
         std=source.std,
         augmentation=Augmentation(config.padding, config.flip),
+        notes=(*source.notes, *report.notes),
     )
 
 
@@ -70,17 +74,20 @@ def _read(config: DataConfig, root: Path, download: bool) -> Source:
     return ours(config, root, download)
 
 
-def verify(config: DataConfig, root: Path, *, download: bool = False, memory_gib: float = MEMORY_GIB) -> None:
+def verify(config: DataConfig, root: Path, *, download: bool = False, memory_gib: float = MEMORY_GIB) -> list[str]:
     """Load the data once to find what is wrong with it before anything is trained; also the headers of files that are to be
-    decoded batch by batch.
+    decoded batch by batch. Returns what the user should know of it all the same.
 
     Raises:
         DataError: from :func:`load`.
     """
     splits = load(config, root, download=download, memory_gib=memory_gib)
+    report = Report()
     for part in (splits.train, splits.validation, splits.test):
         if not isinstance(part, Split):
-            part.verify()
+            part.verify(report)
+    DataError.refuse(report.problems)
+    return [*splits.notes, *report.notes]
 
 
 def _hold_out(train: Images, config: DataConfig) -> tuple[Images, Images]:
@@ -108,13 +115,11 @@ def _reduce(train: Images, config: DataConfig) -> Images:
     return train[stratified(train.labels_N, size, generator(config.split_seed, "train size"))]
 
 
-def _ready(images: Images, size: int, fits: bool) -> Images:
+def _ready(images: Images, size: int, fits: bool, report: Report) -> Images:
     """Images on disk in memory where they fit there; images in memory at the size that is asked for."""
     if not isinstance(images, Split):
-        return images.in_memory() if fits else images
+        return images.in_memory(report) if fits else images
     if images.image[1:] == (size, size):
         return images
-    from kd_core.data.decoded import fit
-
     resized_NCHW = torch.cat([fit(some_BCHW, size) for some_BCHW in images.images_NCHW.split(1024)])
     return Split(resized_NCHW, images.labels_N)

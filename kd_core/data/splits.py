@@ -22,6 +22,7 @@ class Source:
     test: Images
     mean: tuple[float, ...]  # of each channel, on the scale 0..1, over the training images
     std: tuple[float, ...]
+    notes: tuple[str, ...] = ()  # of what the user should know
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Splits:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augmentation: Augmentation  # of the training images
+    notes: tuple[str, ...] = ()  # of what the user should know of the files
 
     @property
     def image(self) -> tuple[int, int, int]:

@@ -41,7 +41,7 @@ class Script:
 @pytest.fixture
 def go(tmp_path, monkeypatch):
     """Runs a spec with a script."""
-    monkeypatch.setattr(driver, "_check_data", lambda spec: None)
+    monkeypatch.setattr(driver, "_check_data", lambda spec: [])
 
     def run(spec, choose=lambda waiting: waiting[0]):
         script = Script(Store(spec.store), choose)
@@ -130,7 +130,7 @@ class Elsewhere(Script):
 
 @pytest.mark.parametrize("leaves", ["a result", "nothing", "a corrupt result"])
 def test_what_another_run_does_is_waited_for_and_done_here_where_it_leaves_nothing(tmp_path, monkeypatch, leaves):
-    monkeypatch.setattr(driver, "_check_data", lambda spec: None)
+    monkeypatch.setattr(driver, "_check_data", lambda spec: [])
     monkeypatch.setattr(driver, "LOOK_AGAIN_S", 0.0)
     spec = a_spec(tmp_path / "store", methods=("none", "kd"), seeds=(0,))
     spec = dataclasses.replace(spec, tracking=dataclasses.replace(spec.tracking, enabled=False))

@@ -1,7 +1,10 @@
 """Images on disk: that streaming and holding them give the same bits, and what is said of files that are no images."""
 
 import re
+import struct
 import threading
+import warnings
+import zlib
 
 import pytest
 import torch
@@ -115,6 +118,72 @@ def test_damaged_files_are_named_before_any_training(beasts, kind, name):
     if kind != "cut":  # its header is whole
         with pytest.raises(DataError, match=re.escape(str(victim))):
             verify(CONFIG, beasts, memory_gib=0)
+
+
+@pytest.mark.parametrize("memory_gib", [4, 0])
+def test_damaged_files_of_all_splits_are_told_at_once(beasts, memory_gib):
+    victims = [beasts / "beasts" / split / "class 1" / "00.png" for split in ("train", "test")]
+    victims.append(beasts / "beasts" / "train" / "class 2" / "01.jpg")
+    for victim in victims:
+        damage(victim, "a page")
+    with pytest.raises(DataError) as caught:
+        verify(CONFIG, beasts, memory_gib=memory_gib)
+    said = str(caught.value).splitlines()
+    assert len(said) == 3
+    assert all(any(line.startswith(str(victim)) for line in said) for victim in victims)
+
+
+def deep_png(channels):
+    """A PNG of 16 bits a channel, 2×2: PIL writes none of several channels."""
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + struct.pack(f">{2 * channels}H", *[40_000] * (2 * channels)) for _ in range(2))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, colour, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    whole = (struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+
+def deep_tiff(endian):
+    """A TIFF of three channels of 16 bits, 2×2, in either order of bytes (TIFF 6.0, section 2)."""
+    data = struct.pack(f"{endian}12H", *[40_000] * 12)
+    fields = [(256, 2), (257, 2), (258, None), (259, 1), (262, 2), (273, None), (277, 3), (278, 2), (279, len(data))]
+    begin = 8 + 2 + 12 * len(fields) + 4  # of the three numbers of bits, and then the pixels
+    entries = b""
+    for tag, value in fields:
+        count, place = (3, begin) if tag == 258 else (1, begin + 6 if tag == 273 else value)
+        short = tag not in (258, 273, 279)
+        entries += struct.pack(f"{endian}HHI", tag, 4 if tag in (273, 279) else 3, count)
+        entries += struct.pack(f"{endian}HH", place, 0) if short else struct.pack(f"{endian}I", place)
+    head = (b"II*\0" if endian == "<" else b"MM\0*") + struct.pack(f"{endian}IH", 8, len(fields))
+    return head + entries + bytes(4) + struct.pack(f"{endian}HHH", 16, 16, 16) + data
+
+
+DEEP = {f"{channels} channels.png": deep_png(channels) for channels in (1, 2, 3, 4)}
+DEEP |= {"little.tif": deep_tiff("<"), "big.tif": deep_tiff(">")}
+DEEP |= {"colour.ppm": b"P6 2 2 65535\n" + b"\x9c\x40" * 12, "gray.pgm": b"P5 2 2 65535\n" + b"\x9c\x40" * 4}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_more_than_8_bits_a_channel_are_refused(tmp_path, name):
+    file = tmp_path / name
+    file.write_bytes(DEEP[name])
+    with Image.open(file) as image:
+        image.load()  # it is a file that PIL reads
+    for use in (Files.verify, Files.in_memory):
+        with pytest.raises(DataError, match=r"has more than 8 bits a channel .*; convert it"):
+            use(Files((str(file),), torch.tensor([0]), 2))
+
+
+def test_what_pil_warns_of_is_a_note_with_the_name(beasts):
+    """A palette with transparent entries, one of many things that PIL has to say."""
+    victims = [beasts / "beasts" / split / "class 1" / "00.png" for split in ("train", "test")]
+    for victim in victims:
+        image = Image.frombytes("P", (16, 16), bytes(range(256)))
+        image.putpalette(bytes(range(256)) * 3)
+        image.save(victim, transparency=bytes(range(200)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [said] = verify(CONFIG, beasts)
+    assert said.startswith(f"{min(map(str, victims))} and 1 more: Palette images with Transparency")
 
 
 @pytest.mark.parametrize("kind", ["cut", "gone"])

@@ -48,6 +48,14 @@ def loose(beasts):
     (beasts / "test" / "00.png").touch()
 
 
+def dead_link(beasts):
+    (beasts / "train" / "class 1" / "zz.png").symlink_to("/nowhere/zz.png")
+
+
+def dead_folder(beasts):
+    (beasts / "test" / "class 9").symlink_to("/nowhere")
+
+
 def emptied(beasts):
     shutil.rmtree(beasts / "train" / "class 2")
     (beasts / "train" / "class 2").mkdir()
@@ -74,6 +82,8 @@ WRONG = {
     note: "BEASTS/train/class 1/notes.txt is no image (.bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp); move",
     nested: "BEASTS/test/class 1/more.png is no image",
     loose: "BEASTS/test/00.png is no folder of a class; move it elsewhere",
+    dead_link: "BEASTS/train/class 1/zz.png is a dead link, to /nowhere/zz.png; mend or remove it",
+    dead_folder: "BEASTS/test/class 9 is a dead link, to /nowhere; mend or remove it",
     emptied: "BEASTS/train/class 2 holds no image; put some there or remove it",
     one_less: "class class 2 is in BEASTS/train, but not in BEASTS/test",
     one_more: "class class 3 is in BEASTS/test, but not in BEASTS/train",
@@ -92,6 +102,31 @@ def test_what_is_wrong_is_named(tmp_path, harm):
     with pytest.raises(DataError) as caught:
         image_folder(CONFIG, tmp_path, False)
     assert str(caught.value).startswith(WRONG[harm].replace("BEASTS", str(beasts)))
+
+
+def test_all_that_is_wrong_in_both_splits_is_told_at_once(tmp_path):
+    beasts = folder(tmp_path)
+    for harm in (note, nested, loose, dead_link):
+        harm(beasts)
+    with pytest.raises(DataError) as caught:
+        image_folder(CONFIG, tmp_path, False)
+    assert len(str(caught.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", "ehthumbs.db", "Icon\r", "__MACOSX", "$RECYCLE.BIN"])
+def test_what_desktops_leave_is_passed_over_with_a_note(tmp_path, name):
+    beasts = folder(tmp_path)
+    plain = image_folder(CONFIG, tmp_path, False)
+    for place in (beasts / "train", beasts / "train" / "class 0", beasts / "test"):
+        (place / name).mkdir() if name in ("__MACOSX", "$RECYCLE.BIN") else (place / name).touch()
+    source = image_folder(CONFIG, tmp_path, False)
+    assert (source.train.paths, source.test.paths) == (plain.train.paths, plain.test.paths)
+    first = min(str(beasts / "train" / name), str(beasts / "train" / "class 0" / name))
+    [said] = source.notes
+    assert said in {
+        f"passed over, since desktops leave such files: {found} and 2 more" for found in (first, str(beasts / "train" / name))
+    }
+    assert plain.notes == ()
 
 
 def test_tiny_imagenet_by_its_annotations(tmp_path, monkeypatch):
