@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kd_core.models.network import Network
 from kd_core.models.wrapped import Wrapped
+from kd_core.models.zoo_names import own_names
 
 LISTED = 3  # tensors of a kind that an error names
 INSIDE = ("state_dict", "model", "net", "network", "model_state_dict", "model_state")  # where checkpoints keep their state dict
@@ -132,14 +133,15 @@ def names_published(model: str) -> dict[str, int]:
 
 
 def fill(network: Network, tensors: Mapping[str, Tensor]) -> bool:
-    """Load tensors into a network, by its own names or, of a wrapped one, by its library's; what data parallelism, compilation,
-    Lightning and others put before all of them is passed over. A head that is not there at all stays as it is: whether it
-    was there.
+    """Load tensors into a network, by its own names, by those of the zoo that it comes from (:mod:`kd_core.models.zoo_names`)
+    or, of a wrapped one, by its library's; what data parallelism, compilation, Lightning and others put before all of them is
+    passed over. A head that is not there at all stays as it is: whether it was there.
 
     Raises:
         ValueError: naming the first few tensors that are missing, not the network's, or of another shape.
     """
-    given, wanted = _renamed(network, tensors), network.state_dict()
+    named, wanted = _by_own_names(network, tensors), network.state_dict()
+    given = {own: tensors[name] for own, name in named.items()}
     headless = not any(name.startswith("head.") for name in given)
     missing = [
         name for name in wanted.keys() - given.keys() if not (headless and name.startswith("head.")) and COUNTERS not in name
@@ -148,15 +150,15 @@ def fill(network: Network, tensors: Mapping[str, Tensor]) -> bool:
     if "head.bias" in misshapen:
         classes, needed = given["head.bias"].numel(), len(wanted["head.bias"])
         raise ValueError(f"the weights are for {classes} classes, but there are {needed}; without their head they would do")
-    shapes = [f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}" for name in sorted(misshapen)]
+    shapes = [f"{named[name]} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}" for name in sorted(misshapen)]
     types = [
-        f"{name} {_type(given[name])} instead of {_type(wanted[name])}"
+        f"{named[name]} {_type(given[name])} instead of {_type(wanted[name])}"
         for name in sorted(wanted.keys() & given.keys())
         if given[name].is_floating_point() != wanted[name].is_floating_point()
     ]
     kinds = {
         "missing": sorted(missing),
-        "not the network's": sorted(given.keys() - wanted.keys()),
+        "not the network's": sorted(named[name] for name in given.keys() - wanted.keys()),
         "of another shape": shapes,
         "of another type": types,
     }
@@ -166,16 +168,19 @@ def fill(network: Network, tensors: Mapping[str, Tensor]) -> bool:
     return not headless
 
 
-def _renamed(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    given = dict(tensors)
-    while before := next((each for each in WRAPPERS if all(name.startswith(each) for name in given)), ""):
-        given = {name.removeprefix(before): tensor for name, tensor in given.items()}
-    if not isinstance(network, Wrapped) or any(name.startswith("body.") for name in given):
-        return given
-    head = f"{network.head_name}."
-    return {
-        f"head.{name.removeprefix(head)}" if name.startswith(head) else f"body.{name}": tensor for name, tensor in given.items()
-    }
+def _by_own_names(network: Network, names: Iterable[str]) -> dict[str, str]:
+    """The names of tensors of a file by those that the network has for them."""
+    given = {name: name for name in names}
+    while before := next((each for each in WRAPPERS if given and all(name.startswith(each) for name in given)), ""):
+        given = {name.removeprefix(before): spelt for name, spelt in given.items()}
+    own = {}
+    if not isinstance(network, Wrapped):
+        own = own_names(given)
+    elif not any(name.startswith("body.") for name in given):
+        head = f"{network.head_name}."
+        own = {name: f"head.{name.removeprefix(head)}" if name.startswith(head) else f"body.{name}" for name in given}
+    renamed = {own.get(name, name): spelt for name, spelt in given.items()}
+    return renamed if len(renamed) == len(given) else given  # two for one place are not a file of that zoo
 
 
 def _type(tensor: Tensor) -> str:
