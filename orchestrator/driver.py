@@ -365,7 +365,8 @@ class _Run:
             return
         reason = end.failure or "it ended without a result"
         if not self.store.failure(end.job):  # the worker itself could not say
-            self.store.fail(end.job, {"reason": reason})
+            with contextlib.suppress(OSError):  # the run says it
+                self.store.fail(end.job, {"reason": reason})
         self.failed[end.job.key] = reason
 
     def _states(self, running: Collection[str] = ()) -> dict[str, State]:

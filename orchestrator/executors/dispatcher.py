@@ -146,8 +146,11 @@ class Dispatcher:
                 self._ended.append(Ended(job, failure, elsewhere, computed, restarted))
             elif elsewhere:
                 found.study.put_back(found.trial, LOOK_AGAIN_S)
-            else:
-                self._record(found, failure)
+            elif found.study.job.key in self._studies:
+                try:
+                    self._record(found, failure)
+                except OSError as error:
+                    self._give_up(found.study, error)
                 self._close_where_finished(found.study)
             self._changed.set()
 
@@ -184,7 +187,13 @@ class Dispatcher:
             self._changed.set()
             return
         self._locks[job.key] = lock
-        study = Study(job, self._store)
+        try:
+            study = Study(job, self._store)
+        except OSError as error:
+            self._locks.pop(job.key).close()
+            self._ended.append(Ended(job, str(error)))
+            self._changed.set()
+            return
         stopping = self._early_stopping_of(study.how, study.epochs)
         for trial in study.trials:
             for epoch, accuracy in enumerate(trial.accuracies if trial.ended else (), start=1):
@@ -213,7 +222,11 @@ class Dispatcher:
         for study, stopping in sorted(due, key=lambda pair: (pair[0].running, -self._priority(pair[0].job))):
             if self._students and -self._students[0][0] > self._priority(study.job):
                 return None
-            trial = study.ask()
+            try:
+                trial = study.ask()
+            except OSError as error:
+                self._give_up(study, error)
+                continue
             if trial is None:
                 self._close_where_finished(study)
                 continue
@@ -255,6 +268,13 @@ class Dispatcher:
         reason = "" if state == STOPPED else failure or "it ended without a result"
         found.study.tell(found.trial.number, state, accuracies, found.seconds, reason)
         self._store.discard_work(found.job)
+
+    def _give_up(self, study: Study, error: OSError) -> None:
+        """End a search whose journal cannot be written: what its trials have done stays, for the next run to go on with."""
+        del self._studies[study.job.key]
+        self._locks.pop(study.job.key).close()
+        self._ended.append(Ended(study.job, str(error)))
+        self._changed.set()
 
     def _close_where_finished(self, study: Study) -> None:
         if study.finished and study.job.key in self._studies:

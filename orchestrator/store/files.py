@@ -48,7 +48,8 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
                 os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it must not hide what happened
+            beside.unlink(missing_ok=True)
 
 
 def in_made_folder(folder: Path, make: Callable[[], Made]) -> Made:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from orchestrator.store.backends.backend import Holder
-from orchestrator.store.errors import StoreError
+from orchestrator.store.errors import StoreError, StoreFailed
 from orchestrator.store.files import BESIDE, in_made_folder, read_json, sha256, write_bytes
 
 PARTIAL_S = 3600.0  # since when nobody has written to a file that was begun
@@ -49,7 +49,8 @@ class Local:
             raise FileNotFoundError(*error.args) from None
 
     def write(self, name: str, content: bytes, *, durable: bool = True) -> None:
-        write_bytes(self.root / name, content, durable=durable)
+        with self._failing():
+            write_bytes(self.root / name, content, durable=durable)
 
     def sizes(self, folder: str) -> dict[str, int]:
         found = {}
@@ -82,12 +83,13 @@ class Local:
 
     def begin(self, folder: str) -> Path:
         path = self.root / folder
-        in_made_folder(path.parent, path.mkdir)
+        with self._failing():
+            in_made_folder(path.parent, path.mkdir)
         return path
 
     def keep(self, path: Path, folder: str, files: dict[str, str]) -> None:
         for name in files:
-            with (path / name).open("rb") as file:
+            with self._failing(), (path / name).open("rb") as file:
                 os.fsync(file.fileno())
 
     def drop(self, path: Path, folder: str) -> None:
@@ -95,7 +97,8 @@ class Local:
         self._prune(path)
 
     def remove(self, name: str) -> None:
-        (self.root / name).unlink(missing_ok=True)
+        with self._failing():
+            (self.root / name).unlink(missing_ok=True)
         self._prune(self.root / name)
 
     def remove_tree(self, folder: str) -> None:
@@ -110,7 +113,8 @@ class Local:
         if not os.path.lexists(source):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
         target = self.root / to
-        in_made_folder(target.parent, lambda: os.replace(source, target))
+        with self._failing():
+            in_made_folder(target.parent, lambda: os.replace(source, target))
         self._prune(source)
 
     def partial(self) -> dict[str, int]:
@@ -127,12 +131,13 @@ class Local:
     def lock(self, name: str, *, careful: bool = True) -> Iterator[bool]:
         path = self._lock(name)
         with contextlib.ExitStack() as stack:
-            file = next(filter(None, (_locked(path) for _ in range(LOCK_TRIES))), None)
-            if file:
-                stack.enter_context(file)
-                file.truncate(0)
-                json.dump({"since": time.time(), "host": socket.gethostname(), "pid": os.getpid()}, file)
-                file.flush()
+            with self._failing():
+                file = next(filter(None, (_locked(path) for _ in range(LOCK_TRIES))), None)
+                if file:
+                    stack.enter_context(file)
+                    file.truncate(0)
+                    json.dump({"since": time.time(), "host": socket.gethostname(), "pid": os.getpid()}, file)
+                    file.flush()
             try:
                 yield file is not None
             finally:
@@ -155,6 +160,16 @@ class Local:
 
     def outside(self, folder: str) -> tuple[str, Any]:
         return str(self.root / folder), None
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Say in a sentence what keeps the block from writing; a file that is not there is for who asked."""
+        try:
+            yield
+        except (FileNotFoundError, StoreFailed):
+            raise
+        except OSError as error:
+            raise StoreFailed(f"the store {self.root} cannot be written: {error.strerror or error}") from error
 
     def _in(self, folder: str) -> list[Path]:
         """What is directly in a folder, sorted, without what is being written."""
