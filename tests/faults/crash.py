@@ -6,6 +6,7 @@ in its place. So every step that a run makes in its store can be struck, without
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -66,10 +67,8 @@ def run_struck(file: Path, fault: str = KILLED, at: int = 0) -> tuple[int, int]:
     process.start()
     sender.close()
     count = 0
-    try:
+    with contextlib.suppress(EOFError):
         count = receiver.recv()
-    except EOFError:
-        pass
     process.join()
     assert process.exitcode is not None
     return process.exitcode, count
@@ -86,7 +85,8 @@ def _run(file: str, fault: str, at: int, sender: Any) -> None:
         code = 1 if outcome.failed or outcome.blocked else 0
     except (ValueError, OSError, RuntimeError) as error:
         code = 2 if type(error).__module__.startswith(("orchestrator.", "kd_core.")) else 3
-        traceback.print_exc() if code == 3 else None
+        if code == 3:
+            traceback.print_exc()
     except BaseException:
         traceback.print_exc()
         code = 3

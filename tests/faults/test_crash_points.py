@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.faults.crash import FULL, KILLED, READ_ONLY, run_struck
 from tests.orchestrator.test_driver import content
 
 pytestmark = pytest.mark.slow
+EXAMPLES = int(os.environ.get("KD_CRASHES", "20"))  # more of them, to look for what 20 do not find
 
 EXPERIMENT = """\
 name: crash
@@ -79,7 +81,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("struck")
 
 
-@settings(max_examples=20, deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
 @given(
     fault=st.sampled_from([KILLED, KILLED, FULL, READ_ONLY]),
     first=st.floats(0, 1, exclude_max=True),
