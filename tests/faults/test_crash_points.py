@@ -81,6 +81,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("struck")
 
 
+@pytest.mark.timeout(300 + 30 * EXAMPLES)
 @settings(max_examples=EXAMPLES, deadline=None, print_blob=True, database=None, suppress_health_check=list(HealthCheck))
 @given(
     fault=st.sampled_from([KILLED, KILLED, FULL, READ_ONLY]),

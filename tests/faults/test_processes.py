@@ -101,7 +101,9 @@ def file(tmp_path, request) -> Path:
     return written
 
 
-@pytest.mark.parametrize(("fault", "kind", "file"), MATRIX, indirect=["file"], ids=lambda value: getattr(value, "__name__", None))
+@pytest.mark.parametrize(
+    ("fault", "kind", "file"), MATRIX, indirect=["file"], ids=lambda value: getattr(value, "__name__", None)
+)
 def test_a_process_is_killed(fault, kind, file, expected, monkeypatch):
     monkeypatch.setenv(*marked())
     process = start(file)

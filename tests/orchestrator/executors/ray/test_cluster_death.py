@@ -6,13 +6,12 @@ import contextlib
 import os
 import signal
 import time
-import uuid
-from pathlib import Path
 
 import pytest
 
 from tests.orchestrator.executors.ray.test_executor import descendants, finish, found, pid_in_epoch, start
 from tests.orchestrator.executors.ray.test_executor import expected as expected  # what inline makes of it
+from tests.support.marked import marked, marked_pids
 from tests.support.ray_head import free_ports, ray_head
 
 pytestmark = pytest.mark.slow
@@ -26,20 +25,10 @@ VICTIMS = {
 
 @pytest.fixture
 def left(monkeypatch):
-    """Gives the processes that descend from this test, whoever their parent is by now."""
-    mark = uuid.uuid4().hex
-    monkeypatch.setenv("KD_TEST_MARK", mark)
+    """Gives the processes that descend from this test."""
+    monkeypatch.setenv(*marked())
     monkeypatch.setenv("SPT_NOENV", "1")
-
-    def find() -> list[str]:
-        found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                if f"KD_TEST_MARK={mark}".encode() in path.read_bytes().split(b"\0"):
-                    found.append(path.with_name("cmdline").read_text().replace("\0", " "))
-        return found
-
-    return find
+    return marked_pids
 
 
 def kill(process, victim):
@@ -50,24 +39,16 @@ def kill(process, victim):
     return words
 
 
-@pytest.mark.parametrize(("victim", "kind"), [("raylet", "teacher"), ("GCS", "student"), ("session", "teacher")])
-def test_a_new_cluster_goes_on_to_the_same(small, expected, left, victim, kind):
-    process = start(small)
-    pid_in_epoch(process, small, kind)
-    words = kill(process, victim)
-    output = finish(process)
-    assert f"the Ray cluster died ({words}): a new one is begun" in " ".join(output.split())
-    assert found(small) == expected
-    assert left() == []
-
-
-def test_it_dies_twice_and_still_goes_on(small, expected, left):
+def test_it_dies_twice_in_different_ways_and_a_new_one_goes_on_to_the_same(small, expected, left):
+    """The raylet alone and the GCS alone: see tests/faults."""
     process = start(small)
     pid_in_epoch(process, small, "teacher")
-    kill(process, "raylet")
+    words = [kill(process, "session")]
     pid_in_epoch(process, small, "student")
-    kill(process, "raylet")
-    finish(process)
+    words.append(kill(process, "GCS"))
+    output = " ".join(finish(process).split())
+    for each in words:
+        assert f"the Ray cluster died ({each}): a new one is begun" in output
     assert found(small) == expected
     assert left() == []
 

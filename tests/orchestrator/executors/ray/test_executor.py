@@ -85,28 +85,6 @@ def test_ray_makes_what_inline_makes(small, expected):
     assert found(small) == expected
 
 
-@pytest.mark.parametrize("kind", ["teacher", "student"])
-def test_a_killed_worker_goes_on_from_its_checkpoint(small, expected, kind):
-    process = start(small)
-    pid, job = pid_in_epoch(process, small, kind)
-    os.kill(pid, signal.SIGKILL)
-    finish(process)
-    assert found(small) == expected
-    results = Store(small.parent / "store").entry(job.kind, job.key)
-    assert results.results["epochs"] == 12
-
-
-@pytest.mark.parametrize("kind", ["teacher", "student"])
-def test_a_killed_driver_goes_on_by_the_same_command(small, expected, kind):
-    process = start(small)
-    pid_in_epoch(process, small, kind)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
-    finish(start(small))
-    assert found(small) == expected
-
-
 def test_interrupted_it_says_so_and_goes_on(small, expected):
     process = start(small)
     pid_in_epoch(process, small, "teacher")
