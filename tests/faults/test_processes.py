@@ -101,13 +101,11 @@ def file(tmp_path, request) -> Path:
     return written
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind", "file"), MATRIX, indirect=["file"], ids=lambda value: getattr(value, "__name__", None)
-)
+@pytest.mark.parametrize(("fault", "kind", "file"), MATRIX, indirect=["file"], ids=lambda it: getattr(it, "__name__", None))
 def test_a_process_is_killed(fault, kind, file, expected, monkeypatch):
     monkeypatch.setenv(*marked())
     process = start(file)
-    pid, job = pid_in_epoch(process, file, kind, seconds=240)
+    pid, _ = pid_in_epoch(process, file, kind, seconds=240)
     spec = load(file, EPOCHS)
     store, plan = Store(spec.store), make(spec)
     reached = {each.key: store.progress(each).get("epoch", 0) for each in plan.of(kind)}
