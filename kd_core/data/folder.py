@@ -15,14 +15,8 @@ from kd_core.data.splits import Source
 from kd_core.data.table import DataConfig
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-JUNK = (
-    "$recycle.bin",
-    "__macosx",
-    "desktop.ini",
-    "ehthumbs.db",
-    "icon\r",
-    "thumbs.db",
-)  # of desktops, in small letters
+# Of desktops, in small letters
+JUNK = ("$recycle.bin", "__macosx", "desktop.ini", "ehthumbs.db", "icon\r", "thumbs.db")
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation to which torchvision's weights are trained
 TINY = Archive(
     title="Tiny ImageNet",

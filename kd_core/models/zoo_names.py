@@ -37,13 +37,18 @@ def _head(name: str) -> str:
     return f"head.{found[1]}" if found else ""
 
 
+def _ends(name: str) -> str:
+    """The convolution and its normalisation before the stages, and behind them."""
+    if found := re.fullmatch(r"(conv|bn)([12])\.(\w+)", name):
+        return f"{'stem' if found[2] == '1' else 'neck'}.{('conv', 'bn').index(found[1])}.{found[3]}"
+    return ""
+
+
 def _resnet(name: str, names: Collection[str]) -> str:
     """ResNets and ShuffleNetV1."""
-    if found := re.fullmatch(r"(conv|bn)1\.(\w+)", name):
-        return f"stem.{('conv', 'bn').index(found[1])}.{found[2]}"
     if found := re.fullmatch(r"layer(\d)\.(.+)", name):
         return f"stages.{int(found[1]) - 1}.{found[2].replace('downsample.', 'shortcut.')}"
-    return ""
+    return _ends(name)
 
 
 def _wrn(name: str, names: Collection[str]) -> str:
@@ -79,12 +84,10 @@ def _mobilenet(name: str, names: Collection[str]) -> str:
 
 
 def _shufflenet_v2(name: str, names: Collection[str]) -> str:
-    if found := re.fullmatch(r"(conv|bn)([12])\.(\w+)", name):
-        return f"{'stem' if found[2] == '1' else 'neck'}.{('conv', 'bn').index(found[1])}.{found[3]}"
     if found := re.fullmatch(r"layer(\d)\.(\d)\.(\w+)\.(\w+)", name):
         unit = UNIT if int(found[2]) else DOWN
         return f"stages.{int(found[1]) - 1}.{found[2]}.{unit.get(found[3], found[3])}.{found[4]}"
-    return ""
+    return _ends(name)
 
 
 FAMILIES: dict[str, Callable[[str, Collection[str]], str]] = {  # by a tensor that no other family has

@@ -178,21 +178,14 @@ class Dispatcher:
         lock = contextlib.ExitStack()
         try:
             lock.enter_context(working_on(job, self.runtime(job)))
-        except RunsElsewhere as elsewhere:
-            self._ended.append(Ended(job, elsewhere=str(elsewhere)))
-            self._changed.set()
-            return
-        except JobFailed as failure:
-            self._ended.append(Ended(job, str(failure)))
-            self._changed.set()
-            return
-        self._locks[job.key] = lock
-        try:
+            self._locks[job.key] = lock
             study = Study(job, self._store)
-        except OSError as error:
-            self._locks.pop(job.key).close()
-            self._ended.append(Ended(job, str(error)))
-            self._changed.set()
+        except RunsElsewhere as elsewhere:
+            self._tell(Ended(job, elsewhere=str(elsewhere)))
+            return
+        except (JobFailed, OSError) as failure:
+            self._locks.pop(job.key, lock).close()
+            self._tell(Ended(job, str(failure)))
             return
         stopping = self._early_stopping_of(study.how, study.epochs)
         for trial in study.trials:
@@ -273,7 +266,10 @@ class Dispatcher:
         """End a search whose journal cannot be written: what its trials have done stays, for the next run to go on with."""
         del self._studies[study.job.key]
         self._locks.pop(study.job.key).close()
-        self._ended.append(Ended(study.job, str(error)))
+        self._tell(Ended(study.job, str(error)))
+
+    def _tell(self, end: Ended) -> None:
+        self._ended.append(end)
         self._changed.set()
 
     def _close_where_finished(self, study: Study) -> None:

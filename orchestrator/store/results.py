@@ -19,23 +19,7 @@ class Shape(msgspec.Struct):
     classes: Size
 
 
-class Trained(msgspec.Struct):
-    """Of a teacher or a student. A teacher whose weights were given has no epochs."""
-
-    validation_accuracy: Accuracy
-    test_accuracy: Accuracy
-    shape: Shape
-    validation_accuracy_last: Accuracy = 0
-    test_accuracy_last: Accuracy = 0
-    test_accuracy_best: Accuracy = 0
-    test_loss: float = 0
-    chosen_epoch: Size = 1
-    epochs: Size = 1
-    parameters: Count = 0
-    device: str = ""
-
-
-class Tried(msgspec.Struct):
+class Tried(msgspec.Struct, kw_only=True):
     """Of a trial of a search."""
 
     validation_accuracy: Accuracy
@@ -43,6 +27,17 @@ class Tried(msgspec.Struct):
     chosen_epoch: Size = 1
     epochs: Size = 1
     device: str = ""
+
+
+class Trained(Tried, kw_only=True):
+    """Of a teacher or a student. A teacher whose weights were given has no epochs."""
+
+    test_accuracy: Accuracy
+    shape: Shape
+    test_accuracy_last: Accuracy = 0
+    test_accuracy_best: Accuracy = 0
+    test_loss: float = 0
+    parameters: Count = 0
 
 
 class Searched(msgspec.Struct):

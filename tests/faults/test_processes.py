@@ -12,7 +12,6 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
 from orchestrator.store.artifacts import HISTORY
@@ -28,12 +27,10 @@ from tests.orchestrator.executors.ray.test_executor import (
     pid_in_epoch,
     start,
 )
-from tests.orchestrator.test_driver import content
+from tests.orchestrator.executors.ray.test_executor import expected as expected  # what inline makes of it
 from tests.support.marked import marked, marked_pids
 
 pytestmark = pytest.mark.slow
-
-LEASE_S = 60.0  # a killed holder's, in an object store
 
 
 def worker(process, pid):
@@ -79,16 +76,6 @@ MATRIX = [
     (everything, "teacher", "folder"),
     (batch_system, "student", "s3"),
 ]
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    """What an undisturbed run makes, inline and in a folder."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    file = folder / "small.yaml"
-    file.write_text(SMALL.format(store=folder / "store"))
-    outcome = run(file, executor="inline", overrides=EPOCHS)
-    return content(outcome.store, outcome.plan)
 
 
 @pytest.fixture
