@@ -37,6 +37,27 @@ def worker(process, pid):
     os.kill(pid, signal.SIGKILL)
 
 
+MEMORY = Path("/sys/fs/cgroup/memory")
+
+
+def out_of_memory(process, pid):
+    """The kernel's own killer strikes a worker whose container has no more memory to give."""
+    group = MEMORY / f"kd-test-{pid}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text("65536")
+        (group / "cgroup.procs").write_text(str(pid))
+    except OSError as error:
+        pytest.skip(f"memory cannot be limited here: {error}")
+    deadline = time.time() + 60
+    while (group / "cgroup.procs").read_text():
+        assert time.time() < deadline, "it goes on with the memory that it has"
+        time.sleep(0.1)
+    killed = (group / "memory.oom_control").read_text()
+    group.rmdir()
+    assert "oom_kill 1" in killed, killed
+
+
 def driver(process, pid):
     process.kill()
 
@@ -64,10 +85,11 @@ def kill_one(process, arguments):
     os.kill(pid, signal.SIGKILL)
 
 
-GOES_ON = {worker, raylet, gcs}  # without that anybody gives the command again
+GOES_ON = {worker, out_of_memory, raylet, gcs}  # without that anybody gives the command again
 MATRIX = [
     (worker, "teacher", "folder"),
     (worker, "student", "s3"),
+    (out_of_memory, "student", "folder"),
     (driver, "student", "folder"),
     (driver, "teacher", "s3"),
     (raylet, "teacher", "folder"),
