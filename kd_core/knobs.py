@@ -112,10 +112,21 @@ def knob(
     choices: Collection[object] | None = None,
     search: Distribution | None = None,
     infinite: bool = False,
+    later: bool = False,
 ) -> Any:
-    """Declare a dataclass field with bounds (of each element, for a tuple), one line of help and a search distribution."""
+    """Declare a dataclass field with bounds (of each element, for a tuple), one line of help and a search distribution.
+
+    ``later``: the knob came when there were results already, and its default is what was done before. At its default it is
+    left out of what names a result (:func:`stated`), so that those are still found.
+    """
     bounds = Bounds(low, above, high, below, choices, infinite)
-    return dataclasses.field(default=default, metadata={"bounds": bounds, "help": help, "search": search})
+    return dataclasses.field(default=default, metadata={"bounds": bounds, "help": help, "search": search, "later": later})
+
+
+def stated(config: object) -> dict[str, Any]:
+    """The fields of a dataclass by name, without those that came later and have their default."""
+    found = ((field, getattr(config, field.name)) for field in dataclasses.fields(config))  # type: ignore[arg-type]
+    return {field.name: value for field, value in found if not field.metadata.get("later") or value != field.default}
 
 
 def converted(value: object, to: type[Made]) -> Made:

@@ -75,6 +75,8 @@ class Analysing:
         return {**means.metrics(epoch + 1), "lr": self.optimizer.lr, **self._validation(epoch)}
 
     def _validation(self, epoch: int) -> dict[str, float]:
+        if not len(self.splits.validation):
+            return {}
         means = EpochMeans()
         with torch.inference_mode():
             for batch in plain_batches(self.splits, "validation", self.device):

@@ -5,6 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kd_core.data.splits import Images
+
+
+def held_out(images: Images, count: int, generator: torch.Generator) -> tuple[Images, Images]:
+    """The images without ``count`` of them, drawn at random with every class at its share, and those."""
+    held = stratified(images.labels_N, count, generator)
+    kept = torch.ones(len(images), dtype=torch.bool)
+    kept[held] = False
+    return images[kept], images[held]
+
 
 def stratified(labels_N: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Positions (ascending) of ``count`` samples drawn at random, every class with its share.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from kd_core.data.choose import stratified, with_noise
+from kd_core.data.choose import held_out, stratified, with_noise
 from kd_core.data.decoded import Report, fit
 from kd_core.data.split import DataError, Split
 from kd_core.data.splits import Images, Source, Splits
@@ -32,9 +32,11 @@ LOADERS = {  # the module whose function of the same name loads the set; torchvi
 def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: float = MEMORY_GIB) -> Splits:
     """The splits of a data set that lies under ``root``, or is put there where ``download`` allows it.
 
-    The validation split comes out of all training images, then ``train_size`` out of the rest, then the noise into its
-    labels; so neither changes what is validated on. Files of images are decoded here where all splits together fit into
-    ``memory_gib``, and otherwise batch by batch; batches are the same.
+    The validation split (empty where its share is 0) comes out of all training images, then ``train_size`` out of the rest,
+    then the noise into its labels; so neither changes what is validated on.
+
+    Files of images are decoded here where all splits together fit into ``memory_gib``, and otherwise batch by batch; batches
+    are the same.
 
     Raises:
         DataError: where files are missing or damaged, or there are too few images for what is asked.
@@ -92,15 +94,12 @@ def verify(config: DataConfig, root: Path, *, download: bool = False, memory_gib
 
 def _hold_out(train: Images, config: DataConfig) -> tuple[Images, Images]:
     count, classes = round(config.validation * len(train)), config.info.classes
-    if count < classes:
+    if config.validation > 0 and count < classes:
         raise DataError(
             f"`data.validation` {config.validation:g} of the {len(train)} training images of {config.name} is {count}, fewer "
             f"than its {classes} classes; raise it"
         )
-    held = stratified(train.labels_N, count, generator(config.split_seed, "validation"))
-    kept = train.labels_N.new_ones(len(train)).bool()
-    kept[held] = False
-    return train[kept], train[held]
+    return held_out(train, count, generator(config.split_seed, "validation"))
 
 
 def _reduce(train: Images, config: DataConfig) -> Images:

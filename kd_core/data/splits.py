@@ -27,7 +27,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Splits:
-    """What a job sees. ``train`` may be reduced and its labels noisy; ``validation`` and ``test`` are clean."""
+    """What a job sees. ``train`` may be reduced and its labels noisy; ``validation``, which may be empty, and ``test`` are
+    clean."""
 
     train: Images
     validation: Images

@@ -75,7 +75,12 @@ class DataConfig(Knobs):
     """
 
     name: str = knob("cifar100", "the data set", choices=DATASETS)
-    validation: float = knob(0.1, "fraction of the training data held out, stratified by class", above=0, high=0.5)
+    validation: float = knob(
+        0.1,
+        "fraction of the training data held out, stratified by class; 0: all is trained on, and the last epoch is the result",
+        low=0,
+        high=0.5,
+    )
     split_seed: int = knob(0, "seed of the validation split (and of train_size and label_noise)", low=0)
     train_size: int | None = knob(None, "use only so many training images, stratified by class", low=1)
     label_noise: float = knob(0.0, "fraction of training labels replaced by another class", low=0, high=1)

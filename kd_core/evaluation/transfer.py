@@ -15,6 +15,7 @@ from kd_core.evaluation.evaluation import Evaluation, Subject
 from kd_core.knobs import Knobs, knob
 
 if TYPE_CHECKING:
+    from kd_core.data.batches import Part
     from kd_core.data.splits import Splits
 
 
@@ -28,7 +29,7 @@ class Transfer(Evaluation):
 
     @staticmethod
     def numbers(config: Config) -> tuple[str, ...]:
-        return ("validation_accuracy", "test_accuracy")
+        return ("validation_accuracy", "test_accuracy") if config.data.validation else ("test_accuracy",)
 
     @staticmethod
     def run(subject: Subject, splits: Splits, config: Config) -> dict[str, float]:
@@ -48,7 +49,8 @@ class Transfer(Evaluation):
             max_iterations=config.max_iterations,
         )
         found = {}
-        for part in ("validation", "test"):
+        parts: tuple[Part, ...] = ("validation", "test") if len(splits.validation) else ("test",)
+        for part in parts:
             embedding_ND = pool(subject.network, splits, part, subject.device)[-1].pooled_NC
             labels_N = getattr(splits, part).labels_N.to(subject.device)
             predicted_N = head.logits((embedding_ND - mean_D) / std_D).argmax(1)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd_core.data.choose import held_out
 from kd_core.data.splits import Splits
 from kd_core.models.network import Network
 from kd_core.probes.config import ProbeConfig
 from kd_core.probes.logistic import fit
 from kd_core.probes.pool import pool
+from kd_core.random import generator
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Row:
     height: int  # of the feature map before pooling
     width: int
     dimension: int  # of what the probe sees
-    split: str  # "train" or "validation"
+    split: str  # "train", on which it was fitted, or what it is judged on: "validation" or "holdout"
     accuracy: float  # in [0, 1]
     loss: float  # mean cross-entropy in nats, without the penalty
     regularisation: float  # C
@@ -34,15 +36,21 @@ class Row:
     seconds: float  # of the fit
 
 
-def probe(network: Network, splits: Splits, config: ProbeConfig, device: torch.device | str) -> list[Row]:
-    """Fit a probe to every layer on the training split without augmentation, and judge it there and on the validation split.
+def probe(network: Network, splits: Splits, config: ProbeConfig, device: torch.device | str, split_seed: int = 0) -> list[Row]:
+    """Fit a probe to every layer on the training split without augmentation, and judge it there and on the validation split,
+    or on a part of the training split of its own that ``split_seed`` draws (with its labels as they are, noise included).
 
-    Features are standardised by the training split's mean and deviation. The test split is not looked at.
+    Features are standardised by the mean and deviation of what the probe is fitted to. The test split is not looked at.
     """
+    judged_on = "validation"
+    if config.data == "train_holdout":
+        judged_on, count = "holdout", round(config.holdout * len(splits.train))
+        kept, held = held_out(splits.train, count, generator(split_seed, "probe holdout"))
+        splits = replace(splits, train=kept, validation=held)
     rows = []
     layers = zip(pool(network, splits, "train", device), pool(network, splits, "validation", device), strict=True)
     labels_N = splits.train.labels_N.to(device)
-    for stage, (train, validation) in enumerate(layers):
+    for stage, (train, judged) in enumerate(layers):
         began = time.perf_counter()
         mean_C, std_C = moments(train.pooled_NC)
         fitted = fit(
@@ -56,7 +64,7 @@ def probe(network: Network, splits: Splits, config: ProbeConfig, device: torch.d
         seconds = time.perf_counter() - began
         for name, layer, truth_N in (
             ("train", train, labels_N),
-            ("validation", validation, splits.validation.labels_N.to(device)),
+            (judged_on, judged, splits.validation.labels_N.to(device)),
         ):
             logits_NK = fitted.logits((layer.pooled_NC - mean_C) / std_C)
             rows.append(

@@ -35,7 +35,7 @@ class Trained:
     """The end of a training. The network itself holds the last epoch's weights."""
 
     history: tuple[Record, ...]
-    chosen_epoch: int  # the first epoch with the best validation accuracy, from 1
+    chosen_epoch: int  # the first epoch with the best validation accuracy, from 1; the last, where nothing is validated on
     chosen: dict[str, Tensor]  # network state of that epoch
     chosen_own: dict[str, Tensor]  # the method's own state of that epoch
 
@@ -132,10 +132,12 @@ class Training:
         metrics = means.metrics(epoch + 1, group)
         self.network.eval()
         self.method.own.eval()
-        accuracy, loss = self._evaluate("validation")
-        if not math.isfinite(loss):
-            raise Diverged(epoch + 1, {"validation": loss})
-        metrics |= {"lr": self.optimizer.lr, VALIDATION_ACCURACY: accuracy, VALIDATION_LOSS: loss}
+        metrics["lr"] = self.optimizer.lr
+        if len(self.splits.validation):
+            accuracy, loss = self._evaluate("validation")
+            if not math.isfinite(loss):
+                raise Diverged(epoch + 1, {"validation": loss})
+            metrics |= {VALIDATION_ACCURACY: accuracy, VALIDATION_LOSS: loss}
         if self.watch_test:
             metrics[TEST_ACCURACY], _ = self._evaluate("test")
         return metrics
@@ -181,8 +183,7 @@ class Training:
         return state | {f"own.{name}": value for name, value in self.method.own.state_dict().items()}
 
     def _choose(self, record: Record) -> None:
-        best = self.history[self.chosen_epoch - 1].metrics[VALIDATION_ACCURACY] if self.chosen_epoch else -1.0
-        if record.metrics[VALIDATION_ACCURACY] > best:
+        if record.epoch == chosen_epoch(self.history):
             self.chosen_epoch = record.epoch
             self.chosen = {name: value.detach().clone() for name, value in self._state().items()}
 
@@ -198,8 +199,13 @@ class Training:
         self.optimizer.restore(checkpoint.tensors)
         self.chosen = {name: value.to(self.device) for name, value in part(checkpoint.tensors, "chosen.").items()}
         self.history = checkpoint.history
-        accuracies = [record.metrics[VALIDATION_ACCURACY] for record in self.history]
-        self.chosen_epoch = accuracies.index(max(accuracies)) + 1
+        self.chosen_epoch = chosen_epoch(self.history)
+
+
+def chosen_epoch(history: Sequence[Record]) -> int:
+    """The first epoch with the best validation accuracy, from 1; the last one, where nothing is validated on."""
+    accuracies = [record.metrics.get(VALIDATION_ACCURACY, record.epoch) for record in history]
+    return accuracies.index(max(accuracies)) + 1
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

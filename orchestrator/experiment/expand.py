@@ -74,7 +74,7 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         download=locations.download,
         data_memory_gib=locations.memory_gib,
         teachers=experiment.teachers,
-        probes=experiment.probes,
+        probes=experiment.probes if data.validation or "probes" in experiment.model_fields_set else None,
         analysis=experiment.analysis,
         students=tuple(students(cells, names)),
         evaluations=asked,

@@ -32,6 +32,8 @@ from orchestrator.experiment.search_config import GRID, SearchConfig
 from orchestrator.experiment.space import own_space
 from orchestrator.experiment.spec import SearchSpec
 
+NO_SPLIT = "there is no validation split (`data.validation` is 0)"
+HOLDOUT = "`probes: {data: train_holdout}` judges them on images that are held out of them alone"
 SEARCH = "finds values for its knobs, or for the recipe's, on the validation split"
 SYNTAX = "a method is written `name`, or `name: {knobs}`"
 
@@ -98,9 +100,14 @@ def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]
     chosen: list[Variant] = []
     for config in configs:
         search = searched(name, config, found, context.search)
+        if search and context.data and not context.data.validation:
+            raise InvalidValue(f"{NO_SPLIT} on which a search could choose", at=("search",))
         needs = METHODS[name].needs(config)
         if Need.PROBES in needs and context.probes is False:
-            raise InvalidValue(f"{name} needs probes, but `probes` is false")
+            without = context.data and not context.data.validation
+            raise InvalidValue(
+                f"{name} needs probes, but {f'{NO_SPLIT} to judge them on: {HOLDOUT}' if without else '`probes` is false'}"
+            )
         if needs and context.teachers == ():
             raise InvalidValue(f"{name} needs teachers, but there are none")
         if not needs and "teachers" in found.model_fields_set:

@@ -25,7 +25,7 @@ class Context:
 
     data: DataConfig | None
     teachers: tuple[str, ...] | None  # names
-    probes: bool | None  # whether they are on
+    probes: bool | None  # whether they are on; where nothing is said of them, they are wherever there is a validation split
     students: tuple[str, ...] = ()  # their models
     search: SearchConfig = field(default_factory=SearchConfig)  # how knobs are searched unless a method says otherwise
 
@@ -54,7 +54,7 @@ def check_data(data: DataConfig) -> None:
         InvalidValue: where it cannot.
     """
     classes, held_out = data.info.classes, round(data.info.train * data.validation)
-    if held_out < classes:
+    if data.validation > 0 and held_out < classes:
         raise InvalidValue(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
     if data.train_size is not None and data.train_size < classes:
         raise InvalidValue(

@@ -17,7 +17,7 @@ from kd_core.recipe import Recipe
 from orchestrator.experiment.claims import ClaimSection
 from orchestrator.experiment.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
 from orchestrator.experiment.evaluations import Asked, FromQuestions, asked_model
-from orchestrator.experiment.methods import FromEntry, Variant
+from orchestrator.experiment.methods import HOLDOUT, NO_SPLIT, FromEntry, Variant
 from orchestrator.experiment.names import Context, ModelName, Name, Seed, Text, check_data, without_password
 from orchestrator.experiment.problems import InvalidValue
 from orchestrator.experiment.search_config import SearchConfig
@@ -74,7 +74,9 @@ def check_store(location: str) -> str:
 def check_split(found: tuple[DataConfig, Places], info: ValidationInfo) -> tuple[DataConfig, Places]:
     data, _ = found
     check_data(data)
-    cast(Context, info.context).data = data
+    context = cast(Context, info.context)
+    context.data = data
+    context.probes = context.probes and data.validation > 0
     return found
 
 
@@ -103,7 +105,15 @@ def named_teachers(groups: tuple[TeacherGroup, ...], info: ValidationInfo) -> tu
 
 
 def noted_probes(probes: ProbeConfig | None, info: ValidationInfo) -> ProbeConfig | None:
-    cast(Context, info.context).probes = probes is not None
+    """The section, whose probes are judged on images that there are.
+
+    Raises:
+        InvalidValue: where there is no validation split for them.
+    """
+    context = cast(Context, info.context)
+    context.probes = probes is not None
+    if probes and probes.data == "validation" and context.data and not context.data.validation:
+        raise InvalidValue(f"{NO_SPLIT} to judge probes on: {HOLDOUT}", at=("data",))
     return probes
 
 

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from kd_core.knobs import converted
+from kd_core.knobs import converted, stated
 
 Made = TypeVar("Made")
 
@@ -18,13 +18,14 @@ Made = TypeVar("Made")
 def plain(value: object) -> Any:
     """Dataclasses, tuples and numbers as plain JSON values.
 
-    A whole float becomes an int, so that 1 and 1.0 mean the same; an infinite one becomes the text "inf" or "-inf".
+    A whole float becomes an int, so that 1 and 1.0 mean the same; an infinite one becomes the text "inf" or "-inf". A knob
+    that came later is left out where it has its default.
 
     Raises:
         TypeError: for what has no JSON form, NaN among it.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {name: plain(found) for name, found in stated(value).items()}
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

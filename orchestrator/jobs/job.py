@@ -69,6 +69,11 @@ class Job:
         return int(self.config.get("recipe", {}).get("epochs", 0))
 
     @property
+    def validated(self) -> bool:
+        """Of a training: whether a validation split chooses the epoch of its result; otherwise that is the last."""
+        return bool(self.config["data"]["validation"])
+
+    @property
     def divisible(self) -> bool:
         """Whether several workers can share it, each with a part of every batch: the training of a teacher."""
         return KINDS[self.kind].divisible and self.epochs > 0

@@ -7,13 +7,13 @@ names the same teacher therefore finds it done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from kd_core.bank import bankable
 from kd_core.data.table import DataConfig
 from kd_core.evaluation.table import EVALUATIONS
-from kd_core.knobs import Knobs
+from kd_core.knobs import Knobs, stated
 from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
 from kd_core.plugins.tables import owner
@@ -193,5 +193,5 @@ def written(config: Knobs) -> dict[str, Any]:
     """Every knob, defaults written out, but for those of a data config that belong to other data sets."""
     if isinstance(config, DataConfig):
         return {name: value for name, value in canonical.plain(config.resolved()).items() if value is not None}
-    values = ((field.name, getattr(config, field.name)) for field in fields(config))
+    values = stated(config).items()
     return {name: written(value) if isinstance(value, DataConfig) else canonical.plain(value) for name, value in values}

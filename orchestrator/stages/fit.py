@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from kd_core.training.checkpoint import Checkpoints, Record
 from kd_core.training.evaluate import evaluate
 from kd_core.training.loop import Training
 from kd_core.training.metrics import TEST_ACCURACY, VALIDATION_ACCURACY
+from kd_core.training.optim import Diverged
 from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of
@@ -69,6 +71,8 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
         return {"accuracy": accuracy, "loss": loss}
 
     test_last = on_test()
+    if not math.isfinite(test_last["loss"]):  # which no split before it may have shown
+        raise Diverged(len(result.history), {"test": test_last["loss"]})
     network.load_state_dict(result.chosen)
     method.own.load_state_dict(result.chosen_own)
     test_chosen = on_test()
@@ -79,8 +83,7 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
     HISTORY.write(history_table(result.history), context.attempt.path)
     watched = [record.metrics[TEST_ACCURACY] for record in result.history if training.watch_test]
     return {
-        "validation_accuracy": chosen.metrics[VALIDATION_ACCURACY],
-        "validation_accuracy_last": last.metrics[VALIDATION_ACCURACY],
+        **validated(chosen, last),
         "test_accuracy": test_chosen["accuracy"],
         "test_accuracy_last": test_last["accuracy"],
         **({"test_accuracy_best": max(watched)} if watched else {}),
@@ -94,16 +97,27 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
     }
 
 
+def validated(chosen: Record, last: Record) -> dict[str, float]:
+    """The validation accuracy of the chosen epoch and of the last one; empty where nothing is validated on."""
+    if VALIDATION_ACCURACY not in last.metrics:
+        return {}
+    return {
+        "validation_accuracy": chosen.metrics[VALIDATION_ACCURACY],
+        "validation_accuracy_last": last.metrics[VALIDATION_ACCURACY],
+    }
+
+
 def teller(job: Job, context: Context) -> Callable[[Record], None]:
     """What says, at every epoch's end, how far the job is."""
 
     def on_epoch(record: Record) -> None:
+        accuracy = record.metrics.get(VALIDATION_ACCURACY)
         context.say(
             epoch=record.epoch,
             epochs=job.epochs,
             seconds=record.seconds,
             loss=record.metrics["loss"],
-            accuracy=record.metrics[VALIDATION_ACCURACY],
+            **({} if accuracy is None else {"accuracy": accuracy}),
         )
 
     return on_epoch

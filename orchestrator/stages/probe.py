@@ -14,7 +14,7 @@ from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of, trained
 from orchestrator.stages.runner import Context
-from orchestrator.store.artifacts import PROBES
+from orchestrator.store.artifacts import FITTED, PROBES
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -23,9 +23,10 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     entry = context.store.entry("teacher", key)
     config = entry.manifest["config"]
     splits = splits_of(config, context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib)
-    rows = probe(trained(entry), splits, from_plain(ProbeConfig, job.config["probe"]), context.runtime.device)
+    asked = from_plain(ProbeConfig, job.config["probe"])
+    rows = probe(trained(entry), splits, asked, context.runtime.device, config["data"]["split_seed"])
     PROBES.write(probe_table(rows, teacher=key, model=config["model"], seed=config["seed"]), context.attempt.path)
-    return {row.layer: row.accuracy for row in rows if row.split == "validation"}
+    return {row.layer: row.accuracy for row in rows if row.split != FITTED}
 
 
 def probe_table(rows: Iterable[Row], *, teacher: str, model: str, seed: int) -> pa.Table:

@@ -23,7 +23,7 @@ from orchestrator.stages.analysis import analysed
 from orchestrator.stages.fit import fit, prepared
 from orchestrator.stages.networks import fresh, shape, splits_of, trained
 from orchestrator.stages.runner import Context
-from orchestrator.store.artifacts import BANK, PROBES
+from orchestrator.store.artifacts import BANK, FITTED, PROBES
 from orchestrator.store.store import Store
 
 
@@ -83,9 +83,9 @@ def method_of(
 
 
 def stage_accuracies(store: Store, key: str) -> tuple[float, ...]:
-    """Validation accuracy in [0, 1] of the probes at every stage, shallow to deep; the embedding's is left out."""
+    """Accuracy in [0, 1] of the probes at every stage where they are judged, shallow to deep; the embedding's is left out."""
     rows = PROBES.read(store.entry("probe", key)).to_pylist()
-    stages = [row for row in rows if row["split"] == "validation" and row["layer"] != "embedding"]
+    stages = [row for row in rows if row["split"] != FITTED and row["layer"] != "embedding"]
     return tuple(row["accuracy"] for row in sorted(stages, key=lambda row: row["stage"]))
 
 

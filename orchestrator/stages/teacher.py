@@ -45,11 +45,13 @@ def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[s
     device = context.runtime.device
     fill(network, _given(job.config["model"], job.config["weights"], context.runtime.weights))
     network.to(device).eval()
-    validation, _ = evaluate(network, plain_batches(splits, "validation", device))
     test, test_loss = evaluate(network, plain_batches(splits, "test", device))
     MODEL.write(network.state_dict(), context.attempt.path)
+    validated = {}
+    if len(splits.validation):
+        validated["validation_accuracy"], _ = evaluate(network, plain_batches(splits, "validation", device))
     return {
-        "validation_accuracy": validation,
+        **validated,
         "test_accuracy": test,
         "test_loss": test_loss,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),

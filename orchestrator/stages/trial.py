@@ -8,9 +8,8 @@ import safetensors.torch
 
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, read_history
 from kd_core.training.checkpoint_files import Folder
-from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.jobs.job import Job
-from orchestrator.stages.fit import history_table, teller
+from orchestrator.stages.fit import history_table, teller, validated
 from orchestrator.stages.runner import Context
 from orchestrator.stages.student import training_of
 from orchestrator.store.artifacts import HISTORY, STATE
@@ -30,8 +29,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         (context.attempt.path / STATE.name).write_bytes(training.checkpoint().content())
     chosen = result.history[result.chosen_epoch - 1]
     return {
-        "validation_accuracy": chosen.metrics[VALIDATION_ACCURACY],
-        "validation_accuracy_last": result.history[-1].metrics[VALIDATION_ACCURACY],
+        **validated(chosen, result.history[-1]),
         "chosen_epoch": result.chosen_epoch,
         "epochs": len(result.history),
         "device": context.runtime.device,

@@ -125,6 +125,7 @@ HISTORY = Table(  # a row for every metric of every epoch
         ]
     ),
 )
+FITTED = "train"  # the split that a probe is fitted to, as its tables name it
 PROBES = Table(  # a row for every (layer, split)
     "probes.arrow",
     pa.schema(
@@ -137,7 +138,7 @@ PROBES = Table(  # a row for every (layer, split)
             ("height", pa.int64()),  # of the feature map before pooling
             ("width", pa.int64()),
             ("dimension", pa.int64()),  # of what the probe sees
-            ("split", pa.string()),  # train or validation
+            ("split", pa.string()),  # FITTED, or what the probe is judged on: validation or holdout
             ("accuracy", pa.float64()),  # in [0, 1]
             ("loss", pa.float64()),  # mean cross-entropy in nats, without the penalty
             ("regularisation", pa.float64()),  # C

@@ -19,19 +19,26 @@ class Shape(msgspec.Struct):
     classes: Size
 
 
-class Tried(msgspec.Struct, kw_only=True):
-    """Of a trial of a search."""
+class Fitted(msgspec.Struct, kw_only=True):
+    """Of what is trained."""
 
-    validation_accuracy: Accuracy
     validation_accuracy_last: Accuracy = 0
     chosen_epoch: Size = 1
     epochs: Size = 1
     device: str = ""
 
 
-class Trained(Tried, kw_only=True):
-    """Of a teacher or a student. A teacher whose weights were given has no epochs."""
+class Tried(Fitted, kw_only=True):
+    """Of a trial of a search."""
 
+    validation_accuracy: Accuracy
+
+
+class Trained(Fitted, kw_only=True):
+    """Of a teacher or a student. A teacher whose weights were given has no epochs; without a validation split nothing is
+    validated."""
+
+    validation_accuracy: Accuracy = 0
     test_accuracy: Accuracy
     shape: Shape
     test_accuracy_last: Accuracy = 0

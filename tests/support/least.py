@@ -11,7 +11,6 @@ LEAST: dict[str, dict[str, Any]] = {
     "trial": {"validation_accuracy": 0.5},
     "bank": {"views": 1, "images": 1, "bytes": 1},
     "teacher": {
-        "validation_accuracy": 0.5,
         "test_accuracy": 0.5,
         "shape": {"stages": [[16, 8, 8], [32, 4, 4], [64, 2, 2]], "embedding": 64, "classes": 10},
     },

@@ -37,6 +37,7 @@ class Cell:
     setting: str
     method: str
     control: bool
+    validated: bool  # a validation split chooses the epoch; otherwise it is the last
     teachers: tuple[str, ...]
     planned: int
     absent: tuple[Absent, ...]
@@ -118,6 +119,7 @@ def _cell(rows: list[dict[str, Any]]) -> Cell:
         setting=first["setting"],
         method=first["method"],
         control=first["algorithm"] == CONTROL,
+        validated=first["validated"],
         teachers=tuple(first["teachers"]),
         planned=len(rows),
         absent=tuple(Absent(row["seed"], row["status"], row["reason"]) for row in rows if row["status"] != "done"),

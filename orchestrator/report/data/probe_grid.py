@@ -15,18 +15,20 @@ from orchestrator.jobs.job import Job
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import probes
 from orchestrator.report.data.searches import chosen
+from orchestrator.store import artifacts
 
 EMBEDDING = "embedding"  # the layer after the last stage
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Validation accuracy in [0, 1] of (teacher, layer): stages by their number, then the embedding. A teacher may have fewer
-    stages than another."""
+    """Accuracy in [0, 1] of (teacher, layer) where the probes are judged: stages by their number, then the embedding. A
+    teacher may have fewer stages than another."""
 
     teachers: tuple[str, ...]
     layers: tuple[str, ...]  # shallow to deep
     accuracy: dict[tuple[str, str], float]
+    judged_on: str = "validation"  # or "holdout"
 
     def best(self, layer: str) -> str:
         """The teacher with the most accurate probe of a layer; of equal ones the earlier."""
@@ -49,12 +51,13 @@ class Selection:
 
 def grid(table: pa.Table) -> Grid:
     """The grid of a table of probes (:data:`orchestrator.report.data.results.PROBES`)."""
-    rows = [row for row in table.to_pylist() if row["split"] == "validation"]
+    rows = [row for row in table.to_pylist() if row["split"] != artifacts.FITTED]
     deep = sorted(rows, key=lambda row: (row["layer"] == EMBEDDING, row["stage"]))
     return Grid(
         teachers=tuple(dict.fromkeys(row["name"] for row in rows)),
         layers=tuple(dict.fromkeys(map(_layer, deep))),
         accuracy={(row["name"], _layer(row)): row["accuracy"] for row in rows},
+        judged_on=rows[0]["split"] if rows else "validation",
     )
 
 
@@ -73,7 +76,7 @@ def selections(reading: Reading) -> list[Selection]:
     by_probes = {job: how for job in plan.of("student") if "probes" in job.parents and (how := _selection(job, values))}
     if not by_probes:
         return []
-    rows = [row for row in probes(reading).to_pylist() if row["split"] == "validation" and row["layer"] != EMBEDDING]
+    rows = [row for row in probes(reading).to_pylist() if row["split"] != artifacts.FITTED and row["layer"] != EMBEDDING]
     measured: dict[str, list[float]] = {}
     for row in sorted(rows, key=lambda row: row["stage"]):
         measured.setdefault(row["teacher"], []).append(row["accuracy"])

@@ -16,10 +16,11 @@ from orchestrator.store import artifacts
 
 MEASURES = pa.schema(
     [
+        ("validated", pa.bool_()),  # a validation split chooses the epoch of the result; otherwise it is the last
         ("status", pa.string()),  # done, failed or missing
         ("reason", pa.string()),  # why it is not done; empty where it is
         ("epochs", pa.int32()),
-        ("chosen_epoch", pa.int32()),  # the first epoch with the best validation accuracy, from 1
+        ("chosen_epoch", pa.int32()),  # the first epoch with the best validation accuracy, from 1; or the last
         ("validation_accuracy", pa.float64()),  # of the chosen epoch, in [0, 1]
         ("validation_accuracy_last", pa.float64()),
         ("test_accuracy", pa.float64()),  # of the chosen epoch: the result
@@ -121,7 +122,7 @@ def history(reading: Reading, jobs: Iterable[Job], names: Collection[str]) -> pa
 
 def _measures(reading: Reading, job: Job) -> dict[str, Any]:
     """The columns of :data:`MEASURES`; those that are not known are absent."""
-    row: dict[str, Any] = {"status": reading.status(job), "reason": reading.reason(job)}
+    row: dict[str, Any] = {"validated": job.validated, "status": reading.status(job), "reason": reading.reason(job)}
     if entry := reading.entry(job):
         row |= {name: entry.results[name] for name in MEASURES.names if name in entry.results}
         row["seconds"] = entry.manifest["seconds"]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from markupsafe import Markup
 
-from kd_core.training.metrics import VALIDATION_ACCURACY
+from kd_core.training.metrics import TRAIN_ACCURACY, VALIDATION_ACCURACY
 from orchestrator.experiment.spec import TEST
 from orchestrator.report.analysis.claims import FAILS, HOLDS, Tested, evaluate_claims
 from orchestrator.report.analysis.summary import CONTROL
@@ -55,8 +55,9 @@ def accuracies(rows: Rows) -> Chart | None:
         strips[row["cell"]] = Strip(row["method"], values, colors[row["method"]], control=row["algorithm"] == CONTROL)
     if not any(strip.values for strips in cells.values() for strip in strips.values()):
         return None
+    epoch = "epoch chosen on the validation split" if rows[0]["validated"] else "last epoch"
     caption = (
-        "Test accuracy at the epoch chosen on the validation split. A dot is a seed, a diamond the mean of a method, a bar its "
+        f"Test accuracy at the {epoch}. A dot is a seed, a diamond the mean of a method, a bar its "
         "95 % confidence interval (Student's t), which may go on beyond the picture. The dashed line is the mean of plain "
         "training."
     )
@@ -89,22 +90,26 @@ def claims(tested: Sequence[Tested]) -> Chart | None:
 
 
 def learning(reading: Reading, rows: Rows) -> Chart | None:
-    """Validation accuracy over epochs: a panel of the teachers, and one for each student."""
+    """Validation accuracy over epochs, or training accuracy where nothing is validated on: a panel of the teachers, and one
+    for each student."""
     plan = reading.plan
     labels = {row["key"]: (row["setting"], row["method"]) for row in rows}
     labels |= {job.key: ("Teachers", job.title) for job in plan.of("teacher")}
     colors = _colors(rows)
     panels: dict[str, dict[str, list[np.ndarray]]] = {}
-    for (key, _), curve in _curves(history(reading, [*plan.of("teacher"), *plan.of("student")], {VALIDATION_ACCURACY})).items():
+    jobs = [*plan.of("teacher"), *plan.of("student")]
+    validated = any(job.validated for job in jobs)
+    what, curve_of = ("Validation", VALIDATION_ACCURACY) if validated else ("Training", TRAIN_ACCURACY)
+    for (key, _), curve in _curves(history(reading, jobs, {curve_of})).items():
         title, label = labels[key]
         panels.setdefault(title, {}).setdefault(label, []).append(100 * curve)
     if not panels:
         return None
     caption = (
-        "Validation accuracy by epoch. Thin lines are seeds, thick ones their mean. The first epochs may lie below the picture."
+        f"{what} accuracy by epoch. Thin lines are seeds, thick ones their mean. The first epochs may lie below the picture."
     )
     shown = [Panel(title, those, colors) for title, those in panels.items()]
-    return Chart("Learning curves", caption, Markup(plots.curves(shown, "validation accuracy, %")))
+    return Chart("Learning curves", caption, Markup(plots.curves(shown, f"{what.lower()} accuracy, %")))
 
 
 def weights(reading: Reading, rows: Rows) -> Chart | None:

@@ -157,7 +157,7 @@ def _heat_map(found: Grid) -> Figure:
     axes.set_yticks(np.arange(1, len(found.teachers)) - 0.5, minor=True)
     axes.grid(which="minor", color="white", alpha=1, linewidth=2)
     axes.tick_params(which="minor", length=0)
-    axes.set_title("Linear classifier probes: validation accuracy, %", loc="left", pad=10)
+    axes.set_title(f"Linear classifier probes: {found.judged_on} accuracy, %", loc="left", pad=10)
     return drawn
 
 

@@ -24,6 +24,10 @@ from orchestrator.report.analysis.summary import LEVEL, Cell
 from orchestrator.report.data.probe_grid import Grid, Selection
 from orchestrator.report.data.reading import Reading
 
+AT_CHOSEN = "Test is read at the epoch chosen on the validation split{}; (last) is the last epoch."
+AT_LAST = "All training images are trained on (data.validation is 0): test is read at the last epoch."
+PROBED = {"validation": "Validation", "holdout": "Holdout"}
+SEEN = "They are judged on training images held out of them alone, which their teachers have seen."
 GIVEN = "given"  # what a teacher that was not trained has for a chosen epoch
 
 
@@ -67,7 +71,7 @@ class Table:
 
 def of_cells(cells: Sequence[Cell]) -> Table:
     """The result: a row per student and method."""
-    best = any(cell.test_best for cell in cells)
+    best, validated = any(cell.test_best for cell in cells), any(cell.validated for cell in cells)
     notes: dict[str, int] = {}
     letters = _letters(cells)
     groups: dict[str, list[Row]] = {}
@@ -79,9 +83,9 @@ def of_cells(cells: Sequence[Cell]) -> Table:
             Value(cell.method),
             Value(_teachers(cell.teachers, letters)),
             Value(done + cited, tone="bad" if cited else ""),
-            Value(spread(cell.validation)),
+            *([Value(spread(cell.validation))] if validated else []),
             Value(spread(cell.test)),
-            Value(spread(cell.test_last)),
+            *([Value(spread(cell.test_last))] if validated else []),
             *([Value(spread(cell.test_best))] if best else []),
             *_compared(cell),
             Value(duration(cell.seconds.mean if cell.seconds else None)),
@@ -94,9 +98,9 @@ def of_cells(cells: Sequence[Cell]) -> Table:
             Column("method", left=True),
             Column("teachers", left=True, rank=4),
             Column("seeds"),
-            Column("validation", rank=2),
-            Column("test"),
-            Column("test (last)", rank=3),
+            *([Column("validation", rank=2)] if validated else []),
+            Column("test" if validated else "test (last epoch)"),
+            *([Column("test (last)", rank=3)] if validated else []),
             *([Column("test (best)", rank=3)] if best else []),
             Column("vs plain [95 % CI]"),
             Column("p (Holm)", rank=1),
@@ -105,7 +109,7 @@ def of_cells(cells: Sequence[Cell]) -> Table:
         tuple(map(tuple, groups.values())),
         caption=(
             "Accuracy in %, mean ± standard deviation over the seeds that are done.",
-            "Test is read at the epoch chosen on the validation split: the result; (last) is the last epoch.",
+            AT_CHOSEN.format(": the result") if validated else AT_LAST,
             *(
                 ["(best) is the best epoch on the test split itself, as much of the literature reports: optimistic."]
                 if best
@@ -222,6 +226,7 @@ def of_answers(evaluation: str, cells: Sequence[Answers]) -> Table:
 def of_teachers(table: pa.Table) -> Table:
     """A row per teacher."""
     notes: dict[str, int] = {}
+    validated = any(table["validated"].to_pylist())
     rows = []
     for row in table.to_pylist():
         cited = ""
@@ -233,9 +238,9 @@ def of_teachers(table: pa.Table) -> Table:
                 Value(row["teacher"] + cited, tone="bad" if cited else ""),
                 Value(row["model"]),
                 Value(count(row["parameters"])),
-                Value(percent(row["validation_accuracy"])),
+                *([Value(percent(row["validation_accuracy"]))] if validated else []),
                 Value(percent(row["test_accuracy"])),
-                Value(percent(row["test_accuracy_last"])),
+                *([Value(percent(row["test_accuracy_last"]))] if validated else []),
                 Value(_chosen(row)),
                 Value(duration(row["seconds"])),
             )
@@ -246,15 +251,16 @@ def of_teachers(table: pa.Table) -> Table:
             Column("teacher", left=True),
             Column("model", left=True),
             Column("parameters"),
-            Column("validation"),
-            Column("test"),
-            Column("test (last)"),
+            *([Column("validation")] if validated else []),
+            Column("test" if validated else "test (last epoch)"),
+            *([Column("test (last)")] if validated else []),
             Column("chosen epoch"),
             Column("time"),
         ),
         (tuple(rows),) if rows else (),
         caption=(
-            "Accuracy in %; test is read at the epoch chosen on the validation split, (last) is the last epoch.",
+            "Accuracy in %.",
+            AT_CHOSEN.format("") if validated else AT_LAST,
             *(["Given weights were not trained here."] if any(_chosen(row) == GIVEN for row in table.to_pylist()) else []),
         ),
         notes=tuple(notes),
@@ -277,7 +283,10 @@ def of_grid(grid: Grid) -> Table:
         "Probes",
         (Column("teacher", left=True), *map(Column, grid.layers)),
         (rows,),
-        caption=("Validation accuracy in % of a linear classifier probe on every layer.",),
+        caption=(
+            f"{PROBED[grid.judged_on]} accuracy in % of a linear classifier probe on every layer.",
+            *([SEEN] if grid.judged_on == "holdout" else []),
+        ),
         strong="the best teacher of a layer",
     )
 

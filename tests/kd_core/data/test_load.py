@@ -52,6 +52,14 @@ def test_splits_are_what_the_table_says(some):
     assert len(splits.validation) == round(config.validation * (len(splits.train) + len(splits.validation)))
 
 
+def test_without_a_validation_split_all_images_are_trained_on(some):
+    _, loaded = some
+    whole, split = loaded(validation=0), loaded()
+    assert len(whole.validation) == 0
+    assert multiset(whole.train) == multiset(split.train, split.validation)
+    assert same(whole.test, split.test)
+
+
 def test_the_same_config_gives_the_same_bits(some):
     _, loaded = some
     first, again, other = loaded(), loaded(), loaded(split_seed=1)

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from kd_core.data.batches import plain_batches
+from kd_core.data.choose import held_out
 from kd_core.data.load import load
 from kd_core.data.split import Split
 from kd_core.data.splits import Splits
@@ -18,6 +19,7 @@ from kd_core.models.network import Network
 from kd_core.probes.config import ProbeConfig
 from kd_core.probes.pool import pool
 from kd_core.probes.probe import moments, probe
+from kd_core.random import generator
 
 
 def tiny(channels=1, classes=10):
@@ -95,6 +97,18 @@ def test_accuracy_and_loss_are_scikit_learns(digits, rows):
             assert row.accuracy == pytest.approx(theirs.score(features, labels.numpy()), abs=0.005)
             logits = torch.from_numpy(theirs.decision_function(features)).double()
             assert row.loss == pytest.approx(F.cross_entropy(logits, labels).item(), abs=2e-3)
+
+
+def test_a_part_of_the_training_split_that_is_held_out_of_the_probes_alone(digits, rows):
+    network = tiny()
+    asked = ProbeConfig(data="train_holdout", holdout=0.2)
+    found = probe(network, replace(digits, validation=None), asked, "cpu", split_seed=3)  # who looks at it, fails
+    kept, held = held_out(digits.train, 120, generator(3, "probe holdout"))
+    by_hand = probe(network, replace(digits, train=kept, validation=held), ProbeConfig(), "cpu")
+    assert [(row.layer, row.accuracy, row.loss) for row in found] == [(row.layer, row.accuracy, row.loss) for row in by_hand]
+    assert {row.split for row in found} == {"train", "holdout"}
+    assert len(kept) + len(held) == 600
+    assert held.labels_N.bincount().tolist() == pytest.approx([12] * 10, abs=1)
 
 
 def test_a_tighter_tolerance_gives_scikit_learns_loss(digits):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -91,6 +93,33 @@ def test_killed_after_any_epoch_it_ends_with_the_same_bits(tmp_path, name):
         assert trained.chosen_epoch == expected.chosen_epoch
         for found, wanted in ((resumed.network.state_dict(), whole.network.state_dict()), (trained.chosen, expected.chosen)):
             assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def without_validation():
+    network, splits = small.network(), small.splits()
+    splits = replace(splits, validation=splits.validation[torch.tensor([], dtype=torch.long)])
+    return Training(network, small.plain(network), (), splits, RECIPE, seed=0)
+
+
+def test_without_a_validation_split_the_last_epoch_counts(tmp_path):
+    whole, expected = without_validation(), training()
+    trained, validated = whole.run(), expected.run()
+    assert trained.chosen_epoch == RECIPE.epochs
+    assert all(torch.equal(trained.chosen[name], value) for name, value in whole.network.state_dict().items())
+    for name, value in expected.network.state_dict().items():  # what is validated on decides nothing else
+        assert torch.equal(whole.network.state_dict()[name], value)
+    left = [{name: value for name, value in found.items() if "validation" not in name} for found in metrics(validated)]
+    assert metrics(trained) == left
+
+    def kill(record):
+        if record.epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        without_validation().run(Checkpoints(tmp_path), kill)
+    resumed = without_validation().run(Checkpoints(tmp_path))
+    assert resumed.chosen_epoch == RECIPE.epochs
+    assert all(torch.equal(resumed.chosen[name], value) for name, value in trained.chosen.items())
 
 
 def test_finished_means_nothing_is_trained_again(tmp_path):

@@ -31,9 +31,24 @@ WRONG: Wrong = {
     "list for a section": (HEAD + "bank: [auto]\n", [":4: bank: must be a section of `field: value` lines, but got ['auto']"]),
     # data
     "unknown data set": ("name: x\ndata: {name: cifar}\n" + TEACHERS, [":2: data.name: must be 'digits', 'synthetic'"]),
-    "no validation": (
-        "name: x\ndata:\n  name: digits\n  validation: 0\n" + TEACHERS,
-        [":4: data.validation: must be > 0, but got 0"],
+    "less than no validation": (
+        "name: x\ndata:\n  name: digits\n  validation: -0.1\n" + TEACHERS,
+        [":4: data.validation: must be >= 0, but got -0.1"],
+    ),
+    "probes and search without a validation split": (
+        "name: x\ndata: {name: digits, validation: 0}\n"
+        + TEACHERS
+        + "probes:\n  C: 2.0\nstudents:\n  models: resnet8\n  methods:\n    - kd: {search: auto}\n    - gpac\n",
+        [
+            ":4: probes: there is no validation split (`data.validation` is 0) to judge probes on: `probes: {data: train_h",
+            ":9: students.methods[0].kd.search: there is no validation split (`data.validation` is 0) on which a search",
+        ],
+    ),
+    "probes by default without a validation split": (
+        "name: x\ndata: {name: digits, validation: 0}\n" + TEACHERS + "students:\n  models: resnet8\n  methods: gpac\n",
+        [
+            ":6: students.methods: gpac needs probes, but there is no validation split (`data.validation` is 0) to judge",
+        ],
     ),
     "too little validation": (  # 1438 × 0.004 = 5.75
         "name: x\ndata:\n  name: digits\n  validation: 0.004\n" + TEACHERS,

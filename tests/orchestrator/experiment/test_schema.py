@@ -55,7 +55,7 @@ def test_the_experiments(file: Path, validator: jsonschema.Draft202012Validator)
         (("name",), "a/b"),
         (("name",), None),
         (("data", "name"), "mnist"),
-        (("data", "validation"), 0),
+        (("data", "validation"), -0.1),
         (("teachers",), []),
         (("teachers", 0, "models"), "resnet21"),
         (("teachers", 0, "models"), []),

@@ -21,6 +21,7 @@ def test_a_row_for_every_student(tmp_path):
         "algorithm": "gpac",
         "teachers": list(TEACHERS),
         "seed": 1,
+        "validated": True,
         "status": "done",
         "reason": "",
         "epochs": 4,

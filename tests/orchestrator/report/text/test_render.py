@@ -35,7 +35,7 @@ Accuracy in %, mean ± standard deviation over the seeds that are done. Test is 
 
 ## Teachers
 
-Accuracy in %; test is read at the epoch chosen on the validation split, (last) is the last epoch.
+Accuracy in %. Test is read at the epoch chosen on the validation split; (last) is the last epoch.
 
 | teacher | model | parameters | validation | test | test (last) | chosen epoch | time |
 |:--|:--|--:|--:|--:|--:|--:|--:|
