@@ -38,12 +38,18 @@ class Knowledge:
     logits_BK: Tensor = ABSENT
     features: tuple[Tensor, ...] = ()  # BCHW, one per stage, shallow to deep
     embedding_BD: Tensor = ABSENT  # pooled, penultimate
+    last_BCHW: Tensor = ABSENT  # the feature map whose mean over positions is the embedding, where a network has one
     maps: tuple[Tensor, ...] = ()  # BHW, attention maps where the bank has kept them instead of the features
 
     @property
     def stages(self) -> int:
         """L, the number of stages that this knowledge speaks of."""
         return len(self.maps or self.features)
+
+    @property
+    def pooled_BCHW(self) -> Tensor:
+        """The feature map whose mean over positions is the embedding: of a network that has none, the embedding, as 1 × 1."""
+        return self.embedding_BD[:, :, None, None] if self.last_BCHW is ABSENT else self.last_BCHW
 
     def attention_BHW(self, stage: int) -> Tensor:
         """Spatial attention of a stage: its feature map squared and averaged over channels, not yet normalised.

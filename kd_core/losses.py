@@ -72,6 +72,14 @@ def pooled(features_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(features_BCHW, size)
 
 
+def resized(features_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """Feature maps at ``size`` (H, W): averaged where it is smaller in both directions, else interpolated bilinearly."""
+    height, width = features_BCHW.shape[2:]
+    if height >= size[0] and width >= size[1]:
+        return pooled(features_BCHW, size)
+    return F.interpolate(features_BCHW, size, mode="bilinear")
+
+
 def at_common_size(one_BCHW: Tensor, other_BCHW: Tensor) -> tuple[Tensor, Tensor]:
     """Both, pooled to the smaller height and the smaller width of the two."""
     size = (min(one_BCHW.shape[2], other_BCHW.shape[2]), min(one_BCHW.shape[3], other_BCHW.shape[3]))

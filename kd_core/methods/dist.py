@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
-from kd_core.lazy import F, torch
+from kd_core.lazy import torch
 from kd_core.losses import cross_entropy
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
@@ -23,12 +23,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+EPSILON = 1e-8
+
+
 def dissimilarity(one: Tensor, other: Tensor, dim: int) -> Tensor:
-    """1 − the Pearson correlation along ``dim``, its mean over the rest. What does not vary correlates with nothing: 1."""
-    return 1 - F.cosine_similarity(one - one.mean(dim, keepdim=True), other - other.mean(dim, keepdim=True), dim=dim).mean()
+    """1 − the Pearson correlation along ``dim``, its mean over the rest. What does not vary correlates with nothing: 1.
+
+    The epsilon is added to the product of the two norms, as in the public code: networks that are very sure of the same
+    class, whose probabilities vary by less, pull less at each other.
+    """
+    one, other = one - one.mean(dim, keepdim=True), other - other.mean(dim, keepdim=True)
+    correlation: Tensor = (one * other).sum(dim) / (one.norm(dim=dim) * other.norm(dim=dim) + EPSILON)
+    return 1 - correlation.mean()
 
 
 class DIST(Method):
+    version = 2  # 1 bounded each norm from below in place of adding an epsilon to their product
+
     @dataclass(frozen=True)
     class Config(Knobs):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)

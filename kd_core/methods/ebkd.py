@@ -23,8 +23,6 @@ from kd_core.methods.setting import Loss
 if TYPE_CHECKING:
     from torch import Tensor
 
-EPSILON = 1e-8  # nats: teachers that are all certain beyond float's resolution weigh the same
-
 
 def entropy_B(logits_BK: Tensor) -> Tensor:
     """Entropy of σ(z), in nats."""
@@ -33,6 +31,8 @@ def entropy_B(logits_BK: Tensor) -> Tensor:
 
 
 class EBKD(Method):
+    version = 2  # 1 added 1e-8 nats to every entropy, which is much where logits are around 100
+
     @dataclass(frozen=True)
     class Config(Knobs):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
@@ -48,8 +48,10 @@ class EBKD(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config
-        entropy_MB = torch.stack([entropy_B(teacher.logits_BK) for teacher in teachers]) + EPSILON
-        weight_MB = opposed_MB(entropy_MB / entropy_MB.sum(0))
+        entropy_MB = torch.stack([entropy_B(teacher.logits_BK) for teacher in teachers])
+        total_B = entropy_MB.sum(0)
+        share_MB = torch.where(total_B > 0, entropy_MB / total_B, 1 / len(teachers))  # of all certain ones: the same
+        weight_MB = opposed_MB(share_MB)
         divergence = (weight_MB * divergences_MB(teachers, student, config.temperature)).sum(0).mean()
         if config.reference_scale:
             divergence = divergence * (len(teachers) - 1) / len(teachers)

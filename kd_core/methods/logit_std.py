@@ -1,10 +1,12 @@
-"""Logit standardisation (Sun et al. 2024, arXiv 2403.01732): a logit method on z-scores.
+"""Logit standardisation (Sun et al. 2024, arXiv 2403.01427): a logit method on z-scores.
 
     z' = (z − mean over k of z) / (standard deviation over k of z + ε), of student and teachers alike
     L = ce · CE(z, y) + what the base computes of z' in place of z, but for its cross-entropy
 
 The student need not have the teacher's range of logits, only its order and proportions. The base's cross-entropy keeps the raw
-logits and its own weight. A temperature of 2 for every base, and a KD term of weight 9, are the paper's.
+logits and its own weight. What the base computes weighs w times as much, since z-scores are small: (T, w) = (2, 9) by default;
+the published runs also have (3, 9), (4, 12) and (3, 1), by pair. For kd that is its alpha, for dkd its alpha and its beta
+(9 and 72).
 """
 
 from __future__ import annotations
@@ -46,7 +48,10 @@ class LogitStd(Method):
     @dataclass(frozen=True)
     class Config(Wrapping):
         bases = BASES
-        presets: ClassVar = {name: {"temperature": 2.0} for name in BASES} | {"kd": {"temperature": 2.0, "alpha": 9.0}}
+        presets: ClassVar = {name: {"temperature": 2.0} for name in BASES} | {
+            "kd": {"temperature": 2.0, "alpha": 9.0},
+            "dkd": {"temperature": 2.0, "alpha": 9.0, "beta": 72.0},
+        }
 
         @classmethod
         def takes(cls, method: type[Method]) -> bool:
@@ -56,7 +61,7 @@ class LogitStd(Method):
 
         base: str = knob("kd", "the logit method whose logits are standardised", choices=BASES)
 
-    version = 2  # its own; that of its base stands beside it in a key
+    version = 2  # its own; that of its base stands beside it in a key, and so do the knobs
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kd_core.knobs import Choice, Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
@@ -92,6 +92,7 @@ class MGD(Method):
     @dataclass(frozen=True)
     class Config(Wrapping):
         bases = BASES
+        presets: ClassVar = {"afd": {"kl": 0.0}}  # the divergence beside it is MGD's
 
         base: str = knob("kd", "the method that is taught at several granularities", choices=BASES)
         scheme: str = knob(
@@ -146,7 +147,7 @@ class MGD(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         loss = self.base.forward(student, teachers, batch, progress)
-        terms = dict(loss.terms)
+        terms = {f"base_{name}" if name == "kl" else name: term for name, term in loss.terms.items()}
         if self.config.weight > 0:
             terms["kl"] = self.config.weight * self._divergence(student, teachers)
         if self.config.gamma > 0:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 class MMKD(Method):
+    version = 2  # 1 had adapters without a ReLU, and no penalty on the perceptrons
     exempt: ClassVar[Mapping[str, str]] = {"device": "it counts its steps, and decides by the count whether to learn"}
 
     @dataclass(frozen=True)
@@ -46,21 +47,23 @@ class MMKD(Method):
         buffer: int = knob(256, "hard samples that are remembered", low=1)
         hard: float = knob(0.25, "the share of a batch, by cross-entropy, that counts as hard", above=0, high=1)
         trial: float = knob(0.1, "length η of the trial step", above=0, search=LogUniform(0.01, 1))
+        meta_decay: float = knob(1e-4, "L2 penalty on the perceptrons", low=0)
         meta_lr: float = knob(1e-3, "learning rate of the perceptrons (Adam)", above=0, search=LogUniform(1e-4, 1e-2))
 
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__(config, setting)
-        from kd_core.methods.modules.adapters import by_teacher, dense
+        from kd_core.methods.modules.adapters import by_teacher, dense, positive
         from kd_core.methods.modules.learner import Learner
         from kd_core.methods.modules.meta import HardBuffer, TeacherWeights
 
         student, teachers = setting.student, setting.teachers
-        self.adapters = by_teacher(dense(student.embedding, teacher.embedding) for teacher in teachers)
+        self.adapters = by_teacher(positive(dense(student.embedding, teacher.embedding)) for teacher in teachers)
         self.of_logits = TeacherWeights(student.classes, [teacher.classes for teacher in teachers])
         self.of_hints = TeacherWeights(student.embedding, [teacher.embedding for teacher in teachers])
-        self.learner = Learner(nn.ModuleDict({"logits": self.of_logits, "hints": self.of_hints}), config.meta_lr)
+        perceptrons = nn.ModuleDict({"logits": self.of_logits, "hints": self.of_hints})
+        self.learner = Learner(perceptrons, config.meta_lr, config.meta_decay)
         widths = {"logits": student.classes, "embedding": student.embedding}
         widths |= {f"logits of teacher{index}": teacher.classes for index, teacher in enumerate(teachers)}
         widths |= {f"embedding of teacher{index}": teacher.embedding for index, teacher in enumerate(teachers)}

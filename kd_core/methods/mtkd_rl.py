@@ -38,6 +38,8 @@ def rewards_MB(loss_MB: Tensor) -> Tensor:
 
 
 class MTKDRL(Method):
+    version = 2  # 1 had adapters without a ReLU
+
     @dataclass(frozen=True)
     class Config(Knobs):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
@@ -52,11 +54,13 @@ class MTKDRL(Method):
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__(config, setting)
-        from kd_core.methods.modules.adapters import by_teacher, dense
+        from kd_core.methods.modules.adapters import by_teacher, dense, positive
         from kd_core.methods.modules.learner import Learner
         from kd_core.methods.modules.policy import Policy
 
-        self.adapters = by_teacher(dense(setting.student.embedding, teacher.embedding) for teacher in setting.teachers)
+        self.adapters = by_teacher(
+            positive(dense(setting.student.embedding, teacher.embedding)) for teacher in setting.teachers
+        )
         states = [3 + teacher.embedding + teacher.classes for teacher in setting.teachers]
         self.policy = Policy(states, config.width)
         self.agent = Learner(self.policy, config.agent_lr)

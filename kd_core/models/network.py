@@ -30,8 +30,9 @@ class Network(nn.Module):
         for stage in self.stages:
             x = stage(x)
             features.append(x)
-        embedding_BD = self.neck(x).mean((2, 3))
-        return Knowledge(logits_BK=self.head(embedding_BD), features=tuple(features), embedding_BD=embedding_BD)
+        last_BCHW = self.neck(x)
+        embedding_BD = last_BCHW.mean((2, 3))
+        return Knowledge(self.head(embedding_BD), tuple(features), embedding_BD, last_BCHW)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Logits BK."""

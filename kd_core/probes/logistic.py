@@ -2,8 +2,11 @@
 
     minimise over W, b:   1/N Σ_n CE(W'x_n + b, y_n) + ‖W‖² / (2·C·N)
 
-which is scikit-learn's objective divided by C·N; the bias is not penalised. The solver is line-search Newton-CG on the full
-batch (Nocedal & Wright, Numerical Optimization, 2nd edition, algorithm 7.1), deterministic from zero.
+which is scikit-learn's objective divided by C·N; the bias is not penalised. Of two classes scikit-learn penalises
+‖w₁ − w₂‖², twice what the symmetric pair w₁ = −w₂ has here; so the penalty counts twice then.
+
+The solver is line-search Newton-CG on the full batch (Nocedal & Wright, Numerical Optimization, 2nd edition, algorithm 7.1),
+deterministic from zero.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ def fit(features_NC: Tensor, labels_N: Tensor, classes: int, *, C: float, tolera
 
     It ends unconverged after ``max_iterations``, or where float64 allows no further descent.
     """
-    problem = _Problem(features_NC.double(), labels_N, classes, 1 / (C * len(features_NC)))
+    penalty = (2 if classes == 2 else 1) / (C * len(features_NC))
+    problem = _Problem(features_NC.double(), labels_N, classes, penalty)
     point, iterations = problem.origin(), 0
     while True:
         gradient_XK = problem.gradient(point)

@@ -18,7 +18,7 @@ from kd_core.bank import Source
 from kd_core.data.batches import Part, epoch_batches, plain_batches, spans
 from kd_core.data.splits import Splits
 from kd_core.distributed import ALONE, Group, WorkerLost
-from kd_core.knowledge import Batch, Knowledge
+from kd_core.knowledge import ABSENT, Batch, Knowledge
 from kd_core.methods.method import Method
 from kd_core.models.network import Network
 from kd_core.random import derive
@@ -215,14 +215,9 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _float(knowledge: Knowledge) -> Knowledge:
     """Losses are computed in float32, whatever the precision of the forward pass."""
-    if all(
-        value is None or value.dtype == torch.float32
-        for value in (knowledge.logits_BK, knowledge.embedding_BD, *knowledge.features)
-    ):
+    said = (knowledge.logits_BK, knowledge.embedding_BD, knowledge.last_BCHW)
+    if all(value is ABSENT or value.dtype == torch.float32 for value in (*said, *knowledge.features)):
         return knowledge
-    return replace(
-        knowledge,
-        logits_BK=knowledge.logits_BK.float(),
-        embedding_BD=knowledge.embedding_BD.float(),
-        features=tuple(feature.float() for feature in knowledge.features),
-    )
+    logits_BK, embedding_BD, last_BCHW = (value if value is ABSENT else value.float() for value in said)
+    features = tuple(feature.float() for feature in knowledge.features)
+    return replace(knowledge, logits_BK=logits_BK, embedding_BD=embedding_BD, last_BCHW=last_BCHW, features=features)

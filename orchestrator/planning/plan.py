@@ -74,6 +74,8 @@ class _Maker:
             self._teachers[teacher.name] = self._teacher(teacher)
         if self._spec.probes:
             config = {"probe": canonical.plain(self._spec.probes)}
+            if self._spec.data.info.classes == 2:  # whose penalty was half of scikit-learn's once
+                config["binary"] = 2
             self._probes = {name: self._of_teacher("probe", config, name, "probes") for name in self._teachers}
         for student in self._spec.students:
             self._student(student)

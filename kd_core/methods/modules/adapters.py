@@ -38,6 +38,11 @@ def dense(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(inputs, outputs, bias=False), BatchNorm(outputs))
 
 
+def positive(adapter: nn.Module) -> nn.Module:
+    """The same, followed by a ReLU: for what its teacher says behind one."""
+    return nn.Sequential(*adapter.children(), nn.ReLU())
+
+
 def bottleneck(inputs: int, outputs: int, reduction: int) -> nn.Module:
     """1×1 and 3×3 convolution to ``outputs`` / ``reduction``, 1×1 convolution to ``outputs``; each with BN and ReLU."""
     width = max(outputs // reduction, 1)

@@ -17,10 +17,11 @@ class Learner(nn.Module):
     So ``state_dict`` is the whole state of the inner optimisation, and a checkpoint resumes it exactly.
     """
 
-    def __init__(self, module: nn.Module, lr: float) -> None:
+    def __init__(self, module: nn.Module, lr: float, weight_decay: float = 0.0) -> None:
         super().__init__()
         self.module = module
         self.lr = lr
+        self.weight_decay = weight_decay  # an L2 penalty, which goes through the moments
         self.register_buffer("steps", torch.zeros(()))
         for name, parameter in module.named_parameters():
             for moment in ("mean", "square"):
@@ -34,6 +35,7 @@ class Learner(nn.Module):
             steps = self.get_buffer("steps").add_(1)
             corrections = [-torch.expm1(steps * math.log(beta)) for beta in BETAS]  # 1 − βⁿ
             for (name, parameter), gradient in zip(named, gradients, strict=True):
+                gradient = gradient + self.weight_decay * parameter
                 mean = self.get_buffer(_moment("mean", name)).lerp_(gradient, 1 - BETAS[0])
                 square = self.get_buffer(_moment("square", name)).lerp_(gradient.square(), 1 - BETAS[1])
                 parameter.sub_(self.lr * (mean / corrections[0]) / ((square / corrections[1]).sqrt() + EPSILON))

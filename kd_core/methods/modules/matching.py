@@ -13,15 +13,15 @@ from kd_core.methods.modules.adapters import dense
 
 
 class StageMatching(nn.Module):
-    """Queries of one teacher's stages, keys of the student's, and a bilinear form and positions between them."""
+    """Queries of one teacher's stages, keys of the student's, a bilinear form (normalised over batch and stages) and positions
+    between them."""
 
     def __init__(self, student: NetworkShape, teacher: NetworkShape, dimension: int) -> None:
         super().__init__()
         self.scale = math.sqrt(dimension)
         self.queries = nn.ModuleList(dense(channels, dimension) for channels, _, _ in teacher.stages)
         self.keys = nn.ModuleList(nn.Sequential(dense(channels, dimension), nn.ReLU()) for channels, _, _ in student.stages)
-        self.bilinear_TQQ = nn.Parameter(torch.empty(len(teacher.stages), dimension, dimension))
-        nn.init.uniform_(self.bilinear_TQQ, -1 / self.scale, 1 / self.scale)
+        self.bilinear = dense(dimension, len(teacher.stages) * dimension)
         self.position_TQ = nn.Parameter(nn.init.xavier_normal_(torch.empty(len(teacher.stages), dimension)))
         self.position_SQ = nn.Parameter(nn.init.xavier_normal_(torch.empty(len(student.stages), dimension)))
 
@@ -29,9 +29,8 @@ class StageMatching(nn.Module):
         """α: how much each of the teacher's T stages attends to each of the student's S stages; sums to 1 over S."""
         query_BTQ = torch.stack([layer(f.mean((2, 3))) for layer, f in zip(self.queries, teacher.features, strict=True)], 1)
         key_BSQ = torch.stack([layer(f.mean((2, 3))) for layer, f in zip(self.keys, student.features, strict=True)], 1)
-        logit_BTS = (
-            torch.einsum("btq,tqr,bsr->bts", query_BTQ, self.bilinear_TQQ, key_BSQ) + self.position_TQ @ self.position_SQ.T
-        )
+        asked_BSTQ = self.bilinear(key_BSQ.flatten(0, 1)).unflatten(0, key_BSQ.shape[:2]).unflatten(2, query_BTQ.shape[1:])
+        logit_BTS = torch.einsum("bstq,btq->bts", asked_BSTQ, query_BTQ) + self.position_TQ @ self.position_SQ.T
         return torch.softmax(logit_BTS / self.scale, 2)
 
     def forward(self, student: Knowledge, teacher: Knowledge) -> Tensor:

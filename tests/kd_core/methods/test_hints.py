@@ -5,6 +5,7 @@ BN divides by √(variance + 1e-5), so these values hold to about 1e-5.
 
 import functools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from kd_core.knowledge import Knowledge, NetworkShape
 from kd_core.laws.toys import batch_of
+from kd_core.losses import resized
 from kd_core.methods.modules.adapters import BatchNorm
 from kd_core.methods.modules.fusion import Fusion
 from kd_core.methods.modules.matching import StageMatching
@@ -92,6 +94,23 @@ def test_afd_weight_and_mean_over_teachers():
     close(terms["matching"], torch.tensor(2.0))
 
 
+def test_afds_bilinear_form_is_normalised_over_batch_and_stages():
+    two = NetworkShape(stages=((3, 1, 2), (5, 1, 2)), embedding=1, classes=2)
+    torch.manual_seed(0)
+    matching = StageMatching(two, two, 4)
+    key_BSQ = torch.randn(6, 2, 4)
+    asked = matching.bilinear(key_BSQ.flatten(0, 1))  # over 6 · 2 rows, each of 2 teacher's stages · 4
+    close(asked.mean(0), torch.zeros(8))
+    close(asked.std(0, correction=0), torch.ones(8))
+
+
+def test_afds_divergence():
+    # T = 1: teacher 0 (3/4, 1/4) is D from (1/2, 1/2), teacher 1 is not: 0.9 · D / 2.
+    student = mapped([[[2, 0]], [[0, 0]]])
+    teachers = (replace(student, logits_BK=torch.tensor([[LN3, 0.0]])), student)
+    close(of("afd", temperature=1.0).forward(student, teachers, batch_of(1), 0.0).terms["kl"], torch.tensor(0.45 * D))
+
+
 def test_reviewkd_distance_at_several_sizes():
     # A 4×4 map that is 4 at one place, against 0. Full: 16/16; pooled to 2×2 one cell is 1: 1/4; pooled to 1×1 it is ¼: 1/16.
     # Weighted 1, ½, ¼: (1 + 1/8 + 1/64) / 1.75.
@@ -149,18 +168,52 @@ def test_simkd():
 
 
 @pytest.mark.parametrize(("reference", "scale"), [(False, 1.0), (True, 0.5)])
-def test_ca_mkd(reference, scale):
+@pytest.mark.parametrize("hint", ["feature", "embedding"])
+def test_ca_mkd(reference, scale, hint):
     # T = 1, label 0. Teacher 0 says (3/4, 1/4): CE ln(4/3), KL D; teacher 1 (1/2, 1/2): CE ln 2, KL 0. softmax of CE:
     # (4/3, 2) / (10/3) = (0.4, 0.6), so w = (0.6, 0.4), and 0.6 · D. The heads say the same of the adapted (1, 0): v = w.
     # Hints: (1, 0) against (1, 2) is 2, against (0, 0) is ½: 0.6 · 2 + 0.4 · ½ = 1.4.
+    # As feature maps at two positions: the second channel of the student is −1 there and the ReLU makes it 0.
     heads = (head((LN3, 0.0), (0.0, 0.0)), head((0.0, 0.0), (0.0, 0.0)))
-    method = of("ca_mkd", heads=heads, temperature=1.0, beta=10.0, reference_scale=reference)
+    method = of("ca_mkd", heads=heads, temperature=1.0, beta=10.0, reference_scale=reference, hint=hint)
     identity(method.own)
+
+    def says(logits_BK, embedding_BD, map_BCHW):
+        last = {"last_BCHW": torch.tensor([map_BCHW])} if hint == "feature" else {}
+        return Knowledge(torch.tensor([logits_BK]), embedding_BD=torch.tensor([embedding_BD]), **last)
+
     teachers = (
-        Knowledge(torch.tensor([[LN3, 0.0]]), embedding_BD=torch.tensor([[1.0, 2.0]])),
-        Knowledge(torch.zeros(1, 2), embedding_BD=torch.zeros(1, 2)),
+        says([LN3, 0.0], [1.0, 2.0], [[[1.0, 1.0]], [[2.0, 2.0]]]),
+        says([0.0, 0.0], [0.0, 0.0], [[[0.0, 0.0]], [[0.0, 0.0]]]),
     )
-    loss = method.forward(embedded((1.0, 0.0)), teachers, batch_of(1), 0.0)
+    student = says([0.0, 0.0], [1.0, -1.0], [[[1.0, 1.0]], [[-1.0, -1.0]]])
+    loss = method.forward(student, teachers, batch_of(1, epoch=1), 0.0)
     close(loss.terms, {"ce": torch.tensor(LN2), "kl": torch.tensor(scale * 0.6 * D), "hint": torch.tensor(scale * 14.0)})
     close(loss.curves["weight/teacher0"], torch.tensor(0.6))
     close(loss.curves["hint_weight/teacher1"], torch.tensor(0.4))
+    first = method.forward(student, teachers, batch_of(1, epoch=0), 0.0).terms
+    close(first, loss.terms | {"hint": torch.tensor(0.0)})
+
+
+def test_the_weights_of_ca_mkds_hints_carry_gradient():
+    # One position, the identity: Σ v_t h_t with v from softmax of the heads' cross-entropies of r(F). Against autograd by hand:
+    method = of("ca_mkd", heads=(head((LN3, 0.0), (0.0, 0.0)), head((0.0, 0.0), (0.0, 0.0))), beta=1.0, hint="embedding")
+    identity(method.own)
+    student_BD = torch.tensor([[1.0, 0.5]], requires_grad=True)
+    teachers = tuple(Knowledge(torch.zeros(1, 2), embedding_BD=torch.tensor([row])) for row in ([1.0, 2.0], [0.0, 0.0]))
+    student = Knowledge(torch.zeros(1, 2), embedding_BD=student_BD)
+    method.forward(student, teachers, batch_of(1, epoch=1), 0.0).terms["hint"].backward()
+    x, y = student_BD.detach()[0]
+    losses = torch.log1p(torch.exp(-LN3 * x)), torch.tensor(LN2)
+    share = torch.sigmoid(losses[0] - losses[1])  # of teacher 0 in the softmax; v = (1 − share, share)
+    hints = ((x - 1) ** 2 + (y - 2) ** 2) / 2, (x**2 + y**2) / 2
+    slope = share * (1 - share) * -LN3 * torch.sigmoid(-LN3 * x)
+    close(student_BD.grad[0, 0], (1 - share) * (x - 1) + share * x + slope * (hints[1] - hints[0]))
+
+
+def test_a_map_is_brought_to_the_teachers_size():
+    # Halved by averaging, doubled bilinearly.
+    ones = torch.arange(4.0).view(1, 1, 2, 2)
+    close(resized(ones, (1, 1)), torch.tensor([[[[1.5]]]]))
+    assert resized(ones, (4, 4)).shape == (1, 1, 4, 4)
+    close(resized(ones, (4, 4)).mean(), torch.tensor(1.5))

@@ -27,12 +27,13 @@ def even(method) -> None:
             nn.init.zeros_(rate.bias)
 
 
-def test_learner_is_adam():
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_learner_is_adam(decay):
     torch.manual_seed(0)
     ours = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     theirs = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     theirs.load_state_dict(ours.state_dict())
-    learner, adam = Learner(ours, 0.01), torch.optim.Adam(theirs.parameters(), lr=0.01)
+    learner, adam = Learner(ours, 0.01, decay), torch.optim.Adam(theirs.parameters(), lr=0.01, weight_decay=decay)
     x, y = torch.randn(5, 3), torch.randn(5, 2)
     for _ in range(7):
         learner.step((ours(x) - y).square().mean())
@@ -70,16 +71,16 @@ def test_mmkd_terms():
 def test_mmkd_trial_step():
     # Student (0, 0), label 0: pull of the label (−½, ½); of teacher 0, (3/4, 1/4), at T = 1 (−¼, ¼); of teacher 1 none.
     # ẑ = −(2 · (−½, ½) + 4 · ½ · (−¼, ¼)) = (1.5, −1.5).
-    # Embedding (1, 0): gradients of the hints r − e_t = (0, −2) and (1, 0). ê = (1, 0) − 2 · ½ · (1, −2) = (0, 2).
-    # The heads are the identity: meta loss = CE((1.5, −1.5), 0) + CE((0, 2), 0) = ln(1 + e⁻³) + ln(1 + e²).
+    # Embedding (1, 1): gradients of the hints r − e_t = (0, −2) and (1, 0). ê = (1, 1) − 2 · ½ · (1, −2) = (0, 3).
+    # The heads are the identity: meta loss = CE((1.5, −1.5), 0) + CE((0, 3), 0) = ln(1 + e⁻³) + ln(1 + e³).
     heads = (head((1.0, 0.0), (0.0, 1.0)),) * 2
     method = of("mmkd", heads=heads, temperature=1.0, ce=2.0, alpha=4.0, beta=2.0, trial=1.0, every=9)
     identity(method.adapters)
     even(method)
-    student = said([[0.0, 0.0]], [[1.0, 0.0]])
-    teachers = (said([[LN3, 0.0]], [[1.0, 2.0]]), said([[0.0, 0.0]], [[0.0, 0.0]]))
+    student = said([[0.0, 0.0]], [[1.0, 1.0]])
+    teachers = (said([[LN3, 0.0]], [[1.0, 3.0]]), said([[0.0, 0.0]], [[0.0, 1.0]]))
     method.forward(student, teachers, batch_of(1), 0.0)
-    close(method._meta_loss(), torch.tensor(math.log(1 + math.exp(-3)) + math.log(1 + math.exp(2))))
+    close(method._meta_loss(), torch.tensor(math.log(1 + math.exp(-3)) + math.log(1 + math.exp(3))))
 
 
 def test_mmkd_remembers_the_hardest():

@@ -31,6 +31,17 @@ def test_ebkd_hears_the_sure_teacher_more():
         torch.testing.assert_close(loss.curves["weight/teacher0"], torch.tensor(0.5))
 
 
+def test_ebkd_of_sure_teachers():
+    # Logits (20, 0): H ≈ 21 e⁻²⁰, (22, 0): 23 e⁻²²; so the second hears 21 e² / (21 e² + 23). Both certain: the same.
+    weight = 21 * math.exp(2) / (21 * math.exp(2) + 23)
+    teachers = (logits((20.0, 0.0)), logits((22.0, 0.0)))
+    curves = of("ebkd").forward(logits(UNSURE), teachers, batch_of(1), 0.0).curves
+    torch.testing.assert_close(curves["weight/teacher1"], torch.tensor(weight), rtol=1e-3, atol=0)
+    certain = (logits((900.0, 0.0)), logits((1e4, 0.0)))
+    curves = of("ebkd").forward(logits(UNSURE), certain, batch_of(1), 0.0).curves
+    assert curves["weight/teacher1"].item() == 0.5
+
+
 def test_ebkd_of_one_teacher_is_kd():
     loss = of("ebkd", teachers=1, temperature=1.0).forward(logits(UNSURE, UNSURE), (logits(SURE, UNSURE),), batch_of(2), 0.0)
     torch.testing.assert_close(loss.terms["kl"], torch.tensor(D / 2))
@@ -133,6 +144,14 @@ def test_dist_by_hand():
     student, teacher = (Knowledge(2 * each.logits_BK) for each in (student, teacher))
     terms = of("dist", temperature=2.0, beta=2.0, gamma=3.0).forward(student, (teacher, teacher), batch_of(2), 0.0).terms
     torch.testing.assert_close(terms["inter"], torch.tensor(8.0))
+
+
+def test_dist_adds_its_epsilon_to_the_product_of_the_norms():
+    # Rows (a, −a) and (b, −b) about their mean: product 2ab, norms √2·a and √2·b: ρ = 2ab / (2ab + 1e-8).
+    a, b = 1e-3, 1e-5
+    one, other = torch.tensor([[a, -a]], dtype=torch.float64), torch.tensor([[b, -b]], dtype=torch.float64)
+    close = torch.testing.assert_close
+    close(dissimilarity(one, other, 1), torch.tensor(1 - 2 * a * b / (2 * a * b + 1e-8), dtype=torch.float64))
 
 
 def test_dist_is_blind_to_scale_and_shift():

@@ -11,7 +11,8 @@ from kd_core.methods.logit_std import LogitStd
 
 def test_the_base_is_written_out_with_its_presets():
     assert LogitStd.Config().inner == KD.Config(alpha=9.0, temperature=2.0)
-    assert LogitStd.Config(base="dkd", knobs={"beta": 2}).inner == DKD.Config(beta=2.0, temperature=2.0)
+    assert LogitStd.Config(base="dkd", knobs={"beta": 2}).inner == DKD.Config(alpha=9.0, beta=2.0, temperature=2.0)
+    assert LogitStd.Config(base="dkd").inner == DKD.Config(alpha=9.0, beta=72.0, temperature=2.0)
     assert LogitStd.Config(knobs={"temperature": 5}).inner == KD.Config(alpha=9.0, temperature=5.0)
 
 

@@ -35,6 +35,17 @@ def test_the_solution_is_scikit_learns(digits, C):
     assert abs(accuracy - theirs.score(held.numpy(), truth.numpy())) < 0.005
 
 
+@pytest.mark.parametrize("C", [1e-3, 1.0, 100.0])
+def test_two_classes_are_scikit_learns_too(digits, C):
+    features, labels, *_ = digits
+    features, labels = features[labels < 2], labels[labels < 2]
+    ours = fit(features, labels, 2, C=C, tolerance=1e-8, max_iterations=100)
+    theirs = LogisticRegression(C=C, tol=1e-8, max_iter=10_000).fit(features.numpy(), labels.numpy())
+    vector = torch.from_numpy(theirs.coef_[0])
+    found = ours.weights_CK[:, 1] - ours.weights_CK[:, 0]
+    torch.testing.assert_close(found, vector, atol=1e-3 * vector.abs().max().item(), rtol=0)
+
+
 def test_default_tolerance_is_enough_for_the_accuracy(digits):
     features, labels, held, truth = digits
     ours = fit(features.float(), labels, 10, C=1.0, tolerance=1e-4, max_iterations=100)
@@ -55,12 +66,12 @@ def test_the_gradient_beats_the_tolerance(digits, tolerance):
 
 
 def test_two_points_by_hand():
-    # x = ±1 and C = 1: W = (w, −w), b = 0 by symmetry. Minimise log(1 + exp(−2w)) + 2w²/(2·1·2): w = 2σ(−2w), w = 0.5214
+    # x = ±1 and C = 1: W = (w, −w), b = 0 by symmetry. Minimise log(1 + exp(−2w)) + (2w)²/(2·1·2): w = σ(−2w), w = 0.3374
     found = fit(torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1]), 2, C=1.0, tolerance=1e-8, max_iterations=100)
     w = found.weights_CK[0, 0].item()
-    assert w == pytest.approx(2 / (1 + math.exp(2 * w)), abs=1e-7)
+    assert w == pytest.approx(1 / (1 + math.exp(2 * w)), abs=1e-7)
     assert found.weights_CK[0, 1].item() == pytest.approx(-w, abs=1e-7)
-    assert found.objective == pytest.approx(math.log(1 + math.exp(-2 * w)) + w**2 / 2, abs=1e-7)
+    assert found.objective == pytest.approx(math.log(1 + math.exp(-2 * w)) + w**2, abs=1e-7)
 
 
 def test_features_that_say_nothing_leave_the_classes_shares():
