@@ -118,6 +118,8 @@ class Dispatcher:
             found = self._trials.get(key)
             if found is None or "accuracy" not in progress:
                 return False
+            if found.stopped:  # it was told so, and had gone on meanwhile: nothing of that counts
+                return True
             epoch, accuracy = progress["epoch"], progress["accuracy"]
             found.accuracies[epoch] = accuracy
             found.seconds += progress.get("seconds", 0.0)
@@ -227,7 +229,12 @@ class Dispatcher:
             if job.key in self._trials:  # another study tries the same values: its result will be there
                 study.put_back(trial, LOOK_AGAIN_S)
                 continue
-            self._trials[job.key] = self._started(study, stopping, trial, job)
+            found = self._started(study, stopping, trial, job)
+            if found.stopped:  # by what it did before the run was killed
+                self._record(found, None)
+                self._close_where_finished(study)
+                return self._trial()
+            self._trials[job.key] = found
             return job
         return None
 
@@ -238,7 +245,9 @@ class Dispatcher:
         for record in checkpoint.history if checkpoint else ():
             found.accuracies[record.epoch] = record.metrics[VALIDATION_ACCURACY]
             found.seconds += record.seconds
-            stopping.stops(trial.number, record.epoch, record.metrics[VALIDATION_ACCURACY])
+            if stopping.stops(trial.number, record.epoch, record.metrics[VALIDATION_ACCURACY]):
+                found.stopped = True
+                break
         return found
 
     def _takes_another(self, study: Study) -> bool:
@@ -246,12 +255,13 @@ class Dispatcher:
         return free and not study.finished and self._due(study.job)
 
     def _record(self, found: _AtWork, failure: str | None) -> None:
-        """Write down how a trial ended: what is in the store counts more than what was reported."""
+        """Write down how a trial ended: what is in the store counts more than what was reported, unless it was to be stopped
+        and only went on until it heard of it."""
         try:
             entry = self._store.find("trial", found.job.key)
         except CorruptEntry as error:
             entry, failure = None, failure or str(error)
-        if entry:
+        if entry and not found.stopped:
             rows = [row for row in HISTORY.read(entry).to_pylist() if row["name"] == VALIDATION_ACCURACY]
             accuracies = [row["value"] for row in sorted(rows, key=lambda row: row["epoch"])]
             found.study.tell(found.trial.number, DONE, accuracies, entry.manifest["seconds"])

@@ -8,7 +8,10 @@ import os
 import socket
 
 import pytest
+import torch
 
+from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
+from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.ray.early_stopping import early_stopping_of
 from orchestrator.jobs.job import Job
@@ -148,6 +151,41 @@ def test_a_search_that_goes_on_judges_by_what_was_before(dispatcher, store):
     after = Dispatcher(store, lambda job: Runtime(store.location, store.root), early_stopping_of)
     after.submit(search)
     assert train(after, store, taken(after), [0.4] * EPOCHS) == 1
+
+
+def stopped_at(store, search):
+    first, second, *_ = Study(search, store).trials
+    assert (first.state, second.state) == ("done", "stopped")
+    return second.accuracies
+
+
+@pytest.mark.parametrize("to_its_end", [False, True])
+def test_what_a_trial_does_before_it_hears_that_it_ends_does_not_count(dispatcher, store, to_its_end):
+    """At epoch 2, between two rungs, nothing is judged: that does not take back what was said of epoch 1."""
+    search = a_search(trials=3)
+    dispatcher.submit(search)
+    train(dispatcher, store, taken(dispatcher), [0.5] * EPOCHS)
+    late = taken(dispatcher)
+    for epoch in (1, 2, 3):
+        assert dispatcher.report(late.key, {"epoch": epoch, "accuracy": 0.4, "seconds": 1.0})
+    if to_its_end:
+        finish_trial(store, late, [0.4] * EPOCHS)
+    dispatcher.end(late.key)
+    assert tuple(stopped_at(store, search)) == (0.4,)
+
+
+def test_a_killed_run_that_had_gone_beyond_where_a_trial_ends_ends_it_there(dispatcher, store):
+    search = a_search(trials=3)
+    dispatcher.submit(search)
+    train(dispatcher, store, taken(dispatcher), [0.5] * EPOCHS)
+    late = taken(dispatcher)
+    history = tuple(Record(epoch, 1, 1.0, {VALIDATION_ACCURACY: 0.4}) for epoch in (1, 2, 3))
+    Checkpoints(store.work(late)).save(Checkpoint({"weight": torch.zeros(1)}, history))
+    dispatcher.close()
+    after = Dispatcher(store, lambda job: Runtime(store.location, store.root), early_stopping_of)
+    after.submit(search)
+    assert taken(after).key != late.key  # the third
+    assert tuple(stopped_at(store, search)) == (0.4,)
 
 
 def test_the_last_epoch_is_not_judged(dispatcher, store):
