@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from kd_core.data.table import DataConfig
 from kd_core.knowledge import ABSENT, ONCE, Batch, Knowledge, Need
 from kd_core.lazy import torch
+from kd_core.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,16 +28,16 @@ LARGEST_EMBEDDING = 2048  # D of the widest common network; the size is only kno
 Source = Callable[[Batch], Knowledge]
 
 
-def bankable(needs: Iterable[Need], data: DataConfig, epochs: int, mode: str, limit_gib: float) -> bool:
-    """Whether a student with these needs reads its teachers from banks.
+def bankable(needs: Iterable[Need], data: DataConfig, recipe: Recipe, mode: str, limit_gib: float) -> bool:
+    """Whether a student with these needs and this recipe reads its teachers from banks; of mixed images it never does.
 
     A function of the student alone, not of the grid around it, since it is part of the student's key. ``auto`` wants
     every view to be seen once on average (epochs ≥ views) and each bank to stay under the limit; ``on`` only the limit.
     """
     kinds = set(needs) - ONCE
-    if mode == "off" or not kinds or not kinds <= KEPT:
+    if mode == "off" or not kinds or not kinds <= KEPT or recipe.mixes:
         return False
-    if mode == "auto" and epochs < data.views:
+    if mode == "auto" and recipe.epochs < data.views:
         return False
     return all(data.images * data.views * floats(need, data) * 4 <= limit_gib * 2**30 for need in kinds)
 

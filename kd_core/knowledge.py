@@ -66,7 +66,8 @@ class Batch:
     """The samples of one step.
 
     ``indices_B`` are positions in the training split and ``views_B`` the ids of their augmented views: together they name
-    the image exactly, so that a memory or a bank needs no loader of its own.
+    the image exactly, so that a memory or a bank needs no loader of its own. Where images are ``mixed``, they name its first
+    part, as ``labels_B`` does. The loss of the labels is :func:`kd_core.losses.label_loss`, which heeds the last two fields.
     """
 
     images_BCHW: Tensor
@@ -74,6 +75,8 @@ class Batch:
     indices_B: Tensor
     views_B: Tensor
     epoch: int
+    smoothing: float = 0.0  # share of every label that is spread over all classes
+    mixed: tuple[Tensor, Tensor] | None = None  # the labels B of the second part of every image, and the share of the first
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,25 @@ from kd_core.lazy import F, torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kd_core.knowledge import Knowledge
+    from kd_core.knowledge import Batch, Knowledge
 
 
 def cross_entropy(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
     """Mean cross-entropy with the labels, in nats."""
     return F.cross_entropy(logits_BK, labels_B)
+
+
+def label_loss(logits_BK: Tensor, batch: Batch) -> Tensor:
+    """Mean cross-entropy with the batch's labels, in nats: smoothed (Szegedy et al. 2016, arXiv 1512.00567, section 7) and, of
+    mixed images, with both labels at their shares (Zhang et al. 2018, arXiv 1710.09412)."""
+    if batch.mixed is None:
+        return F.cross_entropy(logits_BK, batch.labels_B, label_smoothing=batch.smoothing)
+    partners_B, share_B = batch.mixed
+    own_B, other_B = (
+        F.cross_entropy(logits_BK, labels_B, reduction="none", label_smoothing=batch.smoothing)
+        for labels_B in (batch.labels_B, partners_B)
+    )
+    return (share_B * own_B + (1 - share_B) * other_B).mean()
 
 
 def kl_divergence_B(target_BK: Tensor, logits_BK: Tensor, temperature: float) -> Tensor:

@@ -20,7 +20,7 @@ from kd_core.losses import stable_BK
 from kd_core.methods.modules.analyser import Analyser, analysis_terms
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.loop import part
-from kd_core.training.optim import SGD, EpochMeans
+from kd_core.training.optim import EpochMeans, optimizer_of
 
 
 class Analysing:
@@ -38,7 +38,7 @@ class Analysing:
         self.recipe = analyser.config
         self.seed = seed
         self.device = torch.device(device)
-        self.optimizer = SGD(analyser.parameters(), self.recipe)
+        self.optimizer = optimizer_of(analyser.parameters(), self.recipe)
         self.history: tuple[Record, ...] = ()
 
     def run(

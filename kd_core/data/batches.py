@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from kd_core.data.mixing import Mix, Pairs
 from kd_core.data.splits import Splits
 from kd_core.data.views import IDENTITY, normalise
 from kd_core.distributed import ALONE, Group
@@ -18,17 +20,26 @@ Part = Literal["train", "validation", "test"]
 
 
 def epoch_batches(
-    splits: Splits, batch_size: int, seed: int, epoch: int, device: torch.device | str, group: Group = ALONE
+    splits: Splits,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    device: torch.device | str,
+    group: Group = ALONE,
+    mix: Mix | None = None,
 ) -> Iterator[Batch]:
     """The training split once, in the epoch's order and views; of each batch, this worker's part of the group.
 
-    Order and views depend neither on the device nor on the group. Splits that already lie on the device are not copied.
+    Order, views and what is mixed depend neither on the device nor on the group. Splits that already lie on the device are not
+    copied.
     """
     count = len(splits.train)
     indices_N = torch.randperm(count, generator=generator(seed, "order", epoch))
     views_N = splits.augmentation.draw(seed, epoch, count)[indices_N]
-    chunks = [group.part(span) for span in spans(count, batch_size)]
-    return _batches(splits, "train", indices_N, views_N, chunks, epoch, device)
+    whole = spans(count, batch_size)
+    chunks = [group.part(span) for span in whole]
+    pairs = mix.pairs(seed, epoch, whole) if mix else None
+    return _batches(splits, "train", indices_N, views_N, chunks, epoch, device, pairs)
 
 
 def view_batches(
@@ -70,12 +81,25 @@ def _batches(
     chunks: list[slice],
     epoch: int,
     device: torch.device | str,
+    pairs: Pairs | None = None,
 ) -> Iterator[Batch]:
     """What is in memory goes to the device before the first batch, so that no batch waits for a copy."""
     split = getattr(splits, part).to(device)
     indices_N, views_N = indices_N.to(device), views_N.to(device)
     mean_C, std_C = torch.tensor(splits.mean, device=device), torch.tensor(splits.std, device=device)
-    for span, chosen in zip(chunks, split.stream(indices_N[span] for span in chunks), strict=True):
-        views_B = views_N[span]
-        images_BCHW = normalise(splits.augmentation.render(chosen.images_NCHW, views_B), mean_C, std_C)
-        yield Batch(images_BCHW, chosen.labels_N, indices_N[span], views_B, epoch)
+    partners_N = None if pairs is None else pairs.partners_N.to(device)
+
+    def shown(span: slice) -> Tensor:
+        """Positions in the epoch's order of the images of a batch, and of their partners where there are any."""
+        own_B = torch.arange(span.start, span.stop, device=device)
+        return own_B if partners_N is None else torch.cat([own_B, partners_N[span]])
+
+    for span, chosen in zip(chunks, split.stream(indices_N[shown(span)] for span in chunks), strict=True):
+        views_S = views_N[shown(span)]
+        images_SCHW = normalise(splits.augmentation.render(chosen.images_NCHW, views_S), mean_C, std_C)
+        batch = Batch(images_SCHW, chosen.labels_N, indices_N[span], views_N[span], epoch)
+        if pairs is not None:
+            (images_BCHW, others_BCHW), (labels_B, other_B) = images_SCHW.chunk(2), chosen.labels_N.chunk(2)
+            mixed_BCHW, share_B = pairs.mixed(images_BCHW, others_BCHW, span)
+            batch = replace(batch, images_BCHW=mixed_BCHW, labels_B=labels_B, mixed=(other_B, share_B))
+        yield batch

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
-from kd_core.losses import cross_entropy, divergences_MB
+from kd_core.losses import divergences_MB, label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -92,5 +92,5 @@ class AEKD(Method):
         free_PM, fixed_PM = self.own.get_buffer("free_PM"), self.own.get_buffer("fixed_PM")
         weight_M = least_norm_weights_M(heat * (student_K - teachers_MK), free_PM, fixed_PM, self.ceiling)
         divergence = (weight_M * divergences_MB(teachers, student, heat).mean(1)).sum()
-        terms = {"ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B), "kl": config.alpha * divergence}
+        terms = {"ce": config.ce * label_loss(student.logits_BK, batch), "kl": config.alpha * divergence}
         return Loss(terms, {f"weight/teacher{teacher}": weight for teacher, weight in enumerate(weight_M)})

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from kd_core.knobs import IntUniform, Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
-from kd_core.losses import cross_entropy, divergences_MB
+from kd_core.losses import divergences_MB, label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -52,7 +52,7 @@ class AFD(Method):
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         losses = [matching(student, teacher) for matching, teacher in zip(self.own.children(), teachers, strict=True)]
         terms = {
-            "ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+            "ce": self.config.ce * label_loss(student.logits_BK, batch),
             "matching": self.config.beta * torch.stack(losses).mean(),
         }
         if self.config.kl > 0:

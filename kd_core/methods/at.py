@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
-from kd_core.losses import attention_distance, cross_entropy, match_stages
+from kd_core.losses import attention_distance, label_loss, match_stages
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -39,4 +39,4 @@ class AT(Method):
             for stage, match in enumerate(matches):
                 distance = distance + attention_distance(student.attention_BHW(stage), teacher.attention_BHW(match))
         attention = self.config.beta * distance / len(teachers)
-        return Loss({"ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B), "attention": attention})
+        return Loss({"ce": self.config.ce * label_loss(student.logits_BK, batch), "attention": attention})

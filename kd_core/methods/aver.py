@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
-from kd_core.losses import cross_entropy, divergences_MB
+from kd_core.losses import divergences_MB, label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -32,4 +32,4 @@ class AVER(Method):
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config
         divergence = divergences_MB(teachers, student, config.temperature).mean()
-        return Loss({"ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B), "kl": config.alpha * divergence})
+        return Loss({"ce": config.ce * label_loss(student.logits_BK, batch), "kl": config.alpha * divergence})

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
-from kd_core.losses import cross_entropies_MB, cross_entropy, divergences_MB, opposed_MB, resized, teacher_means
+from kd_core.losses import cross_entropies_MB, divergences_MB, label_loss, opposed_MB, resized, teacher_means
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -65,7 +65,7 @@ class CAMKD(Method):
         scale = 1 / len(teachers) if config.reference_scale else 1.0
         divergence = (weight_MB * divergences_MB(teachers, student, config.temperature)).sum(0).mean()
         terms = {
-            "ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+            "ce": config.ce * label_loss(student.logits_BK, batch),
             "kl": scale * config.alpha * divergence,
             "hint": begun * scale * config.beta * (hint_weight_MB * hint_MB).sum(0).mean(),
         }

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, nn, torch
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -77,7 +77,7 @@ class CC(Method):
         measure = self._congruence if self.config.form == "congruence" else self._reference
         return Loss(
             {
-                "ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": self.config.ce * label_loss(student.logits_BK, batch),
                 "correlation": self.config.weight * torch.stack(measure(student, teachers)).mean(),
             }
         )

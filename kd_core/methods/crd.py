@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import IntUniform, Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn, torch
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -78,7 +78,7 @@ class CRD(Method):
             of_teacher.update(indices_B, teacher_BD, config.momentum)
         return Loss(
             {
-                "ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": config.ce * label_loss(student.logits_BK, batch),
                 "contrast": config.beta * torch.stack(losses).mean(),
             }
         )

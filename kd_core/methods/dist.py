@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -61,7 +61,7 @@ class DIST(Method):
         intra = torch.stack([dissimilarity(student_BK, teacher_BK, 0) for teacher_BK in teachers_BK]).mean()
         return Loss(
             {
-                "ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": config.ce * label_loss(student.logits_BK, batch),
                 "inter": config.beta * heat**2 * inter,
                 "intra": config.gamma * heat**2 * intra,
             }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
-from kd_core.losses import cross_entropy, kl_divergence
+from kd_core.losses import kl_divergence, label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -70,7 +70,7 @@ class DKD(Method):
         other = torch.stack([other_divergence(*pair, labels_B, heat) for pair in pairs]).mean()
         return Loss(
             {
-                "ce": config.ce * cross_entropy(student.logits_BK, labels_B),
+                "ce": config.ce * label_loss(student.logits_BK, batch),
                 "target": ramp * config.alpha * target,
                 "other": ramp * config.beta * other,
             }

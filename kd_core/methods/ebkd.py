@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
-from kd_core.losses import cross_entropy, divergences_MB, opposed_MB, teacher_means
+from kd_core.losses import divergences_MB, label_loss, opposed_MB, teacher_means
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -55,5 +55,5 @@ class EBKD(Method):
         divergence = (weight_MB * divergences_MB(teachers, student, config.temperature)).sum(0).mean()
         if config.reference_scale:
             divergence = divergence * (len(teachers) - 1) / len(teachers)
-        terms = {"ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B), "kl": config.alpha * divergence}
+        terms = {"ce": config.ce * label_loss(student.logits_BK, batch), "kl": config.alpha * divergence}
         return Loss(terms, teacher_means("weight", weight_MB))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
-from kd_core.losses import at_common_size, cross_entropy, match_stages
+from kd_core.losses import at_common_size, label_loss, match_stages
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -55,7 +55,7 @@ class FitNet(Method):
             distances.append(F.mse_loss(adapter(student_BCHW), teacher_BCHW))
         return Loss(
             {
-                "ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": self.config.ce * label_loss(student.logits_BK, batch),
                 "hint": self.config.beta * torch.stack(distances).mean(),
             }
         )

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import IntUniform, Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
-from kd_core.losses import attention_distance, cross_entropy, divergences_MB, match_stages, teacher_means
+from kd_core.losses import attention_distance, divergences_MB, label_loss, match_stages, teacher_means
 from kd_core.methods.method import Method
 from kd_core.methods.selection import ProbeSelection, matched_accuracy, selection, uniform_selection
 from kd_core.methods.setting import Loss, Setting
@@ -131,7 +131,7 @@ class GPAC(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config
-        terms = {"ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B)}
+        terms = {"ce": config.ce * label_loss(student.logits_BK, batch)}
         curves: dict[str, Tensor] = {}
         if config.alpha > 0:
             instruction, found = self._instruction(student, teachers)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kd_core.knobs import knob
 from kd_core.knowledge import Batch, Knowledge, Need
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.aekd import AEKD
 from kd_core.methods.aver import AVER
 from kd_core.methods.dist import DIST
@@ -82,7 +82,7 @@ class LogitStd(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         loss = self.base.forward(scored(student), tuple(map(scored, teachers)), batch, progress)
-        return Loss(loss.terms | {"ce": self.config.inner.ce * cross_entropy(student.logits_BK, batch.labels_B)}, loss.curves)
+        return Loss(loss.terms | {"ce": self.config.inner.ce * label_loss(student.logits_BK, batch)}, loss.curves)
 
     def predict(self, student: Knowledge) -> Tensor:
         return self.base.predict(student)

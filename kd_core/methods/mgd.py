@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kd_core.knobs import Choice, Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn, torch
-from kd_core.losses import cross_entropy, kl_divergence, stable_BK
+from kd_core.losses import kl_divergence, label_loss, stable_BK
 from kd_core.methods.afd import AFD
 from kd_core.methods.at import AT
 from kd_core.methods.cc import CC
@@ -65,7 +65,7 @@ class Labels(Method):
         return frozenset()
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
-        return Loss({"ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B)})
+        return Loss({"ce": self.config.ce * label_loss(student.logits_BK, batch)})
 
 
 BASES: dict[str, type[Method]] = {

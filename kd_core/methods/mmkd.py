@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, nn, torch
-from kd_core.losses import cross_entropy, divergences_MB, teacher_means
+from kd_core.losses import divergences_MB, label_loss, teacher_means
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -87,7 +87,7 @@ class MMKD(Method):
         hint_MB = torch.stack(self._hints(student.embedding_BD, embeddings))
         divergence = (weight_MB * divergences_MB(teachers, student, config.temperature)).sum(0).mean()
         terms = {
-            "ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+            "ce": config.ce * label_loss(student.logits_BK, batch),
             "kl": config.alpha * divergence,
             "hint": config.beta * (hint_weight_MB * hint_MB).sum(0).mean(),
         }

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, nn, torch
-from kd_core.losses import cross_entropies_MB, cross_entropy, divergences_MB, opposed_MB, teacher_means
+from kd_core.losses import cross_entropies_MB, divergences_MB, label_loss, opposed_MB, teacher_means
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -90,7 +90,7 @@ class MTKDRL(Method):
         gaps_2MB = torch.stack([divergence_MB.detach(), 1 - cosine_MB])
         weight_MB, hint_weight_MB = self._weights_2MB(log_actions_2MB.detach().exp(), label_MB, gaps_2MB, batch.epoch)
         terms = {
-            "ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+            "ce": config.ce * label_loss(student.logits_BK, batch),
             "kl": config.alpha * (weight_MB * divergence_MB).sum(0).mean(),
             "hint": config.beta * (hint_weight_MB * hint_MB).sum(0).mean(),
         }

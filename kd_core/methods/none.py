@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kd_core.knobs import Knobs
 from kd_core.knowledge import Batch, Knowledge, Need
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -17,4 +17,4 @@ class Plain(Method):
         return frozenset()
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
-        return Loss({"ce": cross_entropy(student.logits_BK, batch.labels_B)})
+        return Loss({"ce": label_loss(student.logits_BK, batch)})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F
-from kd_core.losses import at_common_size, cross_entropy, match_stages
+from kd_core.losses import at_common_size, label_loss, match_stages
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -57,7 +57,7 @@ class NST(Method):
                 total = total + discrepancy(features_BCHW, teacher.features[match])
         return Loss(
             {
-                "ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": self.config.ce * label_loss(student.logits_BK, batch),
                 "selectivity": self.config.beta * total / len(teachers),
             }
         )

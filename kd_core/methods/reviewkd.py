@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F
-from kd_core.losses import at_common_size, cross_entropy, match_stages, pooled
+from kd_core.losses import at_common_size, label_loss, match_stages, pooled
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -78,7 +78,7 @@ class ReviewKD(Method):
                 total = total + hierarchical_distance(reviewed_BCHW, target_BCHW)
         return Loss(
             {
-                "ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": config.ce * label_loss(student.logits_BK, batch),
                 "review": ramp * config.beta * total / len(teachers),
             }
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -59,7 +59,7 @@ class RKD(Method):
         angle = torch.stack([F.smooth_l1_loss(cosine_BBB, cosines_BBB(each_BD)) for each_BD in embeddings]).mean()
         return Loss(
             {
-                "ce": config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": config.ce * label_loss(student.logits_BK, batch),
                 "distance": config.distance * distance,
                 "angle": config.angle * angle,
             }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -43,7 +43,7 @@ class SP(Method):
         distances = [(student_BB - similarity_BB(teacher.features[-1])).square().mean() for teacher in teachers]
         return Loss(
             {
-                "ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": self.config.ce * label_loss(student.logits_BK, batch),
                 "similarity": self.config.beta * torch.stack(distances).mean(),
             }
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn
-from kd_core.losses import cross_entropy, match_stages
+from kd_core.losses import label_loss, match_stages
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -51,7 +51,7 @@ class VID(Method):
                 total = total + gaussian(features_BCHW, teacher.features[match])
         return Loss(
             {
-                "ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": self.config.ce * label_loss(student.logits_BK, batch),
                 "variational": self.config.beta * total / len(teachers),
             }
         )

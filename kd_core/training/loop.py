@@ -6,9 +6,10 @@ checkpoint of its last whole epoch ends with the same bits as one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from kd_core.bank import Source
 from kd_core.data.batches import Part, epoch_batches, plain_batches, spans
+from kd_core.data.mixing import Mix
 from kd_core.data.splits import Splits
 from kd_core.distributed import ALONE, Group, WorkerLost
 from kd_core.knowledge import ABSENT, Batch, Knowledge
@@ -26,13 +28,13 @@ from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.evaluate import evaluate
 from kd_core.training.metrics import TEST_ACCURACY, TRAIN_ACCURACY, VALIDATION_ACCURACY, VALIDATION_LOSS
-from kd_core.training.optim import SGD, Diverged, EpochMeans
+from kd_core.training.optim import Average, Diverged, EpochMeans, optimizer_of
 from kd_core.training.sync_batchnorm import synchronize_batchnorm
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The end of a training. The network itself holds the last epoch's weights."""
+    """The end of a training. The network itself holds the last epoch's weights, averaged where the recipe has an ``ema``."""
 
     history: tuple[Record, ...]
     chosen_epoch: int  # the first epoch with the best validation accuracy, from 1; the last, where nothing is validated on
@@ -80,7 +82,8 @@ class Training:
         self.watch_test = watch_test
         self.group = group
         synchronize_batchnorm(self.network, group)
-        self.optimizer = SGD([*network.parameters(), *method.trainable()], recipe, group)
+        self.optimizer = optimizer_of([*network.parameters(), *method.trainable()], recipe, group)
+        self.average = None if recipe.ema is None else Average(recipe.ema)
         self._observe = torch.compile(network.observe) if compile and group.size == 1 else network.observe
         self.history: tuple[Record, ...] = ()
         self.chosen: dict[str, Tensor] = {}
@@ -110,6 +113,8 @@ class Training:
             if checkpoints and self.group.leads:
                 checkpoints.save(self.checkpoint())
             on_epoch(record)
+        if self.average and len(self.history) == self.recipe.epochs:
+            self._load(self.average.tensors)
         return Trained(self.history, self.chosen_epoch, part(self.chosen, "network."), part(self.chosen, "own."))
 
     def predict(self, images_BCHW: Tensor) -> Tensor:
@@ -124,15 +129,23 @@ class Training:
         torch.manual_seed(derive(self.seed, "dropout", epoch, *([rank] if rank else [])))
         whole = spans(len(self.splits.train), self.recipe.batch_size)
         means = EpochMeans()
-        batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device, group)
+        mix = Mix(self.recipe.mixup, self.recipe.cutmix) if self.recipe.mixes else None
+        batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device, group, mix)
         for step, (span, batch) in enumerate(zip(whole, batches, strict=True)):
+            batch = replace(batch, smoothing=self.recipe.label_smoothing)
             weight = group.begin(span)
             outputs = self._step(batch, epoch, step / len(whole), weight)
             means.add(outputs, weight * (span.stop - span.start))
         metrics = means.metrics(epoch + 1, group)
+        metrics["lr"] = self.optimizer.lr
+        with self._averaged():
+            return metrics | self._evaluated(epoch)
+
+    def _evaluated(self, epoch: int) -> dict[str, float]:
+        """What is measured at an epoch's end on other splits."""
         self.network.eval()
         self.method.own.eval()
-        metrics["lr"] = self.optimizer.lr
+        metrics: dict[str, float] = {}
         if len(self.splits.validation):
             accuracy, loss = self._evaluate("validation")
             if not math.isfinite(loss):
@@ -154,6 +167,8 @@ class Training:
         student = _float(student)
         loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)
         self.optimizer.step(torch.stack(tuple(loss.terms.values())).sum() * weight, epoch + progress)
+        if self.average:
+            self.average.add(self._state())
         metrics = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}
         metrics |= {name: value.detach() for name, value in loss.curves.items()}
         with torch.no_grad():
@@ -185,18 +200,38 @@ class Training:
     def _choose(self, record: Record) -> None:
         if record.epoch == chosen_epoch(self.history):
             self.chosen_epoch = record.epoch
-            self.chosen = {name: value.detach().clone() for name, value in self._state().items()}
+            counts = self.average.tensors if self.average else self._state()
+            self.chosen = {name: value.detach().clone() for name, value in counts.items()}
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The network and the method's parts hold the averages of their weights for a while, where these are kept."""
+        if self.average is None:
+            yield
+            return
+        trained = {name: value.detach().clone() for name, value in self._state().items()}
+        self._load(self.average.tensors)
+        try:
+            yield
+        finally:
+            self._load(trained)
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        self.network.load_state_dict(part(state, "network."))
+        self.method.own.load_state_dict(part(state, "own."))
 
     def checkpoint(self) -> Checkpoint:
         """All that the training is after its last epoch."""
         chosen = {f"chosen.{name}": value for name, value in self.chosen.items()}
-        return Checkpoint(self._state() | chosen | self.optimizer.state(), self.history)
+        average = self.average.state() if self.average else {}
+        return Checkpoint(self._state() | chosen | self.optimizer.state() | average, self.history)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from there; the recipe and the method's knobs may be others."""
-        self.network.load_state_dict(part(checkpoint.tensors, "network."))
-        self.method.own.load_state_dict(part(checkpoint.tensors, "own."))
+        self._load(checkpoint.tensors)
         self.optimizer.restore(checkpoint.tensors)
+        if self.average:
+            self.average.restore(checkpoint.tensors, self.device)
         self.chosen = {name: value.to(self.device) for name, value in part(checkpoint.tensors, "chosen.").items()}
         self.history = checkpoint.history
         self.chosen_epoch = chosen_epoch(self.history)

@@ -1,9 +1,11 @@
-"""What trainings share: SGD by a recipe, its state as named tensors, and the means of an epoch."""
+"""What trainings share: the optimiser of a recipe, its state as named tensors, an average of the weights, means of an epoch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,57 +25,175 @@ class Diverged(RuntimeError):
         self.terms = terms
 
 
-class SGD:
-    """SGD on parameters that lie where they will stay. The loss of a group is the sum of its workers' losses.
-
-    This is torch's own SGD as a function: its class would import torch's compiler, more than a second in every process.
-    """
+class Optimizer(ABC):
+    """Steps of a recipe on parameters that lie where they will stay. The loss of a group is the sum of its workers' losses."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> None:
         self.parameters = list(parameters)
         self.recipe = recipe
         self.group = group
         self.lr = recipe.lr  # of the last step
-        self._momentum: list[Tensor | None] = [None] * len(self.parameters)
 
     def step(self, loss: Tensor, epoch: float) -> None:
-        """One step down the gradient of ``loss``, at a point of the training in epochs."""
-        recipe = self.recipe
-        self.lr = recipe.lr_at(epoch)
+        """One step down the gradient of ``loss``, at a point of the training in epochs. What has no gradient stays."""
+        self.lr = self.recipe.lr_at(epoch)
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
-        moved = [position for position, each in enumerate(self.parameters) if each.grad is not None]
-        parameters: list[Tensor] = [self.parameters[position] for position in moved]
-        gradients = [each.grad for each in parameters if each.grad is not None]
-        momentum = [self._momentum[position] for position in moved]
+        gradients = [each.grad for each in self.parameters if each.grad is not None]
         self.group.sum(gradients)
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         with torch.no_grad():
+            self._move()
+
+    def decay_of(self, parameter: nn.Parameter) -> float:
+        """The weight decay of a parameter."""
+        return self.recipe.weight_decay if self.recipe.decay_all or parameter.ndim > 1 else 0.0
+
+    @abstractmethod
+    def _move(self) -> None:
+        """Move every parameter that has a gradient."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that a checkpoint needs besides the parameters."""
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up the state that is among ``tensors``."""
+
+
+class SGD(Optimizer):
+    """This is torch's own SGD as a function: its class would import torch's compiler, more than a second in every process."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> None:
+        super().__init__(parameters, recipe, group)
+        self._momentum: list[Tensor | None] = [None] * len(self.parameters)
+
+    def _move(self) -> None:
+        recipe = self.recipe
+        moved = [position for position, each in enumerate(self.parameters) if each.grad is not None]
+        for decay in dict.fromkeys(self.decay_of(self.parameters[position]) for position in moved):
+            positions = [position for position in moved if self.decay_of(self.parameters[position]) == decay]
+            parameters: list[Tensor] = [self.parameters[position] for position in positions]
+            momentum = [self._momentum[position] for position in positions]
             sgd(
                 parameters,
-                gradients,
+                [each.grad for each in parameters if each.grad is not None],
                 momentum,
                 fused=True,
                 lr=self.lr,
                 momentum=recipe.momentum,
-                weight_decay=recipe.weight_decay,
+                weight_decay=decay,
                 nesterov=recipe.nesterov,
                 dampening=0,
                 maximize=False,
                 has_sparse_grad=False,
             )
-        for position, buffer in zip(moved, momentum, strict=True):
-            self._momentum[position] = buffer
+            for position, buffer in zip(positions, momentum, strict=True):
+                self._momentum[position] = buffer
 
     def state(self) -> dict[str, Tensor]:
-        """All that a checkpoint needs besides the parameters."""
         return {f"momentum.{position}": buffer for position, buffer in enumerate(self._momentum) if buffer is not None}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up the state that is among ``tensors``."""
         for position, parameter in enumerate(self.parameters):
             if (buffer := tensors.get(f"momentum.{position}")) is not None:
                 self._momentum[position] = buffer.to(parameter.device)
+
+
+class FromTorch(Optimizer):
+    """Optimisers of ``torch.optim``, each with the parameters that are its own."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> None:
+        super().__init__(parameters, recipe, group)
+        name = recipe.optimizer
+        of_matrices = [each for each in self.parameters if name == "muon" and each.ndim == 2]
+        known = {id(each) for each in of_matrices}
+        others = [each for each in self.parameters if id(each) not in known]
+        settings: dict[str, Any] = {"lr": recipe.lr, "betas": recipe.betas, "eps": recipe.epsilon}
+        kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+        self._optimizers: list[torch.optim.Optimizer] = [kind(self._groups(others), **settings)] if others else []
+        if of_matrices:
+            # its steps as long as AdamW's, so that one learning rate fits both
+            muon: dict[str, Any] = {"lr": recipe.lr, "momentum": recipe.momentum, "nesterov": recipe.nesterov}
+            self._optimizers.append(torch.optim.Muon(self._groups(of_matrices), adjust_lr_fn="match_rms_adamw", **muon))
+
+    def _groups(self, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+        decays = dict.fromkeys(map(self.decay_of, parameters))
+        return [
+            {"params": [each for each in parameters if self.decay_of(each) == decay], "weight_decay": decay} for decay in decays
+        ]
+
+    def _move(self) -> None:
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr
+            optimizer.step()
+
+    def _named(self) -> Iterator[tuple[str, torch.optim.Optimizer, nn.Parameter]]:
+        places = {id(each): position for position, each in enumerate(self.parameters)}
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                for each in group["params"]:
+                    yield f"optimizer.{places[id(each)]}.", optimizer, each
+
+    def state(self) -> dict[str, Tensor]:
+        return {
+            prefix + name: value
+            for prefix, optimizer, each in self._named()
+            for name, value in optimizer.state[each].items()
+            if isinstance(value, Tensor)
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        for prefix, optimizer, each in self._named():
+            for name in (name for name in tensors if name.startswith(prefix)):
+                # torch keeps the number of steps on the CPU
+                device = "cpu" if tensors[name].ndim == 0 else each.device
+                optimizer.state[each][name.removeprefix(prefix)] = tensors[name].to(device)
+
+
+def optimizer_of(parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> Optimizer:
+    """The recipe's optimiser."""
+    return (SGD if recipe.optimizer == "sgd" else FromTorch)(parameters, recipe, group)
+
+
+class Average:
+    """An exponential moving average of tensors, each step: a ← decay · a + (1 − decay) · value. What is no float is taken as
+    it is. The decay of the first steps is less, (1 + n) / (10 + n) after n of them, so that what training began from is soon
+    forgotten.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.tensors: dict[str, Tensor] = {}
+        self.steps = 0
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """The values after a step."""
+        if not self.tensors:
+            self.tensors = {name: value.detach().clone() for name, value in values.items()}
+        self.steps += 1
+        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        with torch.no_grad():
+            for name, value in values.items():
+                if value.is_floating_point():
+                    self.tensors[name].lerp_(value, share)
+                else:
+                    self.tensors[name].copy_(value)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a checkpoint needs."""
+        steps = {"average_steps": torch.tensor(self.steps)} if self.tensors else {}
+        return {f"average.{name}": value for name, value in self.tensors.items()} | steps
+
+    def restore(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+        """Take up the state that is among ``tensors``."""
+        found = {name.removeprefix("average."): value for name, value in tensors.items() if name.startswith("average.")}
+        self.tensors = {name: value.to(device) for name, value in found.items()}
+        self.steps = int(tensors["average_steps"].item()) if found else 0
 
 
 class EpochMeans:

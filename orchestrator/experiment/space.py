@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform, Uniform
+from kd_core.methods.table import METHODS
 from kd_core.recipe import Recipe
 from orchestrator.jobs import canonical
 
@@ -114,13 +115,10 @@ def defaults(space: Space, config: Knobs, recipe: Recipe) -> Values | None:
 
 def stands_at(student: Mapping[str, Any], space: Space) -> Values:
     """The values that the plain config of a student has for the knobs of a space."""
-    knobs = student["method"]["knobs"]
-
-    def value(name: str) -> Any:
-        group, _, rest = name.rpartition(".")
-        return {"": knobs, RECIPE: student["recipe"]}.get(group, knobs.get(group))[rest]
-
-    return {name: value(name) for name in space}
+    method = student["method"]
+    config = canonical.from_plain(METHODS[method["name"]].Config, method["knobs"])
+    recipe = canonical.from_plain(Recipe, student["recipe"])
+    return {name: canonical.plain(held(config, recipe, name)) for name in space}
 
 
 def applied(student: Mapping[str, Any], values: Mapping[str, object]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ names the same teacher therefore finds it done.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kd_core.bank import bankable
@@ -17,6 +17,7 @@ from kd_core.knobs import Knobs, stated
 from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
 from kd_core.plugins.tables import owner
+from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import GRID
 from orchestrator.experiment.space import changed, corners, defaults, plain
 from orchestrator.experiment.spec import Claim, SearchSpec, Spec, StudentSpec, TeacherSpec, other_data
@@ -123,7 +124,7 @@ class _Maker:
             "recipe": canonical.plain(student.recipe),
             "method": method,
         }
-        parents = self._parents(student, student.recipe.epochs)
+        parents = self._parents(student, student.recipe)
         used = [("METHODS", name), ("MODELS", student.model), ("DATASETS", self._spec.data.name)]
         config = self._with_plugins(config, parents, *used, *([("METHODS", base)] if base else []))
         title = f"{student.cell} · s{student.seed}"
@@ -160,10 +161,11 @@ class _Maker:
             "defaults": canonical.plain(here),
         }
         cell_labels = {name: value for name, value in labels.items() if name != "seed"}
-        return self._add("search", stated, self._parents(student, epochs), f"search of {student.cell}", **cell_labels)
+        parents = self._parents(student, replace(student.recipe, epochs=epochs))
+        return self._add("search", stated, parents, f"search of {student.cell}", **cell_labels)
 
-    def _parents(self, student: StudentSpec, epochs: int) -> dict[str, list[str]]:
-        """By role, the keys of what a student learns from in so many epochs, in the order of its teachers."""
+    def _parents(self, student: StudentSpec, recipe: Recipe) -> dict[str, list[str]]:
+        """By role, the keys of what a student learns from by this recipe, in the order of its teachers."""
         spec = self._spec
         needs = needed_by(student)
         parents: dict[str, list[str]] = {}
@@ -174,7 +176,7 @@ class _Maker:
         if Need.ANALYSES in needs:
             config = {"recipe": canonical.plain(spec.analysis)}
             parents["analyses"] = [self._of_teacher("analysis", config, name, "analysis") for name in student.teachers]
-        if bankable(needs, spec.data, epochs, spec.bank.mode, spec.bank.limit_gib):
+        if bankable(needs, spec.data, recipe, spec.bank.mode, spec.bank.limit_gib):
             for need in sorted(needs - ONCE):
                 config = {"need": need.value}
                 parents[f"banks:{need}"] = [self._of_teacher("bank", config, name, need.value) for name in student.teachers]

@@ -82,4 +82,9 @@ CIFAR = DataConfig("cifar100")  # 162 views × 45,000 images × 100 logits × 4 
     ],
 )
 def test_when_a_bank_is_used(needs, data, epochs, mode, limit, expected):
-    assert bankable(needs, data, epochs, mode, limit) is expected
+    assert bankable(needs, data, Recipe(epochs=epochs), mode, limit) is expected
+
+
+def test_mixed_images_are_in_no_bank():
+    for mixing in ({"mixup": 0.2}, {"cutmix": 1.0}):
+        assert not bankable({Need.LOGITS}, DIGITS, Recipe(**mixing), "on", 2)

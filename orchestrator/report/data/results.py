@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kd_core.recipe import Recipe
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
@@ -148,16 +149,16 @@ def _students(plan: Plan) -> dict[str, dict[str, Any]]:
 
 def _settings(students: list[Job]) -> list[str]:
     """For each student its model, with the knobs of the recipe in which it differs from others of that model."""
+    recipes = [canonical.from_plain(Recipe, job.config["recipe"]) for job in students]
     values: dict[str, dict[str, set[str]]] = {}  # by model and knob
-    for job in students:
+    for job, recipe in zip(students, recipes, strict=True):
         of_model = values.setdefault(job.config["model"], {})
-        for name, value in job.config["recipe"].items():
+        for name, value in vars(recipe).items():
             of_model.setdefault(name, set()).add(canonical.text(value))
     apart = {model: [name for name, found in knobs.items() if len(found) > 1] for model, knobs in values.items()}
 
-    def setting(job: Job) -> str:
-        model, recipe = job.config["model"], job.config["recipe"]
-        described = ", ".join(f"{name}={canonical.text(recipe[name])}" for name in apart[model])
+    def setting(model: str, recipe: Recipe) -> str:
+        described = ", ".join(f"{name}={canonical.text(getattr(recipe, name))}" for name in apart[model])
         return f"{model} ({described})" if described else model
 
-    return [setting(job) for job in students]
+    return [setting(job.config["model"], recipe) for job, recipe in zip(students, recipes, strict=True)]

@@ -65,9 +65,19 @@ def test_watching_the_test_split_adds_a_metric_and_changes_nothing_else():
     assert watched[-1] == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize("name", ["none", "vid"])  # vid has trainable parts of its own
+MODERN = {
+    "adamw": {"optimizer": "adamw", "lr": 0.01, "decay_all": False, "label_smoothing": 0.1},
+    "muon": {"optimizer": "muon", "lr": 0.01, "clip": 1.0},
+    "ema": {"ema": 0.9},
+    "mixing": {"mixup": 0.4, "cutmix": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", ["none", "vid", *MODERN])  # vid has trainable parts of its own
 def test_killed_after_any_epoch_it_ends_with_the_same_bits(tmp_path, name):
     def make():
+        if name in MODERN:
+            return training(replace(RECIPE, **MODERN[name]))
         if name == "none":
             return training()
         student, teacher = small.network(), small.network(seed=1, width=8)
@@ -93,6 +103,25 @@ def test_killed_after_any_epoch_it_ends_with_the_same_bits(tmp_path, name):
         assert trained.chosen_epoch == expected.chosen_epoch
         for found, wanted in ((resumed.network.state_dict(), whole.network.state_dict()), (trained.chosen, expected.chosen)):
             assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_the_average_is_what_is_evaluated_and_kept():
+    found = training(replace(RECIPE, ema=0.9))
+    trained = found.run()
+    plain = training()
+    plain.run()
+    assert torch.equal(found.average.tensors["network.head.weight"], found.network.head.weight)
+    assert not torch.equal(plain.network.head.weight, found.network.head.weight)
+    found.network.eval()
+    images, labels = small.splits().validation.images_NCHW, small.splits().validation.labels_N
+    batches = plain_batches(small.splits(), "validation", "cpu")
+    guess = torch.cat([found.network(batch.images_BCHW).argmax(1) for batch in batches])
+    assert len(images) == len(guess)
+    accuracy = (guess == labels).float().mean().item()
+    assert accuracy == pytest.approx(trained.history[-1].metrics["validation/accuracy"])
+    # it decides nothing of the training
+    losses = [record.metrics["loss"] for record in trained.history]
+    assert losses == [record.metrics["loss"] for record in training().run().history]
 
 
 def without_validation():

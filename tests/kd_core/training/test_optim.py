@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from kd_core.recipe import Recipe
-from kd_core.training.optim import SGD
+from kd_core.training.optim import SGD, Average, optimizer_of
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
@@ -41,6 +41,95 @@ def test_it_steps_as_torch_s_sgd_does(momentum, nesterov, weight_decay):
     again.restore(sgd.state())
     assert all(torch.equal(again.state()[name], value) for name, value in sgd.state().items())
     assert torch.equal(ours[2], start[2])
+
+
+TORCHS = {
+    "sgd": lambda groups, decay: torch.optim.SGD(groups, lr=0.1, momentum=0.9, fused=True),
+    "adam": lambda groups, decay: torch.optim.Adam(groups, lr=0.1, betas=(0.8, 0.9), eps=1e-6),
+    "adamw": lambda groups, decay: torch.optim.AdamW(groups, lr=0.1, betas=(0.8, 0.9), eps=1e-6),
+}
+
+
+@pytest.mark.parametrize("decay_all", [True, False])
+@pytest.mark.parametrize("clip", [None, 0.5])
+@pytest.mark.parametrize("name", TORCHS)
+def test_every_optimizer_steps_as_torchs_does(name, clip, decay_all):
+    recipe = Recipe(
+        epochs=4,
+        lr=0.1,
+        optimizer=name,
+        weight_decay=0.1,
+        betas=(0.8, 0.9),
+        epsilon=1e-6,
+        schedule="cosine",
+        clip=clip,
+        decay_all=decay_all,
+    )
+    torch.manual_seed(0)
+    start = [torch.randn(3, 4), torch.randn(5), torch.randn(2)]
+    ours, theirs = ([nn.Parameter(tensor.clone()) for tensor in start] for _ in range(2))
+    x = torch.randn(4)
+
+    def loss(parameters):  # the last one is not used: it has no gradient, and stays
+        return (parameters[0] @ x).square().sum() + parameters[1].sin().sum()
+
+    groups = [
+        {"params": theirs[:1], "weight_decay": 0.1},
+        {"params": theirs[1:], "weight_decay": 0.1 if decay_all else 0.0},
+    ]
+    optimizer, torchs = optimizer_of(ours, recipe), TORCHS[name](groups, decay_all)
+    for step in range(5):
+        if step == 3:  # as after a kill
+            kept, optimizer = optimizer.state(), optimizer_of(ours, recipe)
+            optimizer.restore(kept)
+        optimizer.step(loss(ours), step / 2)
+        for group in torchs.param_groups:
+            group["lr"] = recipe.lr_at(step / 2)
+        torchs.zero_grad()
+        loss(theirs).backward()
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(theirs, clip)
+        torchs.step()
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    assert torch.equal(ours[2], start[2])
+
+
+def test_muon_moves_matrices_and_adamw_the_rest():
+    recipe = Recipe(epochs=4, lr=0.1, optimizer="muon", momentum=0.9, weight_decay=0.0, schedule="constant")
+    torch.manual_seed(0)
+    parameters = [nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(5)), nn.Parameter(torch.randn(2, 2, 3, 3))]
+    theirs = [nn.Parameter(each.detach().clone()) for each in parameters]
+    torchs = [
+        torch.optim.Muon(theirs[:1], lr=0.1, momentum=0.9, weight_decay=0.0, nesterov=False, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(theirs[1:], lr=0.1, weight_decay=0.0),
+    ]
+    optimizer = optimizer_of(parameters, recipe)
+    for step in range(4):
+        if step == 2:
+            kept, optimizer = optimizer.state(), optimizer_of(parameters, recipe)
+            optimizer.restore(kept)
+        optimizer.step(sum(each.sin().sum() for each in parameters), step)
+        for each in torchs:
+            each.zero_grad()
+        sum(each.sin().sum() for each in theirs).backward()
+        for each in torchs:
+            each.step()
+        assert all(torch.equal(one, other) for one, other in zip(parameters, theirs, strict=True))
+
+
+def test_an_average_by_hand():
+    # decays (1 + n) / (10 + n), at most 0.3: 2/11, 3/12, 0.3 of 0 → 1 → 2 → 3 (the first value is where it begins)
+    average = Average(0.3)
+    for value in (1.0, 2.0, 3.0):
+        average.add({"w": torch.tensor([value]), "count": torch.tensor(int(value))})
+    second = 2 - 3 / 12  # 1 · ¼ + 2 · ¾
+    assert average.tensors["w"].item() == pytest.approx(0.3 * second + 0.7 * 3)
+    assert average.tensors["count"].item() == 3
+    again = Average(0.3)
+    again.restore(average.state(), torch.device("cpu"))
+    for each in (average, again):
+        each.add({"w": torch.tensor([5.0]), "count": torch.tensor(4)})
+    assert torch.equal(again.tensors["w"], average.tensors["w"])
 
 
 def test_training_imports_no_compiler():

@@ -125,7 +125,7 @@ WRONG: Wrong = {
     ),
     "choice": (
         TOP + "teachers:\n  models: resnet20\n  recipe: {schedule: cosin}\n",
-        [":5: teachers.recipe.schedule: must be 'multistep', 'cosine' or 'constant', but got 'cosin'; did you mean 'cosine'?"],
+        [":5: teachers.recipe.schedule: must be 'multistep', 'cosine', 'linear' or 'constant', but got 'cosin'; did you"],
     ),
     "knobs in conflict": (
         TOP + "teachers:\n  models: resnet20\n  recipe:\n    epochs: 10\n    warmup: 20\n",

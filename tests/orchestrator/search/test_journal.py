@@ -67,5 +67,7 @@ def test_where_a_student_stands(tmp_path):
     student = plan.of("student")[0].config
     space = {"temperature": Uniform(1, 8), "recipe.lr": Uniform(0, 1)}
     assert stands_at(student, space) == {"temperature": 4, "recipe.lr": 0.05}
-    wrapped = {"recipe": {}, "method": {"knobs": {"beta": 1, "knobs": {"beta": 7}}}}
-    assert stands_at(wrapped, {"knobs.beta": Uniform(0, 9), "beta": Uniform(0, 9)}) == {"knobs.beta": 7, "beta": 1}
+    later = {"recipe.label_smoothing": Uniform(0, 1)}  # in no config at its default
+    assert stands_at(student, later) == {"recipe.label_smoothing": 0}
+    wrapped = {"recipe": {}, "method": {"name": "mgd", "knobs": {"base": "at", "gamma": 2, "knobs": {"beta": 7}}}}
+    assert stands_at(wrapped, {"knobs.beta": Uniform(0, 9), "gamma": Uniform(0, 9)}) == {"knobs.beta": 7, "gamma": 2}

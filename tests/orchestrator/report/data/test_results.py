@@ -1,9 +1,22 @@
+from dataclasses import replace
+
 import pytest
 
+from kd_core.recipe import Recipe
+from orchestrator.jobs import canonical
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import history, probes, results, teachers
 from tests.support.report_world import LAYERS, RESULTS, TEACHERS, a_plan, a_store, commit, the_student
 from tests.support.world import begin, remove_entry, tamper, the
+
+
+def test_settings_are_told_apart_also_by_a_knob_that_came_later(tmp_path):
+    plain = a_plan({"none": (0.9,)})
+    [job] = plain.of("student")
+    other = replace(job, config=job.config | {"recipe": canonical.plain(Recipe(epochs=4, label_smoothing=0.1))})
+    plan = replace(plain, jobs=plain.jobs | {other.key: other})
+    rows = results(Reading(plan, a_store(tmp_path, plain))).to_pylist()
+    assert [row["setting"] for row in rows] == ["resnet8 (label_smoothing=0)", "resnet8 (label_smoothing=0.1)"]
 
 
 def test_a_row_for_every_student(tmp_path):
