@@ -39,6 +39,7 @@ class Knowledge:
     features: tuple[Tensor, ...] = ()  # BCHW, one per stage, shallow to deep
     embedding_BD: Tensor = ABSENT  # pooled, penultimate
     last_BCHW: Tensor = ABSENT  # the feature map whose mean over positions is the embedding, where a network has one
+    head: Any = ABSENT  # of a student: its classifier, BD to BK (a torch.nn.Linear), which it trains
     maps: tuple[Tensor, ...] = ()  # BHW, attention maps where the bank has kept them instead of the features
 
     @property

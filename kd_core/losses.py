@@ -30,7 +30,7 @@ def label_loss(logits_BK: Tensor, batch: Batch) -> Tensor:
     return (share_B * own_B + (1 - share_B) * other_B).mean()
 
 
-def kl_divergence_B(target_BK: Tensor, logits_BK: Tensor, temperature: float) -> Tensor:
+def kl_divergence_B(target_BK: Tensor, logits_BK: Tensor, temperature: float | Tensor) -> Tensor:
     """T² · KL(σ(target/T) ‖ σ(logits/T)) of every sample (Hinton et al. 2015, arXiv 1503.02531, section 2)."""
     log_target = F.log_softmax(target_BK / temperature, dim=1)
     log_student = F.log_softmax(logits_BK / temperature, dim=1)

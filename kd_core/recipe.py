@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kd_core.knobs import IntUniform, Knobs, LogUniform, knob
 
-OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
+OPTIMIZERS = ("sgd", "adam", "adamw", "muon", "dot")
 MULTISTEP, COSINE, LINEAR, CONSTANT = SCHEDULES = ("multistep", "cosine", "linear", "constant")
 
 
@@ -19,7 +19,7 @@ class Recipe(Knobs):
     epochs: int = knob(240, "passes over the training split", low=1)
     batch_size: int = knob(64, "images per step; the last, smaller batch is used too", low=1)
     lr: float = knob(0.05, "peak learning rate", above=0, search=LogUniform(0.005, 0.5))
-    momentum: float = knob(0.9, "sgd, muon: momentum", low=0, below=1)
+    momentum: float = knob(0.9, "sgd, dot, muon: momentum", low=0, below=1)
     weight_decay: float = knob(
         5e-4, "L2 penalty on every parameter; adamw and muon decay the weights themselves", low=0, search=LogUniform(1e-5, 5e-3)
     )
@@ -32,7 +32,18 @@ class Recipe(Knobs):
     warmup: int = knob(0, "epochs over which the learning rate rises linearly to its peak", low=0, search=IntUniform(0, 10))
     precision: str = knob("fp32", "bf16 computes the forward passes under autocast", choices=("fp32", "bf16"))
     optimizer: str = knob(
-        "sgd", "the optimiser; muon: of weights that are matrices, and adamw of the rest", choices=OPTIMIZERS, later=True
+        "sgd",
+        "the optimiser; muon: of weights that are matrices, and adamw of the rest; dot: SGD with one momentum for the labels' "
+        "loss and another for distillation's (Zhao et al. 2023, arXiv 2307.08436)",
+        choices=OPTIMIZERS,
+        later=True,
+    )
+    delta: float = knob(
+        0.075,
+        "dot: momentum of the labels' loss is so much less, that of distillation so much more",
+        low=0,
+        below=1,
+        later=True,
     )
     betas: tuple[float, float] = knob((0.9, 0.999), "adam, adamw, muon: decay of the two moments", low=0, below=1, later=True)
     epsilon: float = knob(1e-8, "adam, adamw, muon: what the root of the second moment is kept from 0 by", above=0, later=True)
@@ -59,6 +70,12 @@ class Recipe(Knobs):
             found.append("`nesterov` needs `momentum` > 0")
         if self.nesterov and self.optimizer not in ("sgd", "muon"):
             found.append(f"`nesterov` is for optimizer sgd and muon, but `optimizer` is {self.optimizer}")
+        if self.optimizer == "dot":
+            if self.momentum + self.delta >= 1 or self.momentum < self.delta:
+                given = f"{self.momentum:g} and {self.delta:g}"
+                found.append(f"`momentum` less and more `delta` must lie in [0, 1) for optimizer dot, but they are {given}")
+            if self.clip is not None:
+                found.append("`clip` bounds one gradient, and optimizer dot has two")
         if self.warmup_from is not None and self.warmup == 0:
             found.append("`warmup_from` needs `warmup` > 0")
         if self.lr_end and self.schedule not in (COSINE, LINEAR):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from kd_core.methods.table import METHODS
 from tests.support.paths import ROOT
 
 
@@ -21,6 +22,13 @@ def kd(folder: Path, *words: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def test_every_method_is_in_the_page_of_methods():
+    page = (ROOT / "docs" / "methods.md").read_text()
+    several = page[: page.index("## Against")]
+    rows = re.findall(r"^\| (`.*?) \|", several, re.MULTILINE)
+    assert set(METHODS) == {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
 def test_adding_a_method_as_it_is_written(tmp_path):

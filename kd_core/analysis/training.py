@@ -69,7 +69,7 @@ class Analysing:
         batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device)
         for step, batch in enumerate(batches):
             terms, accuracies = self._decoded(batch)
-            self.optimizer.step(torch.stack(tuple(terms.values())).sum(), epoch + step / steps)
+            self.optimizer.step(terms, epoch + step / steps)
             metrics = {name: value.detach() for name, value in terms.items()}
             means.add(metrics | {f"train/{name}": value for name, value in accuracies.items()}, len(batch.labels_B))
         return {**means.metrics(epoch + 1), "lr": self.optimizer.lr, **self._validation(epoch)}

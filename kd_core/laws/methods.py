@@ -27,6 +27,7 @@ from kd_core.laws.toys import (
     knowledge_of,
     leaves,
     made,
+    of_leaves,
     setting_of,
 )
 from kd_core.methods.method import Method
@@ -59,14 +60,16 @@ def example_knowledge(method: Method, samples: int = 4) -> tuple[Knowledge, tupl
 
 def changed(change: Callable[[Tensor], Tensor], knowledge: Knowledge) -> Knowledge:
     """The same, each tensor that is there put through ``change``."""
-    logits_BK, embedding_BD = (
-        None if tensor is None else change(tensor) for tensor in (knowledge.logits_BK, knowledge.embedding_BD)
+    logits_BK, embedding_BD, last_BCHW = (
+        None if tensor is None else change(tensor)
+        for tensor in (knowledge.logits_BK, knowledge.embedding_BD, knowledge.last_BCHW)
     )
     return dataclasses.replace(
         knowledge,
         logits_BK=logits_BK,
         features=tuple(map(change, knowledge.features)),
         embedding_BD=embedding_BD,
+        last_BCHW=last_BCHW,
         maps=tuple(map(change, knowledge.maps)),
     )
 
@@ -164,7 +167,7 @@ def inputs_stay(case: Case) -> None:
 
 def unchanged(knowledge: Iterable[Knowledge], before: Iterable[Knowledge], whose: str) -> None:
     for one, other in zip(knowledge, before, strict=True):
-        tensors = [(one.logits_BK, other.logits_BK), (one.embedding_BD, other.embedding_BD)]
+        tensors = [(one.logits_BK, other.logits_BK), (one.embedding_BD, other.embedding_BD), (one.last_BCHW, other.last_BCHW)]
         tensors += [*zip(one.features, other.features, strict=True), *zip(one.maps, other.maps, strict=True)]
         kept = all(now is None or torch.equal(now, then) for now, then in tensors)
         must(kept, f"what {whose} said is changed in place")
@@ -231,6 +234,7 @@ def least_at_the_teacher(case: Case) -> None:
     method = case.built(STUDENT, STUDENT)
     teacher = knowledge_of(STUDENT, 1)
     teachers = (as_needed(teacher, method.needs(method.config)),) * 2
+    method.setting = dataclasses.replace(method.setting, heads=tuple(teacher.head for _ in method.setting.heads))
 
     def distilled(student: Knowledge) -> float:
         terms = answer(method, student, teachers).terms
@@ -244,7 +248,7 @@ def least_at_the_teacher(case: Case) -> None:
     generator = torch.Generator().manual_seed(3)
     for size in (0.01, 0.1, 1.0):
         moved = [tensor + size * torch.randn(tensor.shape, generator=generator) for tensor in leaves(teacher)]
-        away = distilled(Knowledge(moved[0], tuple(moved[1:-1]), moved[-1]))
+        away = distilled(of_leaves(moved, teacher.head))
         must(away > least, f"a student that is {size} away from the teachers has the loss {away:g}, at the teachers {least:g}")
 
 
@@ -297,6 +301,7 @@ def stays_on_its_device(case: Case) -> None:
     student, teachers = example_knowledge(method)
     move = functools.partial(changed, lambda tensor: tensor.detach().to("meta").requires_grad_(tensor.requires_grad))
     student, teachers = move(student), tuple(map(move, teachers))
+    student.head.to("meta")
     batch = batch_of(4, EPOCH)
     parts = (batch.images_BCHW, batch.labels_B, batch.indices_B, batch.views_B)
     images_BCHW, labels_B, indices_B, views_B = (part.to("meta") for part in parts)

@@ -48,18 +48,29 @@ def knowledge_of(shape: NetworkShape, seed: int, samples: int = 4) -> Knowledge:
     features = tuple(torch.randn(samples, *stage, generator=generator).relu() for stage in shape.stages)
     logits_BK = 2 * torch.randn(samples, shape.classes, generator=generator)
     embedding_BD = torch.randn(samples, shape.embedding, generator=generator).relu()
-    return Knowledge(logits_BK, features, embedding_BD)
+    head = nn.Linear(shape.embedding, shape.classes)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.normal_(generator=generator)
+    noise_BCHW = torch.randn(samples, shape.embedding, *shape.sizes[-1], generator=generator)
+    last_BCHW = embedding_BD[:, :, None, None] + noise_BCHW - noise_BCHW.mean((2, 3), keepdim=True)
+    return Knowledge(logits_BK, features, embedding_BD, last_BCHW, head)
 
 
 def leaves(knowledge: Knowledge) -> list[Tensor]:
     """Its tensors, as the student's outputs that a loss is differentiated by."""
-    return [knowledge.logits_BK, *knowledge.features, knowledge.embedding_BD]
+    return [knowledge.logits_BK, *knowledge.features, knowledge.embedding_BD, knowledge.last_BCHW]
 
 
 def as_student(knowledge: Knowledge) -> Knowledge:
     """A copy whose tensors ask for gradients."""
-    copy = [tensor.clone().requires_grad_() for tensor in leaves(knowledge)]
-    return Knowledge(copy[0], tuple(copy[1:-1]), copy[-1])
+    return of_leaves([tensor.clone().requires_grad_() for tensor in leaves(knowledge)], knowledge.head)
+
+
+def of_leaves(tensors: list[Tensor], head: nn.Module) -> Knowledge:
+    """The inverse of :func:`leaves`."""
+    logits_BK, *features, embedding_BD, last_BCHW = tensors
+    return Knowledge(logits_BK, tuple(features), embedding_BD, last_BCHW, head)
 
 
 def as_needed(knowledge: Knowledge, needs: frozenset[Need]) -> Knowledge:

@@ -21,11 +21,13 @@ from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.losses import label_loss
 from kd_core.methods.aekd import AEKD
 from kd_core.methods.aver import AVER
+from kd_core.methods.ctkd import CTKD
 from kd_core.methods.dist import DIST
 from kd_core.methods.dkd import DKD
 from kd_core.methods.ebkd import EBKD
 from kd_core.methods.kd import KD
 from kd_core.methods.method import Method
+from kd_core.methods.rld import RLD
 from kd_core.methods.selection import ProbeSelection
 from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.wrapper import Wrapping
@@ -33,7 +35,16 @@ from kd_core.methods.wrapper import Wrapping
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-BASES: dict[str, type[Method]] = {"kd": KD, "dkd": DKD, "dist": DIST, "aver": AVER, "ebkd": EBKD, "aekd": AEKD}
+BASES: dict[str, type[Method]] = {
+    "kd": KD,
+    "dkd": DKD,
+    "dist": DIST,
+    "aver": AVER,
+    "ebkd": EBKD,
+    "aekd": AEKD,
+    "ctkd": CTKD,
+    "rld": RLD,
+}
 EPSILON = 1e-7
 
 
@@ -48,7 +59,9 @@ class LogitStd(Method):
     @dataclass(frozen=True)
     class Config(Wrapping):
         bases = BASES
-        presets: ClassVar = {name: {"temperature": 2.0} for name in BASES} | {
+        presets: ClassVar = {name: {"temperature": 2.0} for name in ("dist", "aver", "ebkd", "aekd")} | {
+            "ctkd": {"alpha": 9.0},
+            "rld": {"temperature": 2.0, "alpha": 9.0, "beta": 72.0},
             "kd": {"temperature": 2.0, "alpha": 9.0},
             "dkd": {"temperature": 2.0, "alpha": 9.0, "beta": 72.0},
         }

@@ -30,20 +30,26 @@ from kd_core.lazy import nn, torch
 from kd_core.losses import kl_divergence, label_loss, stable_BK
 from kd_core.methods.afd import AFD
 from kd_core.methods.at import AT
+from kd_core.methods.cat_kd import CATKD
 from kd_core.methods.cc import CC
 from kd_core.methods.crd import CRD
+from kd_core.methods.ctkd import CTKD
 from kd_core.methods.dist import DIST
 from kd_core.methods.dkd import DKD
 from kd_core.methods.fitnet import FitNet
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.method import Method
 from kd_core.methods.nst import NST
+from kd_core.methods.ofa import OFAKD
 from kd_core.methods.pkt import PKT
 from kd_core.methods.reviewkd import ReviewKD
 from kd_core.methods.rkd import RKD
+from kd_core.methods.rld import RLD
+from kd_core.methods.sdd import SDD
 from kd_core.methods.selection import ProbeSelection
 from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.sp import SP
+from kd_core.methods.ttm import TTM, WTTM
 from kd_core.methods.vid import VID
 from kd_core.methods.wrapper import Wrapping
 
@@ -82,6 +88,13 @@ BASES: dict[str, type[Method]] = {
     "afd": AFD,
     "dkd": DKD,
     "dist": DIST,
+    "ctkd": CTKD,
+    "cat_kd": CATKD,
+    "ofa": OFAKD,
+    "ttm": TTM,
+    "wttm": WTTM,
+    "sdd": SDD,
+    "rld": RLD,
     "reviewkd": ReviewKD,
     "gpac": GPAC,
 }

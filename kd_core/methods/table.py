@@ -7,8 +7,10 @@ from kd_core.methods.afd import AFD
 from kd_core.methods.at import AT
 from kd_core.methods.aver import AVER
 from kd_core.methods.ca_mkd import CAMKD
+from kd_core.methods.cat_kd import CATKD
 from kd_core.methods.cc import CC
 from kd_core.methods.crd import CRD
+from kd_core.methods.ctkd import CTKD
 from kd_core.methods.dist import DIST
 from kd_core.methods.dkd import DKD
 from kd_core.methods.ebkd import EBKD
@@ -22,11 +24,15 @@ from kd_core.methods.mmkd import MMKD
 from kd_core.methods.mtkd_rl import MTKDRL
 from kd_core.methods.none import Plain
 from kd_core.methods.nst import NST
+from kd_core.methods.ofa import OFAKD
 from kd_core.methods.pkt import PKT
 from kd_core.methods.reviewkd import ReviewKD
 from kd_core.methods.rkd import RKD
+from kd_core.methods.rld import RLD
+from kd_core.methods.sdd import SDD
 from kd_core.methods.simkd import SimKD
 from kd_core.methods.sp import SP
+from kd_core.methods.ttm import TTM, WTTM
 from kd_core.methods.vid import VID
 
 METHODS: dict[str, type[Method]] = {
@@ -47,6 +53,13 @@ METHODS: dict[str, type[Method]] = {
     "dist": DIST,
     "reviewkd": ReviewKD,
     "simkd": SimKD,
+    "ctkd": CTKD,
+    "cat_kd": CATKD,
+    "ofa": OFAKD,
+    "ttm": TTM,
+    "wttm": WTTM,
+    "sdd": SDD,
+    "rld": RLD,
     # of several teachers
     "aver": AVER,
     "ebkd": EBKD,

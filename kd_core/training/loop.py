@@ -164,9 +164,9 @@ class Training:
         with self._autocast():
             student = self._observe(batch.images_BCHW)
             teachers = tuple(teacher(batch) for teacher in self.teachers)
-        student = _float(student)
+        student = replace(_float(student), head=self.network.head)
         loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)
-        self.optimizer.step(torch.stack(tuple(loss.terms.values())).sum() * weight, epoch + progress)
+        self.optimizer.step(loss.terms, epoch + progress, weight)
         if self.average:
             self.average.add(self._state())
         metrics = {f"loss/{name}": value.detach() for name, value in loss.terms.items()}

@@ -34,18 +34,22 @@ class Optimizer(ABC):
         self.group = group
         self.lr = recipe.lr  # of the last step
 
-    def step(self, loss: Tensor, epoch: float) -> None:
-        """One step down the gradient of ``loss``, at a point of the training in epochs. What has no gradient stays."""
+    def step(self, terms: Mapping[str, Tensor], epoch: float, weight: float = 1.0) -> None:
+        """One step down the gradient of the sum of the ``terms`` of a loss, times ``weight``, at a point of the training in
+        epochs. What has no gradient stays."""
         self.lr = self.recipe.lr_at(epoch)
         for parameter in self.parameters:
             parameter.grad = None
-        loss.backward()
-        gradients = [each.grad for each in self.parameters if each.grad is not None]
-        self.group.sum(gradients)
-        if self.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        self._differentiate(terms, weight)
         with torch.no_grad():
             self._move()
+
+    def _differentiate(self, terms: Mapping[str, Tensor], weight: float) -> None:
+        """Leave the gradients of all workers at the parameters."""
+        (torch.stack(tuple(terms.values())).sum() * weight).backward()
+        self.group.sum([each.grad for each in self.parameters if each.grad is not None])
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
 
     def decay_of(self, parameter: nn.Parameter) -> float:
         """The weight decay of a parameter."""
@@ -103,6 +107,72 @@ class SGD(Optimizer):
                 self._momentum[position] = buffer.to(parameter.device)
 
 
+TASK = "ce"  # the term of a loss that is the labels'
+
+
+class DOT(Optimizer):
+    """Distillation-oriented trainer (Zhao et al. 2023, arXiv 2307.08436): SGD whose momentum is μ − Δ for the gradient of the
+    labels' loss and μ + Δ for that of distillation, which so leads. What only one of them moves, as an adapter, has μ. The
+    weight decay goes with the labels' loss, or where there is only the other.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> None:
+        super().__init__(parameters, recipe, group)
+        nothing: list[Tensor | None] = [None] * len(self.parameters)
+        self._momenta = {"momentum": list(nothing), "distillation": list(nothing)}  # of the task first
+        self._gradients: dict[str, list[Tensor | None]] = {}
+
+    def _differentiate(self, terms: Mapping[str, Tensor], weight: float) -> None:
+        task = [term for name, term in terms.items() if name == TASK]
+        others = [term for name, term in terms.items() if name != TASK]
+        self._gradients = {
+            "distillation": self._gradients_of(others, weight, retain=bool(task)),
+            "momentum": self._gradients_of(task, weight),
+        }
+
+    def _gradients_of(self, terms: list[Tensor], weight: float, retain: bool = False) -> list[Tensor | None]:
+        if not terms:
+            return [None] * len(self.parameters)
+        loss = torch.stack(terms).sum() * weight
+        found = torch.autograd.grad(loss, self.parameters, retain_graph=retain, allow_unused=True)
+        gradients: list[Tensor | None] = list(found)
+        self.group.sum([each for each in gradients if each is not None])
+        return gradients
+
+    def _move(self) -> None:
+        recipe = self.recipe
+        steps: list[tuple[nn.Parameter, Tensor]] = []
+        for name, sign in (("momentum", -1), ("distillation", 1)):
+            other = self._gradients["distillation" if name == "momentum" else "momentum"]
+            for position, (parameter, gradient) in enumerate(zip(self.parameters, self._gradients[name], strict=True)):
+                if gradient is None:
+                    continue
+                alone = other[position] is None
+                if alone or name == "momentum":
+                    gradient = gradient.add(parameter, alpha=self.decay_of(parameter))
+                buffer = self._momenta[name][position]
+                kept = recipe.momentum + (0 if alone else sign * recipe.delta)
+                moved = gradient.clone() if buffer is None else buffer.mul_(kept).add_(gradient)
+                self._momenta[name][position] = moved
+                steps.append((parameter, moved))
+        for parameter, moved in steps:
+            parameter.add_(moved, alpha=-self.lr)
+
+    def state(self) -> dict[str, Tensor]:
+        return {
+            f"{name}.{position}": buffer
+            for name, buffers in self._momenta.items()
+            for position, buffer in enumerate(buffers)
+            if buffer is not None
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, buffers in self._momenta.items():
+            for position, parameter in enumerate(self.parameters):
+                if (buffer := tensors.get(f"{name}.{position}")) is not None:
+                    buffers[position] = buffer.to(parameter.device)
+
+
 class FromTorch(Optimizer):
     """Optimisers of ``torch.optim``, each with the parameters that are its own."""
 
@@ -157,7 +227,8 @@ class FromTorch(Optimizer):
 
 def optimizer_of(parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> Optimizer:
     """The recipe's optimiser."""
-    return (SGD if recipe.optimizer == "sgd" else FromTorch)(parameters, recipe, group)
+    kinds: dict[str, type[Optimizer]] = {"sgd": SGD, "dot": DOT}
+    return kinds.get(recipe.optimizer, FromTorch)(parameters, recipe, group)
 
 
 class Average:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Need
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -25,7 +25,7 @@ class Mine(Method):
 
     def forward(self, student, teachers, batch, progress):
         apart = sum((student.logits_BK - each.logits_BK).square().mean() for each in teachers) / len(teachers)
-        ce = cross_entropy(student.logits_BK, batch.labels_B)
+        ce = label_loss(student.logits_BK, batch)
         return Loss({"ce": self.config.ce * ce, "apart": self.config.weight * apart}, {"weight/mine": apart.detach()})
 
 

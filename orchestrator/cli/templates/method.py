@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, nn, torch
-from kd_core.losses import cross_entropy
+from kd_core.losses import label_loss
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -41,7 +41,7 @@ class Mine(Method):
             distances.append((own_BD - F.normalize(teacher.embedding_BD, dim=1)).square().sum(1).mean())
         return Loss(
             {
-                "ce": self.config.ce * cross_entropy(student.logits_BK, batch.labels_B),
+                "ce": self.config.ce * label_loss(student.logits_BK, batch),
                 "hint": self.config.beta * torch.stack(distances).mean(),
             }
         )

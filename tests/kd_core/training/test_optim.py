@@ -28,7 +28,7 @@ def test_it_steps_as_torch_s_sgd_does(momentum, nesterov, weight_decay):
     sgd = SGD(ours, recipe)
     optimizer = torch.optim.SGD(theirs, lr=0.1, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True)
     for step in range(5):
-        sgd.step(loss(ours), step / 2)
+        sgd.step({"loss": loss(ours)}, step / 2)
         optimizer.param_groups[0]["lr"] = recipe.lr_at(step / 2)
         optimizer.zero_grad()
         loss(theirs).backward()
@@ -82,7 +82,7 @@ def test_every_optimizer_steps_as_torchs_does(name, clip, decay_all):
         if step == 3:  # as after a kill
             kept, optimizer = optimizer.state(), optimizer_of(ours, recipe)
             optimizer.restore(kept)
-        optimizer.step(loss(ours), step / 2)
+        optimizer.step({"loss": loss(ours)}, step / 2)
         for group in torchs.param_groups:
             group["lr"] = recipe.lr_at(step / 2)
         torchs.zero_grad()
@@ -108,13 +108,55 @@ def test_muon_moves_matrices_and_adamw_the_rest():
         if step == 2:
             kept, optimizer = optimizer.state(), optimizer_of(parameters, recipe)
             optimizer.restore(kept)
-        optimizer.step(sum(each.sin().sum() for each in parameters), step)
+        optimizer.step({"loss": sum(each.sin().sum() for each in parameters)}, step)
         for each in torchs:
             each.zero_grad()
         sum(each.sin().sum() for each in theirs).backward()
         for each in torchs:
             each.step()
         assert all(torch.equal(one, other) for one, other in zip(parameters, theirs, strict=True))
+
+
+def test_dot_by_hand():
+    """One number that both losses move, one that the labels' alone moves, one (an adapter's) that distillation alone moves.
+
+    lr 1, μ = ½, Δ = ¼, weight decay 0.1; gradients of the labels 1 everywhere, of distillation 2. Both: the task's buffer is
+    1.1 w₀ … with momentum ¼, distillation's 2 with momentum ¾; the others have ½, and both their decay.
+    """
+    recipe = Recipe(epochs=9, lr=1.0, momentum=0.5, delta=0.25, weight_decay=0.1, optimizer="dot", schedule="constant")
+    both, task, other = parameters = [nn.Parameter(torch.tensor([1.0])) for _ in range(3)]
+    optimizer = optimizer_of(parameters, recipe)
+
+    def terms():
+        return {"ce": (both + task).sum(), "kl": 2 * (both + other).sum()}
+
+    optimizer.step(terms(), 0)
+    first = 1 - (1 + 0.1) - 2
+    assert both.item() == pytest.approx(first)
+    assert task.item() == pytest.approx(1 - 1.1)
+    assert other.item() == pytest.approx(1 - 2.1)
+    kept, optimizer = optimizer.state(), optimizer_of(parameters, recipe)  # as after a kill
+    optimizer.restore(kept)
+    second = [each.item() for each in parameters]
+    optimizer.step(terms(), 0)
+    of_task = 0.25 * 1.1 + (1 + 0.1 * second[0])
+    assert both.item() == pytest.approx(second[0] - of_task - (0.75 * 2 + 2))
+    assert task.item() == pytest.approx(second[1] - (0.5 * 1.1 + 1 + 0.1 * second[1]))
+    assert other.item() == pytest.approx(second[2] - (0.5 * 2.1 + 2 + 0.1 * second[2]))
+
+
+def test_dot_without_distance_is_sgd_up_to_the_order_of_sums():
+    torch.manual_seed(0)
+    start = [torch.randn(3, 4), torch.randn(5)]
+    ours, theirs = ([nn.Parameter(tensor.clone()) for tensor in start] for _ in range(2))
+    knobs = {"epochs": 9, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "schedule": "constant"}
+    dot = optimizer_of(ours, Recipe(optimizer="dot", delta=0.0, **knobs))
+    sgd = optimizer_of(theirs, Recipe(**knobs))
+    for _ in range(6):
+        for optimizer, parameters in ((dot, ours), (sgd, theirs)):
+            first, second = parameters
+            optimizer.step({"ce": first.sin().sum() + second.square().sum(), "kl": (first.sum() * second).sum()}, 0)
+    torch.testing.assert_close(list(ours), list(theirs))
 
 
 def test_an_average_by_hand():

@@ -42,7 +42,7 @@ def test_a_broken_law_is_told_with_file_and_line(tmp_path, capsys):
 
 
 def test_what_its_own_code_raises_is_told_with_its_line(tmp_path, capsys):
-    wrong = METHOD.replace("batch.labels_B)", "batch.lables_B)")
+    wrong = METHOD.replace("student.logits_BK, batch)", "student.logits_BK, batch.lables_B)")
     (tmp_path / "mine.py").write_text(wrong)
     assert main(["check", "mine.py"]) == 1
     line = next(number for number, text in enumerate(wrong.splitlines(), 1) if "lables_B" in text)
