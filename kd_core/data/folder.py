@@ -36,15 +36,42 @@ def image_folder(config: DataConfig, root: Path, download: bool) -> Source:
         DataError: where there is anything else than that, no image in a class, or not what the config states.
     """
     assert config.folder is not None
-    folder = root / config.folder
+    return _by_class(config, root / config.folder, ("test", "val"), "state what is there")
+
+
+def imagenet(config: DataConfig, root: Path, download: bool) -> Source:
+    """The 1,281,167 training images of 1,000 classes and the 50,000 of the validation split, which is the test split:
+    ``train/<wnid>/*.JPEG`` and ``val/<wnid>/*.JPEG`` of ``root/imagenet``, or of ``root`` itself. Classes are numbered by their
+    sorted WordNet ids.
+
+    Raises:
+        DataError: where files are absent, or others are there.
+    """
+    folder = root / "imagenet"
+    return _by_class(config, folder if folder.is_dir() else root, ("val",), "it is not whole")
+
+
+def cinic10(config: DataConfig, root: Path, download: bool) -> Source:
+    """90,000 training and 90,000 test images of CIFAR-10's classes, 32×32, in ``train/`` and ``test/`` of ``root/CINIC-10``;
+    its ``valid/`` is not read. Classes are numbered by their sorted names.
+
+    Raises:
+        DataError: where files are absent, or others are there.
+    """
+    return _by_class(config, root / "CINIC-10", ("test",), "it is not whole", published=32)
+
+
+def _by_class(config: DataConfig, folder: Path, tests: tuple[str, ...], advice: str, published: int | None = None) -> Source:
+    """The images of ``folder/train`` and of the first of ``tests`` that is there."""
     train = folder / "train"
-    test = next((folder / name for name in ("test", "val") if (folder / name).is_dir()), None)
+    test = next((folder / name for name in tests if (folder / name).is_dir()), None)
     if not train.is_dir() or test is None:
-        raise DataError(f"{folder} must hold train/<class>/ and test/<class>/ (or val/<class>/) with the images in them")
+        named = " (or ".join(f"{name}/<class>/" for name in tests) + ")" * (len(tests) - 1)
+        raise DataError(f"{folder} must hold train/<class>/ and {named} with the images in them")
     listing = _Listing()
     found = {part: {each.name: listing.images(each) for each in listing.folders(part)} for part in (train, test)}
-    source = _source(found, listing, config)
-    _count(source, config, folder, "state what is there")
+    source = _source(found, listing, config, published)
+    _count(source, config, folder, advice)
     return source
 
 

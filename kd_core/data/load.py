@@ -25,6 +25,14 @@ LOADERS = {  # the module whose function of the same name loads the set; torchvi
     "cifar100": "kd_core.data.cifar",
     "stl10": "kd_core.data.stl10",
     "tiny_imagenet": "kd_core.data.folder",
+    "mnist": "kd_core.data.mnist",
+    "fashion_mnist": "kd_core.data.mnist",
+    "svhn": "kd_core.data.published_photographs",
+    "oxford_pets": "kd_core.data.published_photographs",
+    "oxford_flowers": "kd_core.data.published_photographs",
+    "food101": "kd_core.data.published_photographs",
+    "cinic10": "kd_core.data.folder",
+    "imagenet": "kd_core.data.folder",
     "image_folder": "kd_core.data.folder",
 }
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
+import json
 import pickle
+import struct
 
 import numpy as np
+import scipy.io
 from PIL import Image
 
 from kd_core.data import stl10
@@ -92,17 +96,94 @@ def tiny(root, monkeypatch, classes=3, train=8, val=4):
     return folder
 
 
-def folder(root, classes=3, train=8, test=4, name="beasts", test_name="test"):
-    """PNG and JPEG files of many sizes by class; returns the folder that holds them."""
+def folder(root, classes=3, train=8, test=4, name="beasts", test_name="test", side=None):
+    """PNG and JPEG files by class, of many sizes or of one; returns the folder that holds them."""
     for part, count in (("train", train), (test_name, test)):
         for label in range(classes):
             where = root / name / part / f"class {label}"
             where.mkdir(parents=True)
             for number in range(count):
-                height, width = 16 + 5 * (number % 4), 16 + 3 * (number % 3)
+                height, width = (side, side) if side else (16 + 5 * (number % 4), 16 + 3 * (number % 3))
                 image = Image.fromarray(pixels(1000 * label + number, height, width))
                 image.save(where / f"{number:02}.{('png', 'jpg')[number % 2]}")
     return root / name
+
+
+def stated(name, monkeypatch, **known):
+    """Say that a data set is a smaller one."""
+    monkeypatch.setitem(DATASETS, name, dataclasses.replace(DATASETS[name], **known))
+
+
+def idx(root, name, monkeypatch, packed=True):
+    """The four idx files of MNIST or Fashion-MNIST, of 40 and 20 images; returns (images, labels) of each part."""
+    rng, made = np.random.default_rng(0), {}
+    stated(name, monkeypatch, train=40)
+    for part, count in (("train", 40), ("t10k", 20)):
+        made[part] = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8), (np.arange(count) % 10).astype(np.uint8)
+        for kind, array in zip(("images-idx3", "labels-idx1"), made[part], strict=True):
+            header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+            content = header + array.tobytes()
+            file = root / f"{part}-{kind}-ubyte{'.gz' if packed else ''}"
+            file.write_bytes(gzip.compress(content) if packed else content)
+    return made
+
+
+def house_numbers(root, monkeypatch):
+    """SVHN's two .mat files, of 40 and 20 images; the loader is told their MD5."""
+    rng, listed = np.random.default_rng(0), dict(datasets.SVHN.split_list)
+    stated("svhn", monkeypatch, train=40)
+    for part, count in (("train", 40), ("test", 20)):
+        file = root / f"{part}_32x32.mat"
+        labels = np.arange(count) % 10 + 1  # 10 is the digit 0
+        scipy.io.savemat(file, {"X": rng.integers(0, 256, (32, 32, 3, count), dtype=np.uint8), "y": labels[:, None]})
+        listed[part] = [listed[part][0], file.name, md5(file)]
+    monkeypatch.setattr(datasets.SVHN, "split_list", listed)
+
+
+def pets(root, monkeypatch, classes=3, train=8, test=4):
+    """Oxford's folders of images and lists."""
+    stated("oxford_pets", monkeypatch, classes=classes, train=classes * train)
+    folder = root / "oxford-iiit-pet"
+    (folder / "images").mkdir(parents=True)
+    (folder / "annotations").mkdir()
+    for part, count in (("trainval", train), ("test", test)):
+        lines = []
+        for label in range(classes):
+            for number in range(count):
+                name = f"breed_{label}_{part}{number}"
+                Image.fromarray(pixels(100 * label + number)).save(folder / "images" / f"{name}.jpg")
+                lines.append(f"{name} {label + 1} 1 1\n")
+        (folder / "annotations" / f"{part}.txt").write_text("".join(lines))
+
+
+def flowers(root, monkeypatch, classes=3):
+    """Oxford's images with their .mat files: 4, 4 and 4 of a class for training, validation and the test."""
+    stated("oxford_flowers", monkeypatch, classes=classes, train=8 * classes)
+    folder = root / "flowers-102"
+    (folder / "jpg").mkdir(parents=True)
+    count = 12 * classes
+    for number in range(1, count + 1):
+        Image.fromarray(pixels(number)).save(folder / "jpg" / f"image_{number:05d}.jpg")
+    ids = np.arange(1, count + 1)
+    scipy.io.savemat(folder / "imagelabels.mat", {"labels": (ids % classes + 1)[None]})
+    parts = {"trnid": ids[: 4 * classes], "valid": ids[4 * classes : 8 * classes], "tstid": ids[8 * classes :]}
+    scipy.io.savemat(folder / "setid.mat", {name: found[None] for name, found in parts.items()})
+    known = {key: (name, md5(folder / name)) for key, name in (("label", "imagelabels.mat"), ("setid", "setid.mat"))}
+    monkeypatch.setattr(datasets.Flowers102, "_file_dict", {**datasets.Flowers102._file_dict, **known})
+
+
+def dishes(root, monkeypatch, classes=3, train=8, test=4):
+    """Food-101's images with its lists."""
+    stated("food101", monkeypatch, classes=classes, train=classes * train)
+    folder = root / "food-101"
+    (folder / "meta").mkdir(parents=True)
+    for part, count in (("train", train), ("test", test)):
+        listed = {f"dish_{label}": [f"dish_{label}/{part}{number}" for number in range(count)] for label in range(classes)}
+        for name, images in listed.items():
+            (folder / "images" / name).mkdir(parents=True, exist_ok=True)
+            for number, image in enumerate(images):
+                Image.fromarray(pixels(number)).save(folder / "images" / f"{image}.jpg")
+        (folder / "meta" / f"{part}.json").write_text(json.dumps(listed))
 
 
 def make(name, root, monkeypatch):
@@ -121,5 +202,22 @@ def make(name, root, monkeypatch):
         case "tiny_imagenet":
             tiny(root, monkeypatch)
             return DataConfig("tiny_imagenet", validation=0.25)
+        case "mnist" | "fashion_mnist":
+            idx(root, name, monkeypatch, packed=name == "fashion_mnist")
+            return DataConfig(name, validation=0.25)
+        case "svhn":
+            house_numbers(root, monkeypatch)
+            return DataConfig(name, validation=0.25)
+        case "oxford_pets" | "oxford_flowers" | "food101":
+            {"oxford_pets": pets, "oxford_flowers": flowers, "food101": dishes}[name](root, monkeypatch)
+            return DataConfig(name, size=32, validation=0.25)
+        case "imagenet":
+            stated(name, monkeypatch, classes=3, train=24)
+            folder(root, name="imagenet", test_name="val")
+            return DataConfig(name, size=32, validation=0.25)
+        case "cinic10":
+            stated(name, monkeypatch, classes=3, train=24)
+            folder(root, name="CINIC-10", side=32)
+            return DataConfig(name, validation=0.25)
         case "image_folder":
             return DataConfig("image_folder", folder=folder(root).name, size=16, classes=3, train_images=24, validation=0.25)
