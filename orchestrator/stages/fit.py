@@ -11,13 +11,14 @@ import pyarrow as pa
 
 from kd_core.bank import Source
 from kd_core.data.batches import plain_batches
+from kd_core.data.splits import Splits
 from kd_core.distributed import ALONE, Group
 from kd_core.methods.method import Method
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
 from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoints, Record
-from kd_core.training.evaluate import evaluate
+from kd_core.training.evaluate import Scores, scores
 from kd_core.training.loop import Training
 from kd_core.training.metrics import TEST_ACCURACY, VALIDATION_ACCURACY
 from kd_core.training.optim import Diverged
@@ -25,7 +26,7 @@ from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of
 from orchestrator.stages.runner import Context
-from orchestrator.store.artifacts import HISTORY, METHOD, MODEL
+from orchestrator.store.artifacts import HISTORY, METHOD, MODEL, PREDICTIONS
 
 
 def prepared(
@@ -64,15 +65,14 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
         return {}
     last, chosen = result.history[-1], result.history[result.chosen_epoch - 1]
 
-    def on_test() -> dict[str, float]:
+    def on_test() -> Scores:
         network.eval()
         method.own.eval()
-        accuracy, loss = evaluate(training.predict, plain_batches(splits, "test", runtime.device))
-        return {"accuracy": accuracy, "loss": loss}
+        return scores(training.predict, plain_batches(splits, "test", runtime.device))
 
     test_last = on_test()
-    if not math.isfinite(test_last["loss"]):  # which no split before it may have shown
-        raise Diverged(len(result.history), {"test": test_last["loss"]})
+    if not math.isfinite(test_last.loss):  # which no split before it may have shown
+        raise Diverged(len(result.history), {"test": test_last.loss})
     network.load_state_dict(result.chosen)
     method.own.load_state_dict(result.chosen_own)
     test_chosen = on_test()
@@ -80,14 +80,14 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
     MODEL.write(result.chosen, context.attempt.path)
     if type(method).predict is not Method.predict:  # its own parts are part of the model
         METHOD.write(result.chosen_own, context.attempt.path)
+    PREDICTIONS.write(predictions_table(test_chosen, splits), context.attempt.path)
     HISTORY.write(history_table(result.history), context.attempt.path)
     watched = [record.metrics[TEST_ACCURACY] for record in result.history if training.watch_test]
     return {
         **validated(chosen, last),
-        "test_accuracy": test_chosen["accuracy"],
-        "test_accuracy_last": test_last["accuracy"],
+        **tested(test_chosen),
+        "test_accuracy_last": test_last.accuracy,
         **({"test_accuracy_best": max(watched)} if watched else {}),
-        "test_loss": test_chosen["loss"],
         "chosen_epoch": result.chosen_epoch,
         "epochs": len(result.history),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -105,6 +105,18 @@ def validated(chosen: Record, last: Record) -> dict[str, float]:
         "validation_accuracy": chosen.metrics[VALIDATION_ACCURACY],
         "validation_accuracy_last": last.metrics[VALIDATION_ACCURACY],
     }
+
+
+def tested(found: Scores) -> dict[str, float]:
+    """What a manifest holds of the test split at the chosen epoch."""
+    top5 = {} if found.top5 is None else {"test_top5": found.top5}
+    return {"test_accuracy": found.accuracy, **top5, "test_loss": found.loss, "test_brier": found.brier}
+
+
+def predictions_table(found: Scores, splits: Splits) -> pa.Table:
+    """The classes that were predicted for the images of the test split, and those that they are."""
+    columns = {"predicted": found.predicted_N, "label": splits.test.labels_N.cpu()}
+    return pa.table({name: pa.array(values.numpy(), pa.int32()) for name, values in columns.items()}, PREDICTIONS.schema)
 
 
 def teller(job: Job, context: Context) -> Callable[[Record], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -158,7 +159,8 @@ def do_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lamb
             context.say(epochs=job.epochs)
             use_stated(job.config, store)
             results = KINDS[job.kind].run(job, context)
-            attempt.commit(results, results.pop("seconds", time.time() - attempt.started), runtime.resources)
+            taken = {**runtime.resources, "peak_memory": _peak_memory()}
+            attempt.commit(results, results.pop("seconds", time.time() - attempt.started), taken)
     except WorkerLost:
         attempt.discard()
         raise
@@ -259,6 +261,8 @@ def _process_as(runtime: Runtime) -> Iterator[None]:
         raise RuntimeError(f"resources ask for {runtime.gpus:g} GPU, but this process sees no CUDA device")
     deterministic = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(runtime.deterministic, warn_only=True)
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
     torch.backends.cudnn.benchmark = not runtime.deterministic
     if runtime.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -267,6 +271,16 @@ def _process_as(runtime: Runtime) -> Iterator[None]:
             yield
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
+def _peak_memory() -> int:
+    """The most memory that was in use, bytes: on a GPU, of the job's tensors; elsewhere of this process, which may have done
+    other jobs before."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @contextlib.contextmanager

@@ -16,12 +16,12 @@ from kd_core.methods.none import Plain
 from kd_core.methods.setting import Setting
 from kd_core.models.network import Network, shape_of
 from kd_core.models.weights import fill, published, read
-from kd_core.training.evaluate import evaluate
+from kd_core.training.evaluate import evaluate, scores
 from orchestrator.jobs.job import Job
-from orchestrator.stages.fit import fit, prepared
+from orchestrator.stages.fit import fit, predictions_table, prepared, tested
 from orchestrator.stages.networks import fresh, splits_of
 from orchestrator.stages.runner import Context
-from orchestrator.store.artifacts import MODEL
+from orchestrator.store.artifacts import MODEL, PREDICTIONS
 from orchestrator.store.files import sha256
 
 
@@ -45,15 +45,15 @@ def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[s
     device = context.runtime.device
     fill(network, _given(job.config["model"], job.config["weights"], context.runtime.weights))
     network.to(device).eval()
-    test, test_loss = evaluate(network, plain_batches(splits, "test", device))
+    found = scores(network, plain_batches(splits, "test", device))
     MODEL.write(network.state_dict(), context.attempt.path)
+    PREDICTIONS.write(predictions_table(found, splits), context.attempt.path)
     validated = {}
     if len(splits.validation):
         validated["validation_accuracy"], _ = evaluate(network, plain_batches(splits, "validation", device))
     return {
         **validated,
-        "test_accuracy": test,
-        "test_loss": test_loss,
+        **tested(found),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "shape": dataclasses.asdict(shape_of(network, splits.image)),
         "device": device,

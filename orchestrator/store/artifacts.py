@@ -1,13 +1,15 @@
 """The files that entries hold: their names, and of tables their schemas. Each stands here and nowhere else.
 
     job          files
-    teacher      MODEL and, where it was trained, HISTORY
+    teacher      MODEL, PREDICTIONS and, where it was trained, HISTORY
     probe        PROBES
     analysis     ANALYSER, HISTORY
     bank         BANK
     search       TRIALS
     trial        HISTORY and, where a population goes on with it, STATE
-    student      MODEL, HISTORY and, where parts of its method make its logits, METHOD
+    student      MODEL, PREDICTIONS, HISTORY and, where parts of its method make its logits, METHOD
+
+PREDICTIONS came later: entries from before are without.
 
 Importing this file imports no torch.
 """
@@ -110,6 +112,10 @@ class Table(Artifact):
 
 MODEL = Tensors("model.safetensors")  # the network's weights of its chosen epoch
 METHOD = Tensors("method.safetensors")  # the method's own parts, of that epoch
+PREDICTIONS = Table(  # a row for every image of the test split, in its order
+    "predictions.arrow",
+    pa.schema([("predicted", pa.int32()), ("label", pa.int32())]),  # classes, of the chosen epoch
+)
 ANALYSER = Tensors("analyser.safetensors")
 BANK = Artifact("bank.safetensors")  # tensors (V, N, …): large, so it is mapped and not read
 STATE = Artifact("state.safetensors")  # a checkpoint, at the end of a generation

@@ -44,6 +44,8 @@ class Trained(Fitted, kw_only=True):
     test_accuracy_last: Accuracy = 0
     test_accuracy_best: Accuracy = 0
     test_loss: float = 0
+    test_brier: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0
+    test_top5: Accuracy = 0
     parameters: Count = 0
 
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from kd_core.evaluation.table import EVALUATIONS
 from orchestrator.experiment.spec import TEST, Claim
-from orchestrator.report.analysis.statistics import Difference, holm, paired
+from orchestrator.report.analysis.statistics import Difference, holm, paired, seeds_needed
 from orchestrator.report.analysis.summary import LEVEL
 
 HOLDS, FAILS, INCONCLUSIVE, PENDING = "holds", "does not hold", "inconclusive", "not measured yet"
+HALF_A_POINT = 0.005  # of accuracy
 VERDICTS = (HOLDS, FAILS, INCONCLUSIVE, PENDING)
 
 
@@ -37,6 +38,15 @@ class Tested:
     def less_is_better(self) -> bool:
         evaluation, _, number = self.claim.by.partition(".")
         return bool(number) and number in EVALUATIONS[evaluation].less_is_better
+
+    @property
+    def seeds_for_half_a_point(self) -> int | None:
+        """So many seeds would find a difference of half a point with power 0.8, going by the spread of these; None where no
+        spread is known, or the number is no accuracy."""
+        found = self.difference
+        if found is None or not found.effect or self.scale != 100:
+            return None
+        return seeds_needed(found.mean / found.effect, HALF_A_POINT)
 
     @property
     def verdict(self) -> str:

@@ -56,6 +56,13 @@ def hours(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
+def size(bytes_: int | None) -> str:
+    """0.52 GiB or 123 MiB"""
+    if bytes_ is None:
+        return NOTHING
+    return f"{bytes_ / 2**30:.2f} GiB" if bytes_ >= 2**30 / 2 else f"{bytes_ / 2**20:.0f} MiB"
+
+
 def count(number: int | None) -> str:
     """278,324 is 0.28 M; below a hundred thousand the number itself."""
     if number is None:

@@ -68,6 +68,25 @@ def paired(values: Mapping[int, float], control: Mapping[int, float], confidence
     return Difference(found.n, found.mean, found.interval(confidence), p, effect)
 
 
+def seeds_needed(std: float, difference: float, power: float = 0.8, level: float = 0.05) -> int:
+    """The fewest pairs of seeds with which a two-sided paired t-test at ``level`` finds a true ``difference`` with this power,
+    where the differences of seeds have the standard deviation ``std``: by the noncentral t distribution."""
+    from scipy.stats import nct
+
+    def found(n: int) -> float:
+        noncentrality = abs(difference) / std * math.sqrt(n)
+        bound = _quantile(n - 1, 1 - level)
+        return float(nct.sf(bound, n - 1, noncentrality) + nct.cdf(-bound, n - 1, noncentrality))
+
+    low, high = 1, 2  # at `low` too few
+    while found(high) < power:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if found(middle) >= power else (middle, high)
+    return high
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Adjusted p-values of a family of tests; those without a test stay None and do not count."""
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)

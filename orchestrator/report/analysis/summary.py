@@ -46,6 +46,12 @@ class Cell:
     test_last: Sample | None
     test_best: Sample | None  # chosen on the test split itself; None where it was not asked for
     seconds: Sample | None
+    loss: Sample | None
+    brier: Sample | None
+    top5: Sample | None
+    agreement: Sample | None
+    peak_memory: int | None  # of the seed that took the most, bytes
+    device_seconds: float | None  # of all seeds together
     difference: Difference | None = None
     p: float | None = None
 
@@ -128,6 +134,12 @@ def _cell(rows: list[dict[str, Any]]) -> Cell:
         test_last=over("test_accuracy_last"),
         test_best=over("test_accuracy_best"),
         seconds=over("seconds"),
+        loss=over("test_loss"),
+        brier=over("test_brier"),
+        top5=over("test_top5"),
+        agreement=over("agreement"),
+        peak_memory=max((row["peak_memory"] for row in done if row["peak_memory"]), default=None),
+        device_seconds=sum(row["device_seconds"] or 0 for row in done) or None,
     )
 
 

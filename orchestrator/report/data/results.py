@@ -27,9 +27,13 @@ MEASURES = pa.schema(
         ("test_accuracy", pa.float64()),  # of the chosen epoch: the result
         ("test_accuracy_last", pa.float64()),
         ("test_accuracy_best", pa.float64()),  # of the best epoch on the test split itself; only where it was asked for
-        ("test_loss", pa.float64()),
+        ("test_loss", pa.float64()),  # negative log-likelihood, nats
+        ("test_brier", pa.float64()),  # in [0, 2]
+        ("test_top5", pa.float64()),  # of 50 classes and more
         ("parameters", pa.int64()),
         ("seconds", pa.float64()),  # of training
+        ("peak_memory", pa.int64()),  # bytes: of tensors on a GPU, of the process elsewhere
+        ("device_seconds", pa.float64()),  # seconds times GPUs or, without any, CPU cores
     ]
 )
 RESULTS = pa.schema(
@@ -43,6 +47,7 @@ RESULTS = pa.schema(
         ("teachers", pa.list_(pa.string())),
         ("seed", pa.int64()),
         *MEASURES,
+        ("agreement", pa.float64()),  # share of the test images of which it says what its teachers do, their mean
     ]
 )
 TEACHERS = pa.schema([("key", pa.string()), ("teacher", pa.string()), ("model", pa.string()), ("seed", pa.int64()), *MEASURES])
@@ -67,7 +72,11 @@ HISTORY = pa.schema([("key", pa.string()), *(artifacts.HISTORY.schema.field(name
 def results(reading: Reading) -> pa.Table:
     """A row of :data:`RESULTS` for every student."""
     named = _students(reading.plan)
-    rows = [{"key": key, **names, **_measures(reading, reading.plan.jobs[key])} for key, names in named.items()]
+    agreed = agreements(reading)
+    rows = [
+        {"key": key, **names, **_measures(reading, reading.plan.jobs[key]), "agreement": agreed.get(key)}
+        for key, names in named.items()
+    ]
     return pa.Table.from_pylist(rows, schema=RESULTS)
 
 
@@ -83,6 +92,20 @@ def evaluations(reading: Reading) -> pa.Table:
         numbers = entry.results if entry else {}
         rows += [{**row, "name": name, "value": value} for name, value in numbers.items()] or [row]
     return pa.Table.from_pylist(rows, schema=EVALUATIONS)
+
+
+def agreements(reading: Reading) -> dict[str, float]:
+    """By key of a student, the share of the test images of which it says what a teacher of it says, their mean; of those whose
+    predictions are all known."""
+    jobs = [*reading.plan.of("teacher"), *reading.plan.of("student")]
+    said = {job.key: table["predicted"] for job, table in reading.tables(jobs, artifacts.PREDICTIONS)}
+    found = {}
+    for job in reading.plan.of("student"):
+        listened = job.parents.get("teachers", [])
+        if listened and job.key in said and all(len(said.get(key, ())) == len(said[job.key]) for key in listened):
+            shares = [pc.mean(pc.equal(said[job.key], said[key])).as_py() for key in listened]
+            found[job.key] = sum(shares) / len(shares)
+    return found
 
 
 def teachers(reading: Reading) -> pa.Table:
@@ -127,6 +150,10 @@ def _measures(reading: Reading, job: Job) -> dict[str, Any]:
     if entry := reading.entry(job):
         row |= {name: entry.results[name] for name in MEASURES.names if name in entry.results}
         row["seconds"] = entry.manifest["seconds"]
+        granted = entry.manifest.get("resources", {})
+        share = (granted.get("gpus") or granted.get("cpus") or 0) * granted.get("workers", 1)
+        row["device_seconds"] = share * row["seconds"] or None
+        row["peak_memory"] = granted.get("peak_memory")
     return row
 
 

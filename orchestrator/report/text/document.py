@@ -36,7 +36,7 @@ def document(reading: Reading) -> Document:
     cells, claims, asked = summarise(students), evaluate_claims(plan.claims, students, evaluated), answers(evaluated)
     probed = grid(probes(reading))
     sought = searches(reading)
-    parts = [tables.of_cells(cells), tables.of_claims(claims), of_searches(sought)]
+    parts = [tables.of_cells(cells), tables.of_claims(claims), of_searches(sought), tables.of_scores(cells)]
     parts += [tables.of_answers(*found) for found in asked.items()]
     parts.append(tables.of_teachers(teachers(reading)))
     if probed.teachers:

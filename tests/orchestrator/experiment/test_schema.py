@@ -54,7 +54,7 @@ def test_the_experiments(file: Path, validator: jsonschema.Draft202012Validator)
         (("dta",), {}),
         (("name",), "a/b"),
         (("name",), None),
-        (("data", "name"), "mnist"),
+        (("data", "name"), "kmnist"),
         (("data", "validation"), -0.1),
         (("teachers",), []),
         (("teachers", 0, "models"), "resnet21"),

@@ -68,7 +68,7 @@ def test_it_is_as_good_as_where_it_was_trained_and_students_learn_from_it(traine
     was, entry = before.store.entry("teacher", first.key), finished.store.entry("teacher", job.key)
     same = ("validation_accuracy", "test_accuracy", "test_loss", "parameters", "shape")
     assert {name: entry.results[name] for name in same} == {name: was.results[name] for name in same}
-    assert set(entry.manifest["files"]) == {"model.safetensors"}
+    assert set(entry.manifest["files"]) == {"model.safetensors", "predictions.arrow"}
     assert entry.file("model.safetensors").read_bytes() == weights.read_bytes()
     assert job.key != first.key
     assert "recipe" not in job.config

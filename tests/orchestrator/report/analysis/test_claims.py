@@ -150,18 +150,18 @@ def test_markdown_has_the_table(world):
     text = render(Reading(*world), "md")
     assert "Of 2 claims, tested together with Holm's correction: 1 holds; 1 inconclusive." in text
     assert (
-        "| claim | seeds | difference [95 % CI] | effect | p | p (Holm) | verdict | by | methods |\n"
-        "|:--|--:|--:|--:|--:|--:|--:|:--|:--|\n"
-        "| distillation \\| helps | 3/3 | +4.00 [+1.52, +6.48] | +4.00 | 0.020 | 0.040 | **holds** | test "
+        "| claim | seeds | difference [95 % CI] | effect | p | p (Holm) | seeds for 0.5 | verdict | by | methods |\n"
+        "|:--|--:|--:|--:|--:|--:|--:|--:|:--|:--|\n"
+        "| distillation \\| helps | 3/3 | +4.00 [+1.52, +6.48] | +4.00 | 0.020 | 0.040 | 34 | **holds** | test "
         "| gpac against none |\n"
-        "| KD hurts | 3/3 | −2.00 [−4.48, +0.48] | −2.00 | 0.074 | 0.074 | inconclusive | test | none against kd |\n"
+        "| KD hurts | 3/3 | −2.00 [−4.48, +0.48] | −2.00 | 0.074 | 0.074 | 34 | inconclusive | test | none against kd |\n"
     ) in text
 
 
 def test_the_terminal_leaves_out_columns_but_not_the_verdict(world):
-    wide, narrow = terminal(Reading(*world), width=130), terminal(Reading(*world), width=70)
+    wide, narrow = terminal(Reading(*world), width=150), terminal(Reading(*world), width=70)
     assert re.search(
-        r"helps +3/3  \+4.00 \[\+1.52, \+6.48\]   \+4.00  0.020     0.040 +\* holds  test  gpac against none\n", wide
+        r"helps +3/3  \+4.00 \[\+1.52, \+6.48\]   \+4.00  0.020     0.040 +34 +\* holds  test  gpac against none\n", wide
     )
     assert re.search(r"KD hurts  +3/3  −2.00 \[−4.48, \+0.48\]     0.074  inconclusive\n", narrow)
     assert wide.endswith("Of 2 claims, tested together with Holm's correction: 1 holds; 1 inconclusive.\n")

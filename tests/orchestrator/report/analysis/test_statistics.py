@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from orchestrator.report.analysis.statistics import Difference, Sample, holm, paired, sample
+from orchestrator.report.analysis.statistics import Difference, Sample, holm, paired, sample, seeds_needed
 
 accuracies = st.lists(st.integers(0, 360).map(lambda right: right / 360), min_size=2, max_size=8)
 
@@ -58,6 +59,19 @@ def test_the_paired_test_is_that_of_scipy(control, random):
     theirs = stats.ttest_rel(values, control)
     assert found.p == pytest.approx(theirs.pvalue, abs=1e-9)
     assert found.interval == pytest.approx(tuple(theirs.confidence_interval(0.95)), abs=1e-9)
+
+
+@pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10), (50.0, 2)])
+def test_seeds_that_a_difference_needs_are_those_of_the_tables(effect, n):
+    """Of pairs, two-sided, power 0.8 (Cohen 1988, and G*Power's)."""
+    assert seeds_needed(1.0, effect) == n
+    assert seeds_needed(0.02, -0.02 * effect) == n
+
+
+def test_a_simulation_finds_the_difference_as_often_as_was_asked():
+    random = np.random.default_rng(0)
+    draws = random.normal(0.5, 1.0, (20_000, seeds_needed(1.0, 0.5)))
+    assert (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean() == pytest.approx(0.8, abs=0.02)
 
 
 def test_holm_by_hand():

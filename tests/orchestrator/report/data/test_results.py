@@ -1,11 +1,14 @@
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from kd_core.recipe import Recipe
 from orchestrator.jobs import canonical
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import history, probes, results, teachers
+from orchestrator.store.artifacts import PREDICTIONS
+from tests.support.least import least
 from tests.support.report_world import LAYERS, RESULTS, TEACHERS, a_plan, a_store, commit, the_student
 from tests.support.world import begin, remove_entry, tamper, the
 
@@ -47,7 +50,29 @@ def test_a_row_for_every_student(tmp_path):
         "test_loss": 0.3,
         "parameters": 278_324,
         "seconds": 21.0,
+        **dict.fromkeys(("test_brier", "test_top5", "peak_memory", "device_seconds", "agreement")),  # of entries from before
     }
+
+
+def test_what_a_row_cost_and_how_often_it_agrees_with_its_teachers(tmp_path):
+    plan = a_plan({"kd": (0.9,)})
+    store = a_store(tmp_path, plan, {"kd": (None,)})
+    [student] = plan.of("student")
+    said = {"resnet20-s0": [0, 1, 2, 3], "resnet32-s0": [0, 1, 0, 0], "wrn_16_2-s0": [1, 1, 1, 1]}
+    for job in plan.of("teacher"):
+        remove_entry(store, job)
+        predict(store, job, said[job.title])
+    predict(store, student, [0, 1, 2, 0], {"gpus": 0.5, "cpus": 4, "workers": 1, "peak_memory": 123})
+    [row] = results(Reading(plan, store)).to_pylist()
+    assert row["agreement"] == pytest.approx((3 / 4 + 3 / 4 + 1 / 4) / 3)
+    assert (row["device_seconds"], row["peak_memory"]) == (5.0, 123)
+
+
+def predict(store, job, classes, resources=None):
+    attempt = store.begin(job)
+    table = pa.table({"predicted": classes, "label": [0] * len(classes)}, PREDICTIONS.schema)
+    PREDICTIONS.write(table, attempt.path)
+    attempt.commit(least(job.kind), 10.0, resources)
 
 
 def test_what_is_not_done_has_a_row_and_a_reason(tmp_path):
