@@ -65,6 +65,27 @@ def evaluations(name: Name = None, plugin: PluginOption = None) -> None:
 
 
 @tables.command()
+def published(
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Of this data set.", show_default=False)] = None,
+    student: Annotated[str | None, typer.Option(metavar="MODEL", help="Of this student.", show_default=False)] = None,
+    method: Annotated[str | None, typer.Option(metavar="NAME", help="Of this method.", show_default=False)] = None,
+) -> None:
+    """List published accuracies, with their source and the protocol under which they were measured.
+
+    A report shows them beside the students of an experiment that are trained so.
+
+    \b
+    Examples:
+      kd list published
+      kd list published --student resnet8x4 --method dkd
+    """
+    from orchestrator.cli.views.catalogue import published as view
+    from orchestrator.cli.views.console import show
+
+    show(*view(dataset, student, method))
+
+
+@tables.command()
 def datasets(plugin: PluginOption = None) -> None:
     """List the data sets.
 

@@ -19,6 +19,7 @@ from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform
 from kd_core.methods.method import Method
 from kd_core.methods.table import METHODS
 from kd_core.models.table import MODELS
+from kd_core.published.ledger import CHOSEN_ON_TEST, PROTOCOLS, ledger
 from orchestrator.cli.views.console import table
 from orchestrator.cli.views.plan import knob
 from orchestrator.experiment.problems import suggestion
@@ -43,6 +44,31 @@ def datasets() -> Iterator[RenderableType]:
         stated = [f"{info.classes:,}", f"{info.channels}×{info.size}×{info.size}", f"{info.train:,}"]
         made.add_row(name, *(stated if info.size else ["as stated"] * 3), info.description)
     yield made
+
+
+def published(dataset: str | None, student: str | None, method: str | None) -> Iterator[RenderableType]:
+    """Published rows, and where they are from.
+
+    Raises:
+        typer.BadParameter: where there are none of a data set, student or method.
+    """
+    rows = ledger()
+    for name, asked in (("dataset", dataset), ("student", student), ("method", method)):
+        known = dict.fromkeys(getattr(row, name) for row in rows)
+        if asked is not None and asked not in known:
+            raise typer.BadParameter(f"no published number of the {name} {asked!r}{suggestion(asked, tuple(known))}")
+        rows = tuple(row for row in rows if asked in (None, getattr(row, name)))
+    sources = list(dict.fromkeys(row.source for row in rows))
+    made = table("data set", "teacher", "student", "method", "top-1", "protocol", "source", right=["top-1", "source"])
+    for row in rows:
+        cited = str(sources.index(row.source) + 1)
+        made.add_row(row.dataset, row.teacher or "–", row.student, row.method, f"{row.top1:.2f}", row.protocol, cited)
+    yield made
+    yield Text(f"\nTop-1 accuracy on the test split in %: {CHOSEN_ON_TEST}.")
+    for number, source in enumerate(sources, 1):
+        yield Text(f"[{number}] {source}")
+    for name in dict.fromkeys(row.protocol for row in rows):
+        yield Text(f"{name}: {PROTOCOLS[name].description} ({PROTOCOLS[name].source})")
 
 
 def methods() -> Iterator[RenderableType]:

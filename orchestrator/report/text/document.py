@@ -11,6 +11,7 @@ from orchestrator.report.analysis.evaluations import answers
 from orchestrator.report.analysis.formatting import duration
 from orchestrator.report.analysis.summary import findings, summarise
 from orchestrator.report.data.probe_grid import grid, selections
+from orchestrator.report.data.published import counterparts
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import evaluations, probes, results, teachers
 from orchestrator.report.data.searches import searches
@@ -36,7 +37,8 @@ def document(reading: Reading) -> Document:
     cells, claims, asked = summarise(students), evaluate_claims(plan.claims, students, evaluated), answers(evaluated)
     probed = grid(probes(reading))
     sought = searches(reading)
-    parts = [tables.of_cells(cells), tables.of_claims(claims), of_searches(sought), tables.of_scores(cells)]
+    repeated = tables.of_published(cells, counterparts(plan))
+    parts = [tables.of_cells(cells), repeated, tables.of_claims(claims), of_searches(sought), tables.of_scores(cells)]
     parts += [tables.of_answers(*found) for found in asked.items()]
     parts.append(tables.of_teachers(teachers(reading)))
     if probed.teachers:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from kd_core.evaluation.table import EVALUATIONS
+from kd_core.published.ledger import CHOSEN_ON_TEST
 from orchestrator.report.analysis.claims import FAILS, HOLDS, PENDING, Tested
 from orchestrator.report.analysis.evaluations import Answers
 from orchestrator.report.analysis.formatting import (
@@ -23,6 +24,7 @@ from orchestrator.report.analysis.formatting import (
 )
 from orchestrator.report.analysis.summary import LEVEL, Cell
 from orchestrator.report.data.probe_grid import Grid, Selection
+from orchestrator.report.data.published import Counterpart
 from orchestrator.report.data.reading import Reading
 
 AT_CHOSEN = "Test is read at the epoch chosen on the validation split{}; (last) is the last epoch."
@@ -125,6 +127,51 @@ def of_cells(cells: Sequence[Cell]) -> Table:
         legend=tuple(f"Teachers {letter}: {', '.join(names)}." for names, letter in letters.items()),
         strong="an interval that leaves out zero",
         notes=tuple(notes),
+    )
+
+
+def of_published(cells: Sequence[Cell], counterparts: Sequence[Counterpart]) -> Table:
+    """Published numbers beside ours: a row per cell that repeats one."""
+    by_name = {cell.name: cell for cell in cells}
+    rows, sources = [], dict.fromkeys(each.row.source for each in counterparts)
+    for each in counterparts:
+        cell, row = by_name[each.cell], each.row
+        ours = cell.test_best or cell.test_last
+        gap = None if ours is None else ours.mean - row.top1 / 100
+        spread_of = None if ours is None or ours.std is None else ours.std
+        rows.append(
+            (
+                Value(row.student),
+                Value(row.teacher or NOTHING),
+                Value(cell.method),
+                Value(f"{row.top1:.2f}"),
+                Value("not run" if ours is None else spread(ours)),
+                Value(NOTHING if gap is None else points(gap)),
+                Value(NOTHING if gap is None or spread_of is None else "yes" if abs(gap) <= spread_of else "no"),
+                Value(str(list(sources).index(row.source) + 1)),
+            )
+        )
+    best = any(by_name[each.cell].test_best for each in counterparts)
+    return Table(
+        "Published",
+        (
+            Column("student", left=True),
+            Column("teacher", left=True),
+            Column("method", left=True),
+            Column("published"),
+            Column("ours (best)" if best else "ours (last)"),
+            Column("difference"),
+            Column("within the spread"),
+            Column("source"),
+        ),
+        (tuple(rows),) if rows else (),
+        caption=(
+            "Top-1 accuracy on the test split in %, of what is trained by the published protocol; published is "
+            f"{CHOSEN_ON_TEST}.",
+            *([] if best else ["Ours is the last epoch; evaluations: {best_test: true} has the best one, too."]),
+            "Within the spread: the difference is at most one standard deviation of our seeds.",
+        ),
+        notes=tuple(sources),
     )
 
 
