@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from kd_core.data.table import DataConfig
 from kd_core.knowledge import ABSENT, ONCE, Batch, Knowledge, Need
 from kd_core.lazy import torch
+from kd_core.losses import match_stages
+from kd_core.models.info import ModelInfo
 from kd_core.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -40,6 +42,17 @@ def bankable(needs: Iterable[Need], data: DataConfig, recipe: Recipe, mode: str,
     if mode == "auto" and recipe.epochs < data.views:
         return False
     return all(data.images * data.views * floats(need, data) * 4 <= limit_gib * 2**30 for need in kinds)
+
+
+def maps_suffice(student: ModelInfo, teacher: ModelInfo, size: int) -> bool:
+    """Whether a teacher's attention maps, as a bank keeps them, have the sizes at which a student is compared with them: no
+    stage of the student is smaller than the one of the teacher that it learns from. Of networks whose strides are not known
+    it is not known either."""
+    own, others = ([(size // stride,) * 2 for stride in info.strides] for info in (student, teacher))
+    if not own or not others:
+        return False
+    matches = match_stages(tuple(own), tuple(others))
+    return all(others[match] <= own[stage] for stage, match in enumerate(matches))
 
 
 def floats(need: Need, data: DataConfig) -> int:

@@ -52,6 +52,11 @@ class Knowledge:
         """The feature map whose mean over positions is the embedding: of a network that has none, the embedding, as 1 × 1."""
         return self.embedding_BD[:, :, None, None] if self.last_BCHW is ABSENT else self.last_BCHW
 
+    def size(self, stage: int) -> tuple[int, int]:
+        """(H, W) of a stage."""
+        height, width = (self.maps or self.features)[stage].shape[-2:]
+        return height, width
+
     def attention_BHW(self, stage: int) -> Tensor:
         """Spatial attention of a stage: its feature map squared and averaged over channels, not yet normalised.
 

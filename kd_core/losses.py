@@ -104,10 +104,22 @@ def attention_map_BP(attention_BHW: Tensor, size: tuple[int, int]) -> Tensor:
     return F.normalize(pooled(attention_BHW[:, None], size).flatten(1), dim=1)
 
 
-def attention_distance(student_BHW: Tensor, teacher_BHW: Tensor) -> Tensor:
-    """Mean over samples and positions of (Q_s − Q_t)², at the smaller of the two sizes (Zagoruyko & Komodakis 2017, eq. 2)."""
-    size = (min(student_BHW.shape[1], teacher_BHW.shape[1]), min(student_BHW.shape[2], teacher_BHW.shape[2]))
-    return (attention_map_BP(student_BHW, size) - attention_map_BP(teacher_BHW, size)).square().mean()
+def attention_at_BHW(knowledge: Knowledge, stage: int, size: tuple[int, int]) -> Tensor:
+    """Spatial attention of a stage whose feature map is brought to ``size`` (H, W) by average pooling and squared then, as in
+    Tian et al. 2020. A map that was kept in place of the features is averaged itself: the same at its own size alone."""
+    if knowledge.maps:
+        return pooled(knowledge.maps[stage][:, None], size)[:, 0]
+    return pooled(knowledge.features[stage], size).square().mean(1)
+
+
+def attention_distance(student: Knowledge, stage: int, teacher: Knowledge, match: int) -> Tensor:
+    """Mean over samples and positions of (Q_s − Q_t)² of a student's and a teacher's stage, at the smaller of their two sizes
+    (Zagoruyko & Komodakis 2017, eq. 2)."""
+    (height, width), (other_height, other_width) = student.size(stage), teacher.size(match)
+    size = (min(height, other_height), min(width, other_width))
+    maps = (attention_at_BHW(each, which, size) for each, which in ((student, stage), (teacher, match)))
+    student_BP, teacher_BP = (attention_map_BP(map_BHW, size) for map_BHW in maps)
+    return (student_BP - teacher_BP).square().mean()
 
 
 def match_stages(student: tuple[tuple[int, int], ...], teacher: tuple[tuple[int, int], ...]) -> tuple[int, ...]:

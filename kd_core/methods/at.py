@@ -18,6 +18,8 @@ from kd_core.methods.setting import Loss, Setting
 
 
 class AT(Method):
+    version = 2  # 1 squared maps of unequal sizes before it pooled them
+
     @dataclass(frozen=True)
     class Config(Knobs):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
@@ -37,6 +39,6 @@ class AT(Method):
         distance = student.logits_BK.new_zeros(())
         for teacher, matches in zip(teachers, self.matches, strict=True):
             for stage, match in enumerate(matches):
-                distance = distance + attention_distance(student.attention_BHW(stage), teacher.attention_BHW(match))
+                distance = distance + attention_distance(student, stage, teacher, match)
         attention = self.config.beta * distance / len(teachers)
         return Loss({"ce": self.config.ce * label_loss(student.logits_BK, batch), "attention": attention})

@@ -57,6 +57,8 @@ def guiding_scheme_MB(distance_MB: Tensor, gamma: float, ceiling: float, epsilon
 
 
 class GPAC(Method):
+    version = 2  # 1 squared maps of unequal sizes before it pooled them
+
     @dataclass(frozen=True)
     class Config(Knobs):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
@@ -161,6 +163,6 @@ class GPAC(Method):
             for stage, (weight, match) in enumerate(zip(weights, matches, strict=True)):
                 curves[f"selection/stage{stage}/teacher{index}"] = distance.new_full((), weight)
                 if weight > 0:
-                    pair = attention_distance(student.attention_BHW(stage), teacher.attention_BHW(match))
+                    pair = attention_distance(student, stage, teacher, match)
                     distance = distance + weight * pair
         return distance, curves

@@ -22,6 +22,7 @@ class ModelInfo:
     smallest: int = 32  # H = W of an image of which every halving still leaves something
     parameters: int | None = None  # at 3 channels and 100 classes, where known without building
     make: Callable[..., Any] | None = None
+    strides: tuple[int, ...] = ()  # of an image's size over that of each stage, where known without building
     stages: tuple[str, ...] = ()
     head: str = ""
 

@@ -22,21 +22,27 @@ def _resnet(count: int, parameters: int, stem: int = 16, times: int = 1) -> Mode
     description = f"ResNet for 32×32, {6 * count + 2} layers" + (f", {times} times as wide" if times > 1 else "")
     widths = tuple(times * width for width in (16, 32, 64))
     arguments = {"stem": stem, "widths": widths, "blocks": (count,) * 3}
-    return ModelInfo("resnet", description, arguments, 4, parameters)
+    return ModelInfo("resnet", description, arguments, 4, parameters, strides=(1, 2, 4))
 
 
 def _imagenet_resnet(layers: int, blocks: tuple[int, ...], parameters: int, bottleneck: bool = False) -> ModelInfo:
     description = f"the ImageNet ResNet of {layers} layers with a stem for 32×32"
     arguments = {"stem": 64, "widths": (64, 128, 256, 512), "blocks": blocks, "bottleneck": bottleneck}
-    return ModelInfo("resnet", description, arguments, 8, parameters)
+    return ModelInfo("resnet", description, arguments, 8, parameters, strides=(1, 2, 4, 8))
 
 
 def _wrn(depth: int, width: int, parameters: int) -> ModelInfo:
-    return ModelInfo("wrn", f"wide ResNet {depth}-{width}", {"depth": depth, "width": width}, 4, parameters)
+    return ModelInfo("wrn", f"wide ResNet {depth}-{width}", {"depth": depth, "width": width}, 4, parameters, strides=(1, 2, 4))
 
 
 def _vgg(layers: int, blocks: tuple[int, ...], parameters: int) -> ModelInfo:
-    return ModelInfo("vgg", f"VGG with batch normalisation, {layers} layers", {"blocks": blocks}, 8, parameters)
+    return ModelInfo(
+        "vgg", f"VGG with batch normalisation, {layers} layers", {"blocks": blocks}, 8, parameters, strides=(1, 2, 4, 8)
+    )
+
+
+def _mobilenet(width: float, description: str, parameters: int) -> ModelInfo:
+    return ModelInfo("mobilenet", description, {"width": width}, 16, parameters, strides=(2, 4, 8, 16))
 
 
 MODELS: dict[str, ModelInfo] = {
@@ -62,10 +68,12 @@ MODELS: dict[str, ModelInfo] = {
     "vgg13": _vgg(13, (2, 2, 2, 2, 2), 9_462_180),
     "vgg16": _vgg(16, (2, 2, 3, 3, 3), 14_774_436),
     "vgg19": _vgg(19, (2, 2, 4, 4, 4), 20_086_692),
-    "mobilenet_v2_x0_5": ModelInfo("mobilenet", "MobileNetV2 at half width", {"width": 0.5}, 16, 812_836),
-    "mobilenet_v2": ModelInfo("mobilenet", "MobileNetV2", {"width": 1.0}, 16, 2_353_060),
-    "shufflenet_v1": ModelInfo("shufflenet_v1", "ShuffleNet 1×, 3 groups", {}, 8, 949_258),
-    "shufflenet_v2": ModelInfo("shufflenet_v2", "ShuffleNetV2 1×", {}, 8, 1_355_528),
+    "mobilenet_v2_x0_5": ModelInfo(
+        "mobilenet", "MobileNetV2 at half width", {"width": 0.5}, 16, 812_836, strides=(2, 4, 8, 16)
+    ),
+    "mobilenet_v2": ModelInfo("mobilenet", "MobileNetV2", {"width": 1.0}, 16, 2_353_060, strides=(2, 4, 8, 16)),
+    "shufflenet_v1": ModelInfo("shufflenet_v1", "ShuffleNet 1×, 3 groups", {}, 8, 949_258, strides=(2, 4, 8)),
+    "shufflenet_v2": ModelInfo("shufflenet_v2", "ShuffleNetV2 1×", {}, 8, 1_355_528, strides=(2, 4, 8)),
 }
 
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kd_core.bank import bankable
+from kd_core.bank import bankable, maps_suffice
 from kd_core.data.table import DataConfig
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Knobs, stated
 from kd_core.knowledge import ONCE, Need
 from kd_core.methods.table import METHODS
+from kd_core.models.table import model_info
 from kd_core.plugins.tables import owner
 from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import GRID
@@ -176,11 +177,19 @@ class _Maker:
         if Need.ANALYSES in needs:
             config = {"recipe": canonical.plain(spec.analysis)}
             parents["analyses"] = [self._of_teacher("analysis", config, name, "analysis") for name in student.teachers]
-        if bankable(needs, spec.data, recipe, spec.bank.mode, spec.bank.limit_gib):
+        if bankable(needs, spec.data, recipe, spec.bank.mode, spec.bank.limit_gib) and self._maps_suffice(student, needs):
             for need in sorted(needs - ONCE):
                 config = {"need": need.value}
                 parents[f"banks:{need}"] = [self._of_teacher("bank", config, name, need.value) for name in student.teachers]
         return parents
+
+    def _maps_suffice(self, student: StudentSpec, needs: frozenset[Need]) -> bool:
+        """Whether what banks keep of attention has the sizes that the student asks for."""
+        if Need.ATTENTION not in needs:
+            return True
+        models = {teacher.name: teacher.model for teacher in self._spec.teachers}
+        own, size = model_info(student.model), self._spec.data.info.size
+        return all(maps_suffice(own, model_info(models[name]), size) for name in student.teachers)
 
 
 def needed_by(student: StudentSpec) -> frozenset[Need]:

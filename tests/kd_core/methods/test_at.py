@@ -1,10 +1,14 @@
+import pytest
 import torch
 
+from kd_core.bank import maps_suffice
 from kd_core.knowledge import Knowledge, NetworkShape
 from kd_core.laws.toys import batch_of
-from kd_core.losses import match_stages
+from kd_core.losses import attention_distance, match_stages
 from kd_core.methods.at import AT
 from kd_core.methods.setting import Setting
+from kd_core.models.network import shape_of
+from kd_core.models.table import MODELS, build, model_info
 
 
 def test_two_teachers_at_one_stage():
@@ -28,3 +32,31 @@ def test_stages_match_by_size_then_by_depth():
     assert match_stages(student, ((32, 32), (32, 32), (16, 16), (8, 8))) == (1, 2, 3)
     # no size in common: depths 1/3, 2/3, 1 of six stages
     assert match_stages(student, tuple((size, size) for size in (60, 50, 40, 30, 20, 10))) == (1, 3, 5)
+
+
+def test_maps_of_unequal_size_are_pooled_before_they_are_squared():
+    """Features (3, −1, 1, 1) in a row: pooled to two they are (1, 1), of equal attention; squared first they were (5, 1)."""
+    wide = Knowledge(features=(torch.tensor([[[[3.0, -1.0, 1.0, 1.0]]]]),))
+    narrow = Knowledge(features=(torch.tensor([[[[2.0, 2.0]]]]),))
+    for student, teacher in ((wide, narrow), (narrow, wide)):
+        torch.testing.assert_close(attention_distance(student, 0, teacher, 0), torch.tensor(0.0))
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "suffice"),
+    [
+        ("resnet8x4", "wrn_40_2", True),
+        ("resnet8x4", "vgg13", True),  # whose stages of these sizes are those that match
+        ("shufflenet_v1", "resnet32x4", False),  # 16, 8, 4 of 32, 16, 8: its last is smaller than what it learns from
+        ("mobilenet_v2", "vgg13", False),
+        ("resnet20", "torchvision:resnet18", False),  # of which nothing is known without building it
+    ],
+)
+def test_where_a_banks_maps_have_the_size_that_is_asked_for(student, teacher, suffice):
+    assert maps_suffice(model_info(student), model_info(teacher), 32) is suffice
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_strides_of_the_table_are_those_of_the_networks(name):
+    network, info = build(name, channels=3, classes=2), model_info(name)
+    assert tuple(32 // height for height, _ in shape_of(network, (3, 32, 32)).sizes) == info.strides
