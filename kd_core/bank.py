@@ -113,9 +113,10 @@ class Bank:
 class Live:
     """A teacher that is asked: one forward pass a batch, whatever the number of loss terms that use it."""
 
-    def __init__(self, network: Network, device: str) -> None:
+    def __init__(self, network: Network, device: str, needs: frozenset[Need] = frozenset()) -> None:
         self.network = network.to(device).eval().requires_grad_(False)
+        self.more = {"before": True} if Need.BEFORE in needs else {}
 
     def __call__(self, batch: Batch) -> Knowledge:
         with torch.no_grad():
-            return self.network.observe(batch.images_BCHW)
+            return self.network.observe(batch.images_BCHW, **self.more)

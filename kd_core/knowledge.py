@@ -23,6 +23,7 @@ class Need(enum.StrEnum):
     EMBEDDING = "embedding"
     ATTENTION = "attention"
     FEATURES = "features"  # whole feature maps: always computed live
+    BEFORE = "before"  # the same before the activation in which each stage ends: always computed live
     PROBES = "probes"  # LCP accuracies, once for the training
     HEADS = "heads"  # the teachers' frozen classifiers, once for the training
     ANALYSES = "analyses"  # the teachers' frozen analysers, once for the training
@@ -40,6 +41,7 @@ class Knowledge:
     embedding_BD: Tensor = ABSENT  # pooled, penultimate
     last_BCHW: Tensor = ABSENT  # the feature map whose mean over positions is the embedding, where a network has one
     head: Any = ABSENT  # of a student: its classifier, BD to BK (a torch.nn.Linear), which it trains
+    before: tuple[Tensor, ...] = ()  # BCHW, the features before the activation that each stage ends in
     maps: tuple[Tensor, ...] = ()  # BHW, attention maps where the bank has kept them instead of the features
 
     @property

@@ -70,6 +70,7 @@ def changed(change: Callable[[Tensor], Tensor], knowledge: Knowledge) -> Knowled
         features=tuple(map(change, knowledge.features)),
         embedding_BD=embedding_BD,
         last_BCHW=last_BCHW,
+        before=tuple(map(change, knowledge.before)),
         maps=tuple(map(change, knowledge.maps)),
     )
 
@@ -168,7 +169,8 @@ def inputs_stay(case: Case) -> None:
 def unchanged(knowledge: Iterable[Knowledge], before: Iterable[Knowledge], whose: str) -> None:
     for one, other in zip(knowledge, before, strict=True):
         tensors = [(one.logits_BK, other.logits_BK), (one.embedding_BD, other.embedding_BD), (one.last_BCHW, other.last_BCHW)]
-        tensors += [*zip(one.features, other.features, strict=True), *zip(one.maps, other.maps, strict=True)]
+        for name in ("features", "before", "maps"):
+            tensors += zip(getattr(one, name), getattr(other, name), strict=True)
         kept = all(now is None or torch.equal(now, then) for now, then in tensors)
         must(kept, f"what {whose} said is changed in place")
 

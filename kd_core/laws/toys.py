@@ -45,7 +45,8 @@ def analyser_of(teacher: NetworkShape, generator: torch.Generator) -> Analyser:
 def knowledge_of(shape: NetworkShape, seed: int, samples: int = 4) -> Knowledge:
     """Features like those behind a ReLU, and logits and embedding that have nothing to do with them."""
     generator = torch.Generator().manual_seed(seed)
-    features = tuple(torch.randn(samples, *stage, generator=generator).relu() for stage in shape.stages)
+    before = tuple(torch.randn(samples, *stage, generator=generator) for stage in shape.stages)
+    features = tuple(each.relu() for each in before)
     logits_BK = 2 * torch.randn(samples, shape.classes, generator=generator)
     embedding_BD = torch.randn(samples, shape.embedding, generator=generator).relu()
     head = nn.Linear(shape.embedding, shape.classes)
@@ -54,7 +55,7 @@ def knowledge_of(shape: NetworkShape, seed: int, samples: int = 4) -> Knowledge:
             parameter.normal_(generator=generator)
     noise_BCHW = torch.randn(samples, shape.embedding, *shape.sizes[-1], generator=generator)
     last_BCHW = embedding_BD[:, :, None, None] + noise_BCHW - noise_BCHW.mean((2, 3), keepdim=True)
-    return Knowledge(logits_BK, features, embedding_BD, last_BCHW, head)
+    return Knowledge(logits_BK, features, embedding_BD, last_BCHW, head, before)
 
 
 def leaves(knowledge: Knowledge) -> list[Tensor]:

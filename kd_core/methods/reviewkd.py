@@ -7,7 +7,8 @@ deepest stage, of size 1×1.
     HCL(a, b) = Σ_s ω_s · MSE(pool_s a, pool_s b) / Σ_s ω_s, s = full, 4, 2, 1 below the full size, ω = 1, ½, ¼, …
     L = ce · CE + ramp · β · (1/M) Σ_t Σ_l HCL(R_l, F_t,l)
 
-ramp = min(1, (epoch + 1) / warmup), epochs counted from 0. The paper tunes β between 0.6 and 8 for every pair.
+F_t are the teacher's stages before the activation in which they end, as in the public code; ``before: false`` takes them behind
+it. ramp = min(1, (epoch + 1) / warmup), epochs counted from 0. The paper tunes β between 0.6 and 8 for every pair.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ def hierarchical_distance(one_BCHW: Tensor, other_BCHW: Tensor) -> Tensor:
 
 
 class ReviewKD(Method):
+    version = 2  # 1 took the teacher's stages behind the ReLU, and drew its convolutions as torch does
+
     @dataclass(frozen=True)
     class Config(Knobs):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
         beta: float = knob(1.0, "weight of the review", low=0, search=LogUniform(0.3, 10))
+        before: bool = knob(True, "the teacher's stages are taken before the activation in which each ends")
         warmup: int = knob(20, "epochs over which the review rises to its weight", low=0)
 
     config: Config
@@ -65,7 +69,7 @@ class ReviewKD(Method):
 
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
-        return frozenset({Need.FEATURES})
+        return frozenset({Need.FEATURES, Need.BEFORE} if config.before else {Need.FEATURES})
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config
@@ -73,7 +77,8 @@ class ReviewKD(Method):
         total = student.logits_BK.new_zeros(())
         for teacher, matches, review in zip(teachers, self.matches, self.own.children(), strict=True):
             reviewed = review((*student.features, student.embedding_BD[..., None, None]))
-            targets = (*(teacher.features[match] for match in matches), teacher.embedding_BD[..., None, None])
+            stages = teacher.before if config.before else teacher.features
+            targets = (*(stages[match] for match in matches), teacher.embedding_BD[..., None, None])
             for reviewed_BCHW, target_BCHW in zip(reviewed, targets, strict=True):
                 total = total + hierarchical_distance(reviewed_BCHW, target_BCHW)
         return Loss(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -23,16 +25,35 @@ class Network(nn.Module):
         self.neck = neck
         self.head = nn.Linear(embedding, classes)
 
-    def observe(self, images_BCHW: Tensor) -> Knowledge:
-        """Everything that the network says of a batch of normalised images."""
+    def observe(self, images_BCHW: Tensor, *, before: bool = False) -> Knowledge:
+        """Everything that the network says of a batch of normalised images; what its stages say ``before`` their last
+        activation only where that is asked."""
         x = self.stem(images_BCHW)
-        features = []
-        for stage in self.stages:
-            x = stage(x)
+        features, given = [], []
+        for index, stage in enumerate(self.stages):
+            if before:
+                x, before_BCHW = self.stage_and_before(index, x)
+                given.append(before_BCHW)
+            else:
+                x = stage(x)
             features.append(x)
         last_BCHW = self.neck(x)
         embedding_BD = last_BCHW.mean((2, 3))
-        return Knowledge(self.head(embedding_BD), tuple(features), embedding_BD, last_BCHW)
+        return Knowledge(self.head(embedding_BD), tuple(features), embedding_BD, last_BCHW, before=tuple(given))
+
+    def stage_and_before(self, index: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The output of a stage, and the same before the activation that it ends in: of one that ends in none, itself."""
+        *first, last = self.stages[index].children()
+        for module in first:
+            x = module(x)
+        if isinstance(last, nn.ReLU):
+            return torch.relu(x), x
+        before: Callable[[Tensor], Tensor] | None = getattr(last, "before", None)
+        if before is None:
+            x = last(x)
+            return x, x
+        before_BCHW = before(x)
+        return torch.relu(before_BCHW), before_BCHW
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Logits BK."""

@@ -26,10 +26,14 @@ class Basic(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.shortcut = conv_norm(inputs, width, 1, stride) if stride > 1 or inputs != width else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def before(self, x: Tensor) -> Tensor:
+        """What its last ReLU is given."""
         y: Tensor = self.bn1(self.conv1(x)).relu_()
         y = self.bn2(self.conv2(y))
-        return y.add_(x if self.shortcut is None else self.shortcut(x)).relu_()
+        return y.add_(x if self.shortcut is None else self.shortcut(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.before(x).relu_()
 
 
 class Bottleneck(nn.Module):
@@ -48,11 +52,15 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs)
         self.shortcut = conv_norm(inputs, outputs, 1, stride) if stride > 1 or inputs != outputs else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def before(self, x: Tensor) -> Tensor:
+        """What its last ReLU is given."""
         y: Tensor = self.bn1(self.conv1(x)).relu_()
         y = self.bn2(self.conv2(y)).relu_()
         y = self.bn3(self.conv3(y))
-        return y.add_(x if self.shortcut is None else self.shortcut(x)).relu_()
+        return y.add_(x if self.shortcut is None else self.shortcut(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.before(x).relu_()
 
 
 def build(

@@ -35,15 +35,19 @@ class Unit(nn.Module):
         self.conv3 = conv(hidden, width, 1, groups=GROUPS)
         self.bn3 = nn.BatchNorm2d(width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def before(self, x: Tensor) -> Tensor:
+        """What its last ReLU is given."""
         y: Tensor = self.bn1(self.conv1(x)).relu_()
         if self.groups > 1:
             y = F.channel_shuffle(y, self.groups)
         y = self.bn2(self.conv2(y)).relu_()
         y = self.bn3(self.conv3(y))
         if self.stride == 1:
-            return y.add_(x).relu_()
-        return torch.cat([y, F.avg_pool2d(x, 3, stride=2, padding=1)], 1).relu_()
+            return y.add_(x)
+        return torch.cat([y, F.avg_pool2d(x, 3, stride=2, padding=1)], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.before(x).relu_()
 
 
 def build(*, channels: int, classes: int) -> Network:

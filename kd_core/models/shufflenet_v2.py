@@ -32,6 +32,11 @@ class Unit(nn.Module):
             *conv_norm_relu(half, half, 1),
         )
 
+    def before(self, x: Tensor) -> Tensor:
+        """Its output without its last ReLU, which those that pass do not need."""
+        kept, changed = x.chunk(2, dim=1)
+        return F.channel_shuffle(torch.cat([kept, self.branch[:-1](changed)], 1), 2)
+
     def forward(self, x: Tensor) -> Tensor:
         kept, changed = x.chunk(2, dim=1)
         return F.channel_shuffle(torch.cat([kept, self.branch(changed)], 1), 2)

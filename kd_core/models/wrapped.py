@@ -31,6 +31,8 @@ class Wrapped(Network, ABC):
     def extract_features(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The feature map BCHW of every stage, and the embedding BD that the head reads."""
 
-    def observe(self, images_BCHW: Tensor) -> Knowledge:
+    def observe(self, images_BCHW: Tensor, *, before: bool = False) -> Knowledge:
+        """Before which activations its stages end is not known: features stand for what is asked of that."""
         features, embedding_BD = self.extract_features(images_BCHW)
-        return Knowledge(logits_BK=self.head(embedding_BD), features=features, embedding_BD=embedding_BD)
+        given = features if before else ()
+        return Knowledge(logits_BK=self.head(embedding_BD), features=features, embedding_BD=embedding_BD, before=given)

@@ -31,6 +31,16 @@ class Block(nn.Module):
         return y.add_(x if self.shortcut is None else self.shortcut(active))
 
 
+class WideResNet(Network):
+    """Its blocks begin with a normalisation and a ReLU: a stage's last activation is the first of what follows it."""
+
+    def stage_and_before(self, index: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        features_BCHW: Tensor = self.stages[index](x)
+        following = self.neck if index + 1 == len(self.stages) else self.stages[index + 1]
+        first = next(module for module in following.modules() if isinstance(module, nn.BatchNorm2d))
+        return features_BCHW, first(features_BCHW)
+
+
 def build(*, channels: int, classes: int, depth: int, width: int) -> Network:
     """WRN-depth-width, depth = 6n + 4: three stages of n blocks, 16, 32 and 64 times ``width`` wide."""
     count = (depth - 4) // 6
@@ -43,7 +53,7 @@ def build(*, channels: int, classes: int, depth: int, width: int) -> Network:
             inputs = outputs
         stages[f"block{stage + 1}"] = layers
     neck = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
-    network = Network(conv(channels, 16), stages, neck, inputs, classes)
+    network = WideResNet(conv(channels, 16), stages, neck, inputs, classes)
     initialise_convolutions(network)
     nn.init.zeros_(network.head.bias)
     return network

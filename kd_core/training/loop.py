@@ -251,8 +251,11 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _float(knowledge: Knowledge) -> Knowledge:
     """Losses are computed in float32, whatever the precision of the forward pass."""
     said = (knowledge.logits_BK, knowledge.embedding_BD, knowledge.last_BCHW)
-    if all(value is ABSENT or value.dtype == torch.float32 for value in (*said, *knowledge.features)):
+    stages = (knowledge.features, knowledge.before)
+    if all(value is ABSENT or value.dtype == torch.float32 for value in (*said, *stages[0], *stages[1])):
         return knowledge
     logits_BK, embedding_BD, last_BCHW = (value if value is ABSENT else value.float() for value in said)
-    features = tuple(feature.float() for feature in knowledge.features)
-    return replace(knowledge, logits_BK=logits_BK, embedding_BD=embedding_BD, last_BCHW=last_BCHW, features=features)
+    features, before = (tuple(value.float() for value in values) for values in stages)
+    return replace(
+        knowledge, logits_BK=logits_BK, embedding_BD=embedding_BD, last_BCHW=last_BCHW, features=features, before=before
+    )

@@ -49,7 +49,7 @@ def training_of(job: Job, config: dict[str, object], context: Context) -> Traini
     if banked:
         sources = [Bank(files, runtime.device) for files in bank_files(job, store)]
     else:
-        sources = [Live(other, runtime.device) for other in networks]
+        sources = [Live(other, runtime.device, method.needs(method.config)) for other in networks]
     return prepared(job, context, config, network, method, sources)
 
 

@@ -17,6 +17,9 @@ class Fusion(nn.Module):
         self.narrow = pointwise(inputs, width)
         self.attend = None if deepest else nn.Conv2d(2 * width, 2, 1)
         self.widen = nn.Sequential(nn.Conv2d(width, outputs, 3, padding=1, bias=False), BatchNorm(outputs))
+        for convolution in (*self.narrow.children(), *self.widen.children()):
+            if isinstance(convolution, nn.Conv2d):
+                nn.init.kaiming_uniform_(convolution.weight, a=1)  # as the public code draws them
 
     def forward(self, features_BCHW: Tensor, deeper_BCHW: Tensor | None) -> tuple[Tensor, Tensor]:
         """For the teacher, and for the next shallower stage."""

@@ -141,15 +141,20 @@ def test_reviewkd():
         review.fusions[0].attend.bias.data = torch.tensor([0.0, LN3])
     features = mapped([[[2, 5]], [[0.75, 1.75]]]).features, mapped([[[2, 3]], [[0.75, 1.75]]]).features
     teachers = (
-        Knowledge(features=features[0], embedding_BD=torch.tensor([[2.0, 3.0]])),
-        Knowledge(features=features[1], embedding_BD=torch.tensor([[2.0, 1.0]])),
+        Knowledge(before=features[0], embedding_BD=torch.tensor([[2.0, 3.0]])),
+        Knowledge(before=features[1], embedding_BD=torch.tensor([[2.0, 1.0]])),
     )
     terms = method.forward(mapped([[[1, 3]], [[0, 2]]]), teachers, batch_of(1), 0.0).terms
     close(terms, {"ce": torch.tensor(LN2), "review": torch.tensor(3.0)})
+    behind = of("reviewkd", beta=4.0, warmup=2, before=False)
+    behind.own.load_state_dict(method.own.state_dict())
+    behind.own.eval()
+    teachers = tuple(Knowledge(features=each.before, embedding_BD=each.embedding_BD) for each in teachers)
+    close(behind.forward(mapped([[[1, 3]], [[0, 2]]]), teachers, batch_of(1), 0.0).terms, terms)
 
 
 def test_reviewkd_warms_up():
-    method = of("reviewkd", teachers=1)
+    method = of("reviewkd", teachers=1, before=False)
     student, teacher = mapped([[[1, 3]], [[0, 2]]]), mapped([[[2, 3]], [[0, 4]]])
     whole, tenth = (method.forward(student, (teacher,), batch_of(1, epoch), 0.0).terms["review"] for epoch in (19, 1))
     close(tenth, whole / 10)

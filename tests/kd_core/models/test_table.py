@@ -147,6 +147,27 @@ def test_weights_follow_the_seed(name: str) -> None:
     assert not torch.equal(first["head.weight"], other["head.weight"])
 
 
+@every_model
+def test_what_lies_before_the_activation_that_a_stage_ends_in(name: str) -> None:
+    """Of wide networks it is what the next block normalises first; MobileNetV2's stages end in none."""
+    network = seeded(name).eval()
+    images_BCHW = images(2, 3, 32)
+    with torch.no_grad():
+        plain, asked = network.observe(images_BCHW), network.observe(images_BCHW, before=True)
+    assert plain.before == ()
+    assert len(asked.before) == len(asked.features)
+    torch.testing.assert_close(asked.logits_BK, plain.logits_BK)
+    for before, features, again in zip(asked.before, plain.features, asked.features, strict=True):
+        torch.testing.assert_close(again, features)
+        assert (before < 0).any()
+        if name.startswith("mobilenet"):
+            assert torch.equal(before, again)
+        elif not name.startswith("wrn"):
+            torch.testing.assert_close(before.relu(), features)
+    if name.startswith("wrn"):
+        torch.testing.assert_close(asked.before[-1].relu(), asked.last_BCHW)
+
+
 @pytest.mark.parametrize("name", ["resnet8", "ResNet50", "vgg8", "shufflenet_v1", "shufflenet_v2"])
 def test_features_lie_behind_the_activation(name: str) -> None:
     seen = seeded(name).eval().observe(images(2, 3, 32))
