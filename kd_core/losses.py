@@ -122,12 +122,20 @@ def attention_distance(student: Knowledge, stage: int, teacher: Knowledge, match
     return (student_BP - teacher_BP).square().mean()
 
 
-def match_stages(student: tuple[tuple[int, int], ...], teacher: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    """For every stage of the student the teacher's stage that it learns from.
+BY_SIZE, BY_ORDER = MATCHINGS = ("size", "order")
+
+
+def match_stages(
+    student: tuple[tuple[int, int], ...], teacher: tuple[tuple[int, int], ...], by: str = BY_SIZE
+) -> tuple[int, ...]:
+    """For every stage of the student the teacher's stage that it learns from. Sizes are listed shallow to deep.
 
     Stages of equal spatial size (H, W) belong together; of several equal ones the last. Where no size is equal, the stage at
-    the same relative depth. Sizes are listed shallow to deep.
+    the same relative depth. By order, as public code has it, the n-th belongs to the n-th; what the longer network has beyond
+    that learns, or teaches, nothing.
     """
+    if by == BY_ORDER:
+        return tuple(range(min(len(student), len(teacher))))
     matched = []
     for depth, size in enumerate(student):
         equal = [stage for stage, other in enumerate(teacher) if other == size]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
-from kd_core.losses import attention_distance, label_loss, match_stages
+from kd_core.losses import BY_SIZE, MATCHINGS, attention_distance, label_loss, match_stages
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -25,15 +25,17 @@ class AT(Method):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
         beta: float = knob(1000.0, "weight of the attention loss", low=0, search=LogUniform(10, 10_000))
 
+        stages: str = knob("size", "stages learn from those of their size, or of their place", choices=MATCHINGS, later=True)
+
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__(config, setting)
-        self.matches = [match_stages(setting.student.sizes, teacher.sizes) for teacher in setting.teachers]
+        self.matches = [match_stages(setting.student.sizes, teacher.sizes, config.stages) for teacher in setting.teachers]
 
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
-        return frozenset({Need.ATTENTION})
+        return frozenset({Need.ATTENTION if config.stages == BY_SIZE else Need.FEATURES})  # maps are kept at their own size
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         distance = student.logits_BK.new_zeros(())

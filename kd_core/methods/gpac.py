@@ -10,7 +10,8 @@ Adaptive multi-teacher instruction: instructional weights emphasise the student'
 difficulty, and every teacher forms its own guiding scheme from its divergence to the student.
 
     d_t(x) = KL_T(z_t ‖ z_s)
-    w_t(x) = softmax over t of −d_t(x) / τ_instruct                          detached
+    w_t(x) = softmax over t of −d_t(x) / τ_instruct                          detached; with ``direction: class`` of
+             ln σ(z_t / T)_k / τ_instruct, k the class that the student predicts, another reading of its predicted direction
     g_t(x) = min(g_max, (d_t(x) / (mean over the batch of d_t + ε))^γ)       detached
     L_instruct = mean over x of Σ_t w_t(x) · g_t(x) · d_t(x)
 
@@ -45,9 +46,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+DIRECTIONS = ("divergence", "class")
+PREDICTED = DIRECTIONS[1]
+
+
 def instruction_weights_MB(distance_MB: Tensor, tau: float) -> Tensor:
     """w: near teachers lead; sums to 1 over the teachers."""
     return torch.softmax(-distance_MB / tau, dim=0)
+
+
+def surprise_MB(teachers: tuple[Knowledge, ...], student: Knowledge, temperature: float) -> Tensor:
+    """−ln σ(z_t / T) of the class that the student predicts, in nats."""
+    predicted_B1 = student.logits_BK.argmax(1, keepdim=True)
+    return torch.stack(
+        [-torch.log_softmax(teacher.logits_BK / temperature, 1).gather(1, predicted_B1)[:, 0] for teacher in teachers]
+    )
 
 
 def guiding_scheme_MB(distance_MB: Tensor, gamma: float, ceiling: float, epsilon: float) -> Tensor:
@@ -70,6 +83,12 @@ class GPAC(Method):
             above=0,
             infinite=True,
             search=LogUniform(0.05, 20),
+        )
+        direction: str = knob(
+            "divergence",
+            "which teachers are near: those of small divergence, or those that hold the student's predicted class likely",
+            choices=DIRECTIONS,
+            later=True,
         )
         gamma: float = knob(0.5, "exponent of the guiding scheme; 0 switches it off", low=0, search=Uniform(0, 2))
         guide_max: float = knob(4.0, "ceiling of the guiding scheme", low=1)
@@ -150,7 +169,10 @@ class GPAC(Method):
         """L_instruct, and the mean w and g of every teacher."""
         config = self.config
         distance_MB = divergences_MB(teachers, student, config.temperature)
-        weight_MB = instruction_weights_MB(distance_MB.detach(), config.tau_instruct)
+        far_MB = distance_MB.detach()
+        if config.direction == PREDICTED:
+            far_MB = surprise_MB(teachers, student, config.temperature)
+        weight_MB = instruction_weights_MB(far_MB, config.tau_instruct)
         guide_MB = guiding_scheme_MB(distance_MB.detach(), config.gamma, config.guide_max, config.epsilon)
         curves = teacher_means("weight", weight_MB) | teacher_means("guide", guide_MB)
         return (weight_MB * guide_MB * distance_MB).sum(0).mean(), curves

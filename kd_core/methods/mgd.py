@@ -19,10 +19,10 @@ a base, whose instruction and attention stay as they are. SimKD is no base: it t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from kd_core.knobs import Choice, Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
@@ -74,6 +74,7 @@ class Labels(Method):
         return Loss({"ce": self.config.ce * label_loss(student.logits_BK, batch)})
 
 
+Part = TypeVar("Part")
 BASES: dict[str, type[Method]] = {
     "kd": Labels,
     "fitnet": FitNet,
@@ -118,7 +119,14 @@ class MGD(Method):
         temperature: float = knob(4.0, "softens both distributions of that", above=0, search=LogUniform(1, 16))
         gamma: float = knob(1.0, "weight of the codes; 0 leaves the control", low=0, search=LogUniform(0.1, 10))
 
+        granularities: tuple[int, ...] | None = knob(
+            None, "which of the analysis' codes the student learns, counted from 0; null: all", low=0, later=True
+        )
+
         def conflicts(self) -> list[str]:
+            used = self.granularities
+            if used is not None and (not used or list(used) != sorted(set(used))):
+                return [f"`granularities` must name some, in rising order, but got {list(used)}"]
             if self.scheme == STABLE and self.div == 0:
                 return ["`scheme` stable changes what `div` weighs, which must be > 0, but got 0"]
             return []
@@ -141,8 +149,22 @@ class MGD(Method):
             from kd_core.methods.modules.analyser import Encoders
 
             width = setting.student.embedding
-            self.encoders = by_teacher(Encoders(width, analyser.config.codes) for analyser in setting.analysers)
+            self.encoders = by_teacher(Encoders(width, self._used(analyser.config.codes)) for analyser in setting.analysers)
         self.own = nn.ModuleDict({"base": self.base.own, "encoders": self.encoders})
+
+    def _used(self, of_granularities: Sequence[Part]) -> tuple[Part, ...]:
+        """Those of the granularities that the student learns.
+
+        Raises:
+            ValueError: where the analysis has no such granularity.
+        """
+        chosen = self.config.granularities
+        if chosen is None:
+            return tuple(of_granularities)
+        if chosen[-1] >= len(of_granularities):
+            count = len(of_granularities)
+            raise ValueError(f"`granularities` must be < {count}, the number of the analysis' codes, but got {list(chosen)}")
+        return tuple(of_granularities[granularity] for granularity in chosen)
 
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
@@ -164,7 +186,8 @@ class MGD(Method):
         if self.config.weight > 0:
             terms["kl"] = self.config.weight * self._divergence(student, teachers)
         if self.config.gamma > 0:
-            for granularity, divergence in enumerate(self._of_codes(student, teachers)):
+            divergences = self._of_codes(student, teachers)
+            for granularity, divergence in zip(self.config.granularities or range(len(divergences)), divergences, strict=True):
                 terms[f"granularity{granularity}"] = self.config.gamma * divergence
         return Loss(terms, loss.curves)
 
@@ -174,7 +197,8 @@ class MGD(Method):
         if self.config.scheme == STABLE:
             with torch.no_grad():
                 pairs = zip(teachers, self.setting.analysers, strict=True)
-                targets = [stable_BK(teacher.logits_BK, analyser(teacher.embedding_BD)[1]) for teacher, analyser in pairs]
+                decoded = [(teacher, self._used(analyser(teacher.embedding_BD)[1])) for teacher, analyser in pairs]
+                targets = [stable_BK(teacher.logits_BK, used) for teacher, used in decoded]
         divergences = [kl_divergence(target_BK, student.logits_BK, self.config.temperature) for target_BK in targets]
         return torch.stack(divergences).mean()
 
@@ -183,7 +207,7 @@ class MGD(Method):
         by_teacher = []
         for teacher, analyser, encode in zip(teachers, self.setting.analysers, self.encoders.children(), strict=True):
             with torch.no_grad():
-                targets = analyser.encode(teacher.embedding_BD)
-            triples = zip(targets, encode(student.embedding_BD), analyser.config.temperatures, strict=True)
+                targets = self._used(analyser.encode(teacher.embedding_BD))
+            triples = zip(targets, encode(student.embedding_BD), self._used(analyser.config.temperatures), strict=True)
             by_teacher.append(torch.stack([kl_divergence(target_BN, own_BN, heat) for target_BN, own_BN, heat in triples]))
         return list(torch.stack(by_teacher).mean(0))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F
-from kd_core.losses import at_common_size, label_loss, match_stages
+from kd_core.losses import MATCHINGS, at_common_size, label_loss, match_stages
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -40,11 +40,13 @@ class NST(Method):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
         beta: float = knob(50.0, "weight of the discrepancy", low=0, search=LogUniform(0.5, 500))
 
+        stages: str = knob("size", "stages learn from those of their size, or of their place", choices=MATCHINGS, later=True)
+
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__(config, setting)
-        self.matches = [match_stages(setting.student.sizes, teacher.sizes) for teacher in setting.teachers]
+        self.matches = [match_stages(setting.student.sizes, teacher.sizes, config.stages) for teacher in setting.teachers]
 
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
@@ -53,7 +55,7 @@ class NST(Method):
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         total = student.logits_BK.new_zeros(())
         for teacher, matches in zip(teachers, self.matches, strict=True):
-            for features_BCHW, match in zip(student.features, matches, strict=True):
+            for features_BCHW, match in zip(student.features, matches, strict=False):  # by order there may be fewer
                 total = total + discrepancy(features_BCHW, teacher.features[match])
         return Loss(
             {

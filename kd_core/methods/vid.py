@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn
-from kd_core.losses import label_loss, match_stages
+from kd_core.losses import MATCHINGS, label_loss, match_stages
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -24,6 +24,8 @@ class VID(Method):
         ce: float = knob(1.0, "weight of the cross-entropy with the labels", low=0)
         beta: float = knob(1.0, "weight of the variational bound", low=0, search=LogUniform(0.05, 20))
 
+        stages: str = knob("size", "stages learn from those of their size, or of their place", choices=MATCHINGS, later=True)
+
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:
@@ -31,11 +33,11 @@ class VID(Method):
         from kd_core.methods.modules.adapters import by_teacher
         from kd_core.methods.modules.variational import Gaussian
 
-        self.matches = [match_stages(setting.student.sizes, teacher.sizes) for teacher in setting.teachers]
+        self.matches = [match_stages(setting.student.sizes, teacher.sizes, config.stages) for teacher in setting.teachers]
         self.own = by_teacher(
             nn.ModuleList(
                 Gaussian(stage[0], teacher.stages[match][0])
-                for stage, match in zip(setting.student.stages, matches, strict=True)
+                for stage, match in zip(setting.student.stages, matches, strict=False)  # by order there may be fewer
             )
             for teacher, matches in zip(setting.teachers, self.matches, strict=True)
         )
@@ -47,7 +49,7 @@ class VID(Method):
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         total = student.logits_BK.new_zeros(())
         for teacher, matches, gaussians in zip(teachers, self.matches, self.own.children(), strict=True):
-            for features_BCHW, match, gaussian in zip(student.features, matches, gaussians.children(), strict=True):
+            for features_BCHW, match, gaussian in zip(student.features, matches, gaussians.children(), strict=False):
                 total = total + gaussian(features_BCHW, teacher.features[match])
         return Loss(
             {

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from kd_core.bank import maps_suffice
-from kd_core.knowledge import Knowledge, NetworkShape
+from kd_core.knowledge import Knowledge, Need, NetworkShape
 from kd_core.laws.toys import batch_of
 from kd_core.losses import attention_distance, match_stages
 from kd_core.methods.at import AT
@@ -60,3 +60,12 @@ def test_where_a_banks_maps_have_the_size_that_is_asked_for(student, teacher, su
 def test_strides_of_the_table_are_those_of_the_networks(name):
     network, info = build(name, channels=3, classes=2), model_info(name)
     assert tuple(32 // height for height, _ in shape_of(network, (3, 32, 32)).sizes) == info.strides
+
+
+def test_by_order_the_nth_learns_from_the_nth():
+    """And what the longer network has beyond that, nothing."""
+    deep, flat = ((32, 32), (16, 16), (8, 8), (4, 4)), ((16, 16), (8, 8), (4, 4))
+    assert match_stages(flat, deep, "order") == (0, 1, 2)
+    assert match_stages(deep, flat, "order") == (0, 1, 2)
+    assert match_stages(flat, deep) == (1, 2, 3)
+    assert AT.needs(AT.Config(stages="order")) == {Need.FEATURES}  # a bank has no map of another size

@@ -85,3 +85,13 @@ def test_without_corrector_and_weights_it_is_the_mean_of_the_teachers():
     method = GPAC(config, setting_with(0.5, 0.5))
     loss = method.forward(Knowledge(logits_BK=torch.zeros(2, 2)), teachers, batch_of(2), 0.0)
     torch.testing.assert_close(loss.terms["instruct"], torch.tensor(D / 4))
+
+
+def test_teachers_that_hold_the_predicted_class_likely_may_lead():
+    # The student predicts class 1 of (0, 1) and class 0 of (1, 0). T = 1, τ = 1: softmax over t of ln p is p_t over their sum.
+    # Teacher 0 says (3/4, 1/4) of both, teacher 1 (1/2, 1/2): of the first (1/4, 1/2) → 1/3, of the second (3/4, 1/2) → 3/5.
+    student = Knowledge(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    teachers = (Knowledge(torch.tensor([[LN3, 0.0]] * 2)), Knowledge(torch.zeros(2, 2)))
+    method = GPAC(GPAC.Config(beta=0.0, temperature=1.0, direction="class"), setting_with(0.5, 0.5))
+    curves = method.forward(student, teachers, batch_of(2), 0.0).curves
+    torch.testing.assert_close(curves["weight/teacher0"], torch.tensor((1 / 3 + 3 / 5) / 2))

@@ -5,6 +5,7 @@ import torch
 
 from kd_core.knowledge import Knowledge, Need
 from kd_core.laws.toys import STUDENT, WIDER, as_needed, batch_of, knowledge_of, make, setting_of
+from kd_core.losses import kl_divergence
 from kd_core.methods.at import AT
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.mgd import BASES, MGD
@@ -93,6 +94,31 @@ def test_the_terms_and_curves_of_a_base_stay_as_they_are(base):
     assert found.terms.keys() - kept.keys() == {"kl", "granularity0", "granularity1"}
     torch.testing.assert_close({name: found.terms[name] for name in kept}, kept)
     torch.testing.assert_close(found.curves, expected.curves)
+
+
+def test_a_student_may_learn_some_of_the_granularities():
+    """What is left out changes nothing of what is left; stable excitation leaves it out too."""
+    setting, student = setting_of(WIDER), knowledge_of(STUDENT, 0)
+    teachers = (knowledge_of(WIDER, 1),)
+    both = make("mgd", setting, scheme="stable")
+    one = make("mgd", setting, scheme="stable", granularities=(1,))
+    state = {name: value for name, value in both.encoders.state_dict().items() if ".granularities.1." in name}
+    one.encoders.load_state_dict({name.replace("granularities.1.", "granularities.0."): value for name, value in state.items()})
+    found = one.forward(student, teachers, batch_of(), 0.0).terms
+    expected = both.forward(student, teachers, batch_of(), 0.0).terms
+    assert found.keys() == {"ce", "kl", "granularity1"}
+    torch.testing.assert_close(found["granularity1"], expected["granularity1"])
+    [analyser] = setting.analysers
+    decoded = analyser(teachers[0].embedding_BD)[1][1]
+    target_BK = (teachers[0].logits_BK + decoded) / 2
+    torch.testing.assert_close(found["kl"], 0.8 * kl_divergence(target_BK, student.logits_BK, 4.0))
+
+
+def test_granularities_that_there_are_not():
+    with pytest.raises(ValueError, match=r"`granularities` must name some, in rising order, but got \[1, 0\]"):
+        MGD.Config(granularities=(1, 0))
+    with pytest.raises(ValueError, match=r"`granularities` must be < 2, the number of the analysis' codes, but got \[2\]"):
+        make("mgd", setting_of(WIDER), granularities=(2,))
 
 
 def test_without_codes_it_is_the_base_and_a_kd_term():

@@ -30,6 +30,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpac, every teacher everywhere": ("gpac", {"top": None, "tau_probe": float("inf")}),
     "gpac, instruction only": ("gpac", {"beta": 0.0}),
     "gpac, attention only": ("gpac", {"alpha": 0.0}),
+    "at, by order": ("at", {"stages": "order"}),
+    "vid, by order": ("vid", {"stages": "order"}),
+    "nst, by order": ("nst", {"stages": "order"}),
+    "gpac, predicted class": ("gpac", {"direction": "class"}),
+    "mgd, one granularity": ("mgd", {"granularities": (1,), "scheme": "stable"}),
     "mgd, stable": ("mgd", {"scheme": "stable"}),
     "mgd of at": ("mgd", {"base": "at", "knobs": {"beta": 100}}),
     "mgd of fitnet, stable": ("mgd", {"base": "fitnet", "scheme": "stable"}),
@@ -43,7 +48,7 @@ CASES = {name: (name, {}) for name in METHODS} | VARIANTS
 
 # an adapter, a prediction or a memory of its own stands between what the student says and what the teacher says, or else:
 NOT_MINIMAL_AT_THE_TEACHER = {
-    *("fitnet", "vid", "cc, reference", "crd", "afd", "reviewkd", "simkd"),
+    *("fitnet", "vid", "vid, by order", "cc, reference", "crd", "afd", "reviewkd", "simkd"),
     *("ca_mkd", "ca_mkd, reference scale", "ca_mkd, embedding", "mmkd", "mtkd_rl", "ofa", "ofa, enhanced"),
     *("ctkd", "logit_std of ctkd"),  # its temperature
     *("ttm", "wttm"),  # which soften the teacher alone
