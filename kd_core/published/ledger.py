@@ -42,32 +42,45 @@ class Protocol:
     recipe: Callable[[str], Recipe]
     data: Callable[[str], DataConfig]
     knobs: Mapping[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
+    tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # methods whose knobs vary by pair, and which of them
 
-    def knobs_of(self, method: str, teacher: str, student: str) -> Mapping[str, Any]:
-        """The knobs of a method (its key) that are not its defaults for a pair."""
-        return self.knobs.get((method, teacher, student), {})
+    def knobs_of(self, method: str, teacher: str, student: str) -> Mapping[str, Any] | None:
+        """The knobs of a method (its key) that are not its defaults for a pair; None where they are not known."""
+        return self.knobs.get((method, teacher, student), None if method in self.tuned else {})
 
 
 def _rate(student: str) -> float:
     return 0.01 if student.startswith(SMALL_NETWORKS) else 0.05
 
 
-# beta of DKD by pair: configs/cifar100/dkd of mdistiller. T and weight of logit standardisation over KD: the names of the logs
+# By pair, the beta of DKD: configs/cifar100/dkd of mdistiller. T and weight of logit standardisation: the names of the logs
 # that the README of its public code links.
 _DKD = {
     ("wrn_40_2", "wrn_16_2"): 6.0,
     ("wrn_40_2", "wrn_40_1"): 6.0,
+    ("wrn_40_2", "shufflenet_v1"): 8.0,
     ("vgg13", "vgg8"): 6.0,
     ("vgg13", "mobilenet_v2_x0_5"): 6.0,
     ("resnet56", "resnet20"): 2.0,
     ("resnet110", "resnet32"): 2.0,
+    ("resnet32x4", "resnet8x4"): 8.0,
+    ("resnet32x4", "shufflenet_v1"): 8.0,
+    ("resnet32x4", "shufflenet_v2"): 8.0,
+    ("ResNet50", "mobilenet_v2_x0_5"): 8.0,
 }
-_LOGIT_STD = {
-    ("vgg13", "vgg8"): (3.0, 9.0),
+_STANDARDISED = {
+    ("resnet32x4", "resnet8x4"): (2.0, 9.0),
+    ("resnet32x4", "shufflenet_v2"): (2.0, 9.0),
     ("resnet32x4", "wrn_16_2"): (3.0, 9.0),
     ("resnet32x4", "wrn_40_2"): (3.0, 9.0),
-    ("wrn_40_2", "mobilenet_v2_x0_5"): (3.0, 9.0),
+    ("vgg13", "vgg8"): (3.0, 9.0),
     ("vgg13", "mobilenet_v2_x0_5"): (3.0, 9.0),
+    ("wrn_40_2", "wrn_16_2"): (2.0, 9.0),
+    ("wrn_40_2", "wrn_40_1"): (2.0, 9.0),
+    ("wrn_40_2", "resnet8x4"): (2.0, 9.0),
+    ("wrn_40_2", "mobilenet_v2_x0_5"): (3.0, 9.0),
+    ("resnet56", "resnet20"): (2.0, 9.0),
+    ("resnet110", "resnet32"): (2.0, 9.0),
     ("ResNet50", "mobilenet_v2_x0_5"): (3.0, 1.0),
 }
 
@@ -82,8 +95,20 @@ PROTOCOLS: dict[str, Protocol] = {
             **{("dkd", *pair): {"beta": beta} for pair, beta in _DKD.items()},
             **{
                 ("logit_std/kd", *pair): {"knobs": {"temperature": heat, "alpha": weight}}
-                for pair, (heat, weight) in _LOGIT_STD.items()
+                for pair, (heat, weight) in _STANDARDISED.items()
             },
+            **{("logit_std/dkd", "resnet32x4", student): {} for student in ("resnet8x4", "shufflenet_v2")},
+        },
+        tuned={
+            "dkd": ("beta",),
+            "logit_std/kd": ("knobs",),
+            "logit_std/dkd": ("knobs",),
+            "logit_std/ctkd": ("knobs",),
+            "rld": ("beta", "temperature"),
+            "reviewkd": ("beta",),
+            "cat_kd": ("beta",),
+            "ttm": ("beta", "exponent"),
+            "wttm": ("beta", "exponent"),
         },
     ),
 }

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from kd_core.knobs import Knobs
+from kd_core.published.ledger import PROTOCOLS, Protocol
 from kd_core.recipe import Recipe
 from orchestrator.experiment import space
 from orchestrator.experiment.claims import Candidate, numbers, settle
 from orchestrator.experiment.derive import MAX_GRID
 from orchestrator.experiment.methods import Variant
 from orchestrator.experiment.problems import Path, Problem, SpecError, dotted
+from orchestrator.experiment.protocol import with_knobs, with_recipe, written_at
 from orchestrator.experiment.schema import Experiment
-from orchestrator.experiment.spec import MethodSpec, Spec, StudentSpec
+from orchestrator.experiment.spec import MethodSpec, Spec, StudentSpec, TeacherSpec
 from orchestrator.experiment.yaml_lines import Document
 from orchestrator.jobs import canonical
 
@@ -52,7 +54,9 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
     if not experiment.teachers and not experiment.students:
         raise SpecError([Problem(document.location(()), (), "names neither `teachers` nor `students`")])
     teachers = tuple(teacher.name for teacher in experiment.teachers)
-    cells = multiply_out(experiment, document)
+    cells, problems = multiply_out(experiment, document)
+    if problems:
+        raise SpecError(problems)
     if problems := list(unfit(cells, document)):
         raise SpecError(problems)
     cells = with_controls(cells)
@@ -69,11 +73,12 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         name=experiment.name,
         file=file,
         store=experiment.store,
+        protocol=experiment.protocol,
         data=data.resolved(),
         data_root=locations.root,
         download=locations.download,
         data_memory_gib=locations.memory_gib,
-        teachers=experiment.teachers,
+        teachers=by_protocol(experiment, document),
         probes=experiment.probes if data.validation or "probes" in experiment.model_fields_set else None,
         analysis=experiment.analysis,
         students=tuple(students(cells, names)),
@@ -86,26 +91,68 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
     )
 
 
-def multiply_out(experiment: Experiment, document: Document) -> list[Cell]:
-    """Model by model, method by method, recipe by recipe, group after group.
+def multiply_out(experiment: Experiment, document: Document) -> tuple[list[Cell], list[Problem]]:
+    """Model by model, method by method, recipe by recipe, group after group; and what its protocol does not know.
 
     Raises:
         SpecError: where there are more than MAX_GRID students.
     """
+    protocol = protocol_of(experiment)
+    models = {teacher.name: teacher.model for teacher in experiment.teachers}
     count = 0
     for group in experiment.students:
         count += len(group.models) * sum(map(len, group.methods)) * len(group.recipe) * len(group.seeds)
     if count > MAX_GRID:
         message = f"the grid has {count:,} students; at most {MAX_GRID:,} can be run"
         raise SpecError([Problem(document.location(("students",)), ("students",), message)])
-    return [
-        Cell(model, variant, recipe, group.seeds, document.nearest(("students", number, "methods", index)))
-        for number, group in enumerate(experiment.students)
-        for model in group.models
-        for index, entry in enumerate(group.methods)
-        for variant in entry
-        for recipe in group.recipe
-    ]
+    cells: list[Cell] = []
+    problems: dict[Path, Problem] = {}
+    for number, group in enumerate(experiment.students):
+        written = written_at(document, ("students", number, "recipe"))
+        for model in group.models:
+            for index, entry in enumerate(group.methods):
+                origin = document.nearest(("students", number, "methods", index))
+                for variant in entry:
+                    knobs = written_at(document, ("students", number, "methods", index, variant.name))
+                    try:
+                        variant = for_pair(protocol, variant, knobs, model, models)
+                    except ValueError as error:
+                        at = document.nearest((*origin, variant.name))
+                        problems.setdefault(at, Problem(document.location(at), at, str(error)))
+                    for recipe in group.recipe:
+                        cells.append(Cell(model, variant, with_recipe(protocol, recipe, written, model), group.seeds, origin))
+    return cells, list(problems.values())
+
+
+def protocol_of(experiment: Experiment) -> Protocol | None:
+    return PROTOCOLS[experiment.protocol] if experiment.protocol else None
+
+
+def for_pair(
+    protocol: Protocol | None, variant: Variant, written: Collection[str], model: str, teachers: Mapping[str, str]
+) -> Variant:
+    """A variant with the protocol's knobs for its teacher and student, where it has one teacher.
+
+    Raises:
+        ValueError: from :func:`orchestrator.experiment.protocol.with_knobs`.
+    """
+    if len(variant.teachers) != 1:
+        return variant
+    pair = (teachers[variant.teachers[0]], model)
+    return replace(variant, config=with_knobs(protocol, variant.name, variant.config, written, pair))
+
+
+def by_protocol(experiment: Experiment, document: Document) -> tuple[TeacherSpec, ...]:
+    """The teachers, each with the protocol's recipe for what its group does not write."""
+    protocol = protocol_of(experiment)
+
+    def trained(teacher: TeacherSpec) -> TeacherSpec:
+        if teacher.recipe is None:
+            return teacher
+        written = written_at(document, ("teachers", teacher.group, "recipe"))
+        return replace(teacher, recipe=with_recipe(protocol, teacher.recipe, written, teacher.model))
+
+    return tuple(map(trained, experiment.teachers))
 
 
 def unfit(cells: Sequence[Cell], document: Document) -> Iterator[Problem]:

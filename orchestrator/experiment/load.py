@@ -13,6 +13,7 @@ from orchestrator.experiment.expand import expand
 from orchestrator.experiment.names import Context
 from orchestrator.experiment.plugins import bring
 from orchestrator.experiment.problems import SourceLocation, SpecError
+from orchestrator.experiment.protocol import fill_data
 from orchestrator.experiment.schema import experiment_model
 from orchestrator.experiment.spec import PluginSpec, Spec
 from orchestrator.experiment.yaml_lines import Document, read_file
@@ -28,6 +29,7 @@ def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str 
     file = fspath(path)
     document = read_changed(file, assignments, store)
     found = bring(document, file)
+    fill_data(document)
     try:
         experiment = experiment_model().model_validate(document.data, context=Context.of(document.data))
     except ValidationError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -13,6 +13,7 @@ from kd_core.data.table import DataConfig
 from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.plugins.tables import signature
 from kd_core.probes.config import ProbeConfig
+from kd_core.published.ledger import PROTOCOLS
 from kd_core.recipe import Recipe
 from orchestrator.experiment.claims import ClaimSection
 from orchestrator.experiment.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
@@ -98,7 +99,8 @@ def named_teachers(groups: tuple[TeacherGroup, ...], info: ValidationInfo) -> tu
                 if name in teachers:
                     message = f"names a teacher {name} again; give one of the groups a `label`"
                     raise InvalidValue(message, at=(index,), like=(origins[name],))
-                teachers[name] = TeacherSpec(name, model, seed, None if group.weights else group.recipe, group.weights)
+                recipe = None if group.weights else group.recipe
+                teachers[name] = TeacherSpec(name, model, seed, recipe, group.weights, index)
                 origins[name] = index
     cast(Context, info.context).teachers = tuple(teachers)
     return tuple(teachers.values())
@@ -137,6 +139,11 @@ class Experiment(Section):
         default_factory=list,
         description="files (my_methods.py, beside this one) or modules (package.module) that bring methods, models, data sets "
         "and evaluations of their own",
+    )
+    protocol: Literal[*PROTOCOLS] | None = Field(  # type: ignore[valid-type]
+        default=None,
+        description="the literature whose data settings, recipes and knobs by pair fill what this file leaves out; see "
+        "`kd list published`",
     )
     store: Annotated[Text, AfterValidator(check_store)] = Field(
         default="kd-store", description="where all results are kept: a path, or a URI such as s3://bucket/store"

@@ -102,6 +102,7 @@ class TeacherSpec:
     seed: int
     recipe: Recipe | None  # None where its weights are given
     weights: Weights | None = None
+    group: int = 0  # of the file's groups of teachers, counted from 0
 
 
 @dataclass(frozen=True)
@@ -178,4 +179,5 @@ class Spec:
     bank: Bank = field(default_factory=Bank)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)
+    protocol: str | None = None  # in PROTOCOLS: what the file left out is that
     plugins: tuple[PluginSpec, ...] = ()  # that say what it may name besides ours

@@ -14,6 +14,7 @@ from rich.text import Text
 from kd_core.knobs import Distribution
 from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
+from kd_core.published.ledger import PROTOCOLS
 from kd_core.recipe import Recipe
 from orchestrator.cli.views.console import STYLES, clock, counted, table
 from orchestrator.experiment.search_config import SearchConfig
@@ -144,6 +145,9 @@ def settings(spec: Spec) -> Table:
     made.add_column(overflow="fold")
     made.add_row("file", spec.file)
     made.add_row("store", spec.store)
+    if spec.protocol:
+        protocol = PROTOCOLS[spec.protocol]
+        made.add_row("protocol", f"{spec.protocol} fills what the file leaves out: {protocol.description} ({protocol.source})")
     places = f"root {spec.data_root}, download {knob(spec.download)}, memory_gib {knob(spec.data_memory_gib)}"
     made.add_row("data", f"{knobs(spec.data)}, {places}")
     for name, text in (*_teachers(spec), *_students(spec)):

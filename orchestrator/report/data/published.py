@@ -56,6 +56,8 @@ def _trained_so(job: Job, protocol: Protocol) -> bool:
 def _taught_so(method: dict[str, object], protocol: Protocol, row: Published) -> bool:
     """Whether a method has the protocol's knobs for the pair."""
     kind = METHODS[str(method["name"])].Config
-    given = dict(protocol.knobs_of(row.method, row.teacher, row.student))
+    given = protocol.knobs_of(row.method, row.teacher, row.student)
+    if given is None:
+        return False
     base = {"base": row.method.split("/")[1]} if "/" in row.method else {}
     return bool(plain(kind(**{**base, **given})) == method["knobs"])
