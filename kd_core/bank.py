@@ -30,18 +30,25 @@ LARGEST_EMBEDDING = 2048  # D of the widest common network; the size is only kno
 Source = Callable[[Batch], Knowledge]
 
 
-def bankable(needs: Iterable[Need], data: DataConfig, recipe: Recipe, mode: str, limit_gib: float) -> bool:
-    """Whether a student with these needs and this recipe reads its teachers from banks; of mixed images it never does.
+def why_live(needs: Iterable[Need], data: DataConfig, recipe: Recipe, mode: str, limit_gib: float) -> str | None:
+    """Why a student with these needs and this recipe asks its teachers in every step; None: it reads from banks.
 
     A function of the student alone, not of the grid around it, since it is part of the student's key. ``auto`` wants
     every view to be seen once on average (epochs ≥ views) and each bank to stay under the limit; ``on`` only the limit.
     """
     kinds = set(needs) - ONCE
-    if mode == "off" or not kinds or not kinds <= KEPT or recipe.mixes:
-        return False
+    if mode == "off":
+        return "banks are off"
+    if not kinds <= KEPT:
+        return "whole feature maps are not kept in banks"
+    if recipe.mixes:
+        return "mixed images have no end"
+    if not data.views:
+        return "drawn views have no end, without data.draws"
     if mode == "auto" and recipe.epochs < data.views:
-        return False
-    return all(data.images * data.views * floats(need, data) * 4 <= limit_gib * 2**30 for need in kinds)
+        return f"an image has {data.views} views, more than the {recipe.epochs} epochs would see"
+    largest = max(data.images * data.views * floats(need, data) * 4 for need in kinds) / 2**30
+    return f"a bank of up to {largest:.3g} GiB is above bank.limit_gib" if largest > limit_gib else None
 
 
 def maps_suffice(student: ModelInfo, teacher: ModelInfo, size: int) -> bool:

@@ -96,7 +96,8 @@ def _batches(
 
     for span, chosen in zip(chunks, split.stream(indices_N[shown(span)] for span in chunks), strict=True):
         views_S = views_N[shown(span)]
-        images_SCHW = normalise(splits.augmentation.render(chosen.images_NCHW, views_S), mean_C, std_C)
+        shown_SCHW = splits.augmentation.render(chosen.images_NCHW, views_S, indices_N[shown(span)])
+        images_SCHW = normalise(shown_SCHW, mean_C, std_C)
         batch = Batch(images_SCHW, chosen.labels_N, indices_N[span], views_N[span], epoch)
         if pairs is not None:
             (images_BCHW, others_BCHW), (labels_B, other_B) = images_SCHW.chunk(2), chosen.labels_N.chunk(2)

@@ -10,9 +10,10 @@ import torch
 
 from kd_core.data.choose import held_out, stratified, with_noise
 from kd_core.data.decoded import Report, fit
+from kd_core.data.drawn import Drawn
 from kd_core.data.split import DataError, Split
 from kd_core.data.splits import Images, Source, Splits
-from kd_core.data.table import DataConfig
+from kd_core.data.table import RESIZED, DataConfig
 from kd_core.data.views import Augmentation
 from kd_core.random import generator
 
@@ -50,8 +51,6 @@ def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: 
         DataError: where files are missing or damaged, or there are too few images for what is asked.
     """
     config = config.resolved()
-    assert config.padding is not None
-    assert config.flip is not None
     source = _read(config, root, download)
     train, validation = _hold_out(source.train, config)
     train = _reduce(train, config)
@@ -70,8 +69,27 @@ def load(config: DataConfig, root: Path, *, download: bool = False, memory_gib: 
         classes=config.info.classes,
         mean=source.mean,
         std=source.std,
-        augmentation=Augmentation(config.padding, config.flip),
+        augmentation=_augmentation(config),
         notes=(*source.notes, *report.notes),
+    )
+
+
+def _augmentation(config: DataConfig) -> Augmentation | Drawn:
+    assert config.padding is not None
+    assert config.flip is not None
+    if not config.drawn:
+        return Augmentation(config.padding, config.flip)
+    return Drawn(
+        size=config.info.size,
+        seed=config.split_seed,
+        padding=config.padding,
+        flip=config.flip,
+        scale=config.scale if config.crop == RESIZED else None,
+        ratio=config.ratio,
+        policy=config.policy,
+        jitter=config.jitter,
+        erasing=config.erasing,
+        draws=config.draws,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 
 from kd_core.data.decoded import Decoded
+from kd_core.data.drawn import Drawn
 from kd_core.data.split import Split
 from kd_core.data.views import Augmentation
 
@@ -36,7 +37,7 @@ class Splits:
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    augmentation: Augmentation  # of the training images
+    augmentation: Augmentation | Drawn  # of the training images
     notes: tuple[str, ...] = ()  # of what the user should know of the files
 
     @property

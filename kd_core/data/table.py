@@ -75,6 +75,10 @@ DATASETS: dict[str, DatasetInfo] = {
 }
 
 
+SHIFTED, RESIZED = CROPS = ("shifted", "resized")
+POLICY_NAMES = ("none", "autoaugment_cifar", "autoaugment_imagenet", "randaugment", "trivialaugment")
+
+
 @dataclass(frozen=True)
 class DataConfig(Knobs):
     """What decides the images and labels that a job sees. Where they lie on disk is not part of it.
@@ -96,6 +100,17 @@ class DataConfig(Knobs):
         None, "augmentation: padding before a random crop; default: an eighth of the size", low=0, high=64
     )
     flip: bool | None = knob(None, "augmentation: random horizontal flip; default by data set")
+    crop: str = knob(
+        SHIFTED, "augmentation: what is cropped: the padded image, or a part of it that is resized", choices=CROPS, later=True
+    )
+    scale: tuple[float, float] = knob((0.08, 1.0), "crop resized: least and largest area", above=0, high=1, later=True)
+    ratio: tuple[float, float] = knob((3 / 4, 4 / 3), "crop resized: least and largest width over height", above=0, later=True)
+    policy: str = knob("none", "augmentation: a policy of operations, torchvision's", choices=POLICY_NAMES, later=True)
+    jitter: float = knob(0.0, "augmentation: strength of the jitter of brightness, contrast, saturation", low=0, later=True)
+    erasing: float = knob(0.0, "augmentation: chance that a box of an image is blackened", low=0, high=1, later=True)
+    draws: int | None = knob(
+        None, "drawn views of an image, which a bank can hold; null: new ones in every epoch", low=1, later=True
+    )
     size: int | None = knob(None, "images are resized to size × size; default: as they are published", low=4, high=512)
     classes: int | None = knob(None, "synthetic, image_folder: number of classes", low=2, high=10_000)
     train_images: int | None = knob(None, "synthetic, image_folder: images outside the test split", low=1)
@@ -113,6 +128,16 @@ class DataConfig(Knobs):
                 found.append(f"`{name}` must be given for {self.name}")
             elif value is not None and takers and name not in (*own, "size"):
                 found.append(f"`{name}` is for {' and '.join(takers)}, not for {self.name}")
+        for name in ("scale", "ratio"):
+            low, high = getattr(self, name)
+            if low > high:
+                found.append(f"`{name}` must be the least and the largest, but got {[low, high]}")
+            elif self.crop != RESIZED and (low, high) != getattr(type(self), name):
+                found.append(f"`{name}` is for `crop` {RESIZED}, but `crop` is {self.crop}")
+        if self.crop == RESIZED and self.padding:
+            found.append(f"`padding` is for `crop` {SHIFTED}, but `crop` is {RESIZED}")
+        if self.draws is not None and not self.drawn:
+            found.append("`draws` is for what is drawn: `crop` resized, `policy`, `jitter` or `erasing`")
         if self.folder is not None and not _within(self.folder):
             found.append(f"`folder` must be a path under root, but got {self.folder!r}")
         return found
@@ -129,6 +154,11 @@ class DataConfig(Knobs):
         )
 
     @property
+    def drawn(self) -> bool:
+        """Whether views are drawn, and not a table of shifts and flips."""
+        return self.crop == RESIZED or self.policy != "none" or self.jitter > 0 or self.erasing > 0
+
+    @property
     def images(self) -> int:
         """About how many images are trained on."""
         available = round(self.info.train * (1 - self.validation))
@@ -136,7 +166,9 @@ class DataConfig(Knobs):
 
     @property
     def views(self) -> int:
-        """How many augmented views an image has."""
+        """How many augmented views an image has, of those that are named one by one; 0 where there is no end of them."""
+        if self.drawn:
+            return 0 if self.draws is None else 1 + self.draws
         resolved = self.resolved()
         assert resolved.padding is not None
         return (2 * resolved.padding + 1) ** 2 * (2 if resolved.flip else 1)
@@ -144,7 +176,7 @@ class DataConfig(Knobs):
     def resolved(self) -> DataConfig:
         """The same config with every default written out. What has none, or belongs to other data sets, stays None."""
         info = self.info
-        defaults = {"padding": info.padding, "flip": info.flip, "size": info.size, **info.own}
+        defaults = {"padding": 0 if self.crop == RESIZED else info.padding, "flip": info.flip, "size": info.size, **info.own}
         return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
 
 

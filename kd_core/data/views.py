@@ -50,8 +50,9 @@ class Augmentation:
         dx_B = (views_B + self.padding) % side - self.padding
         return dy_B, dx_B, views_B >= side**2
 
-    def render(self, images_BCHW: Tensor, views_B: Tensor) -> Tensor:
-        """The views of a batch of images, one each, of the same type and size. Both lie on the same device."""
+    def render(self, images_BCHW: Tensor, views_B: Tensor, indices_B: Tensor | None = None) -> Tensor:
+        """The views of a batch of images, one each, of the same type and size, whichever images they are. All lie on the same
+        device."""
         channels, height, width = images_BCHW.shape[1:]
         dy_B, dx_B, flip_B = self.parts(views_B)
         rows_H = torch.arange(height, device=views_B.device) + self.padding

@@ -56,6 +56,9 @@ def check_data(data: DataConfig) -> None:
     classes, held_out = data.info.classes, round(data.info.train * data.validation)
     if data.validation > 0 and held_out < classes:
         raise InvalidValue(f"leaves {held_out} validation images for the {classes} classes of {data.name}", at=("validation",))
+    if data.padding is not None and data.padding >= data.info.size:
+        size = data.info.size
+        raise InvalidValue(f"must be less than the images' {size}×{size}, but got {data.padding}", at=("padding",))
     if data.train_size is not None and data.train_size < classes:
         raise InvalidValue(
             f"must hold an image of each of the {classes} classes, but got {data.train_size}", at=("train_size",)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kd_core.bank import bankable, maps_suffice
+from kd_core import bank
 from kd_core.data.table import DataConfig
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Knobs, stated
@@ -177,19 +177,26 @@ class _Maker:
         if Need.ANALYSES in needs:
             config = {"recipe": canonical.plain(spec.analysis)}
             parents["analyses"] = [self._of_teacher("analysis", config, name, "analysis") for name in student.teachers]
-        if bankable(needs, spec.data, recipe, spec.bank.mode, spec.bank.limit_gib) and self._maps_suffice(student, needs):
+        if needs - ONCE and why_live(spec, student, recipe) is None:
             for need in sorted(needs - ONCE):
                 config = {"need": need.value}
                 parents[f"banks:{need}"] = [self._of_teacher("bank", config, name, need.value) for name in student.teachers]
         return parents
 
-    def _maps_suffice(self, student: StudentSpec, needs: frozenset[Need]) -> bool:
-        """Whether what banks keep of attention has the sizes that the student asks for."""
-        if Need.ATTENTION not in needs:
-            return True
-        models = {teacher.name: teacher.model for teacher in self._spec.teachers}
-        own, size = model_info(student.model), self._spec.data.info.size
-        return all(maps_suffice(own, model_info(models[name]), size) for name in student.teachers)
+
+def why_live(spec: Spec, student: StudentSpec, recipe: Recipe) -> str | None:
+    """Why a student asks its teachers in every step and reads no bank of theirs; None where it does, or asks for nothing."""
+    needs = needed_by(student)
+    if not needs - ONCE:
+        return None
+    if reason := bank.why_live(needs, spec.data, recipe, spec.bank.mode, spec.bank.limit_gib):
+        return reason
+    if Need.ATTENTION in needs:
+        models = {teacher.name: model_info(teacher.model) for teacher in spec.teachers}
+        own, size = model_info(student.model), spec.data.info.size
+        if not all(bank.maps_suffice(own, models[name], size) for name in student.teachers):
+            return "banks keep attention maps at the teacher's size, which some stage of the student exceeds"
+    return None
 
 
 def needed_by(student: StudentSpec) -> frozenset[Need]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from kd_core.bank import Bank, Live, bankable, fill
+from kd_core.bank import Bank, Live, fill, why_live
 from kd_core.data.batches import epoch_batches
 from kd_core.data.table import DataConfig
 from kd_core.knowledge import Need
@@ -68,23 +68,22 @@ CIFAR = DataConfig("cifar100")  # 162 views × 45,000 images × 100 logits × 4 
 
 
 @pytest.mark.parametrize(
-    ("needs", "data", "epochs", "mode", "limit", "expected"),
+    ("needs", "data", "epochs", "mode", "limit", "reason"),
     [
-        ({Need.LOGITS}, DIGITS, 9, "auto", 2, True),
-        ({Need.LOGITS}, DIGITS, 8, "auto", 2, False),  # fewer epochs than views: live is cheaper
-        ({Need.LOGITS}, DIGITS, 8, "on", 2, True),
-        ({Need.LOGITS}, DIGITS, 9, "off", 2, False),
-        ({Need.LOGITS, Need.ATTENTION, Need.PROBES}, DIGITS, 9, "auto", 2, True),
-        ({Need.LOGITS, Need.FEATURES}, DIGITS, 9, "on", 2, False),  # a live pass gives all
-        (set(), DIGITS, 9, "on", 2, False),
-        ({Need.LOGITS}, CIFAR, 240, "auto", 2, False),
-        ({Need.LOGITS}, CIFAR, 240, "auto", 3, True),
+        ({Need.LOGITS}, DIGITS, 9, "auto", 2, None),
+        ({Need.LOGITS}, DIGITS, 8, "auto", 2, "an image has 9 views, more than the 8 epochs would see"),  # live is cheaper
+        ({Need.LOGITS}, DIGITS, 8, "on", 2, None),
+        ({Need.LOGITS}, DIGITS, 9, "off", 2, "banks are off"),
+        ({Need.LOGITS, Need.ATTENTION, Need.PROBES}, DIGITS, 9, "auto", 2, None),
+        ({Need.LOGITS, Need.FEATURES}, DIGITS, 9, "on", 2, "whole feature maps are not kept in banks"),  # a live pass gives all
+        ({Need.LOGITS}, CIFAR, 240, "auto", 2, "a bank of up to 2.72 GiB is above bank.limit_gib"),
+        ({Need.LOGITS}, CIFAR, 240, "auto", 3, None),
     ],
 )
-def test_when_a_bank_is_used(needs, data, epochs, mode, limit, expected):
-    assert bankable(needs, data, Recipe(epochs=epochs), mode, limit) is expected
+def test_when_a_bank_is_used_and_why_it_is_not(needs, data, epochs, mode, limit, reason):
+    assert why_live(needs, data, Recipe(epochs=epochs), mode, limit) == reason
 
 
 def test_mixed_images_are_in_no_bank():
     for mixing in ({"mixup": 0.2}, {"cutmix": 1.0}):
-        assert not bankable({Need.LOGITS}, DIGITS, Recipe(**mixing), "on", 2)
+        assert why_live({Need.LOGITS}, DIGITS, Recipe(**mixing), "on", 2) == "mixed images have no end"

@@ -25,7 +25,7 @@ from orchestrator.jobs.job import SHOWN, Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimate
 from orchestrator.planning.explain import Status
-from orchestrator.planning.plan import Plan, written
+from orchestrator.planning.plan import Plan, why_live, written
 from orchestrator.planning.schedule import Machine, demand, workers
 from orchestrator.planning.state import State
 from orchestrator.search.budget import planned
@@ -160,6 +160,9 @@ def settings(spec: Spec) -> Table:
         made.add_row("claim", f"{claim.text}: {claim.better} against {claim.than} by {claim.by}")
     for name in ("bank", "resources", "tracking"):
         made.add_row(name, knobs(getattr(spec, name)))
+    for reason, number in Counter(why_live(spec, student, student.recipe) for student in spec.students).items():
+        if reason:
+            made.add_row("asked live", f"the teachers of {counted(number, 'student')}: {reason}")
     return made
 
 

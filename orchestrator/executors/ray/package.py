@@ -20,7 +20,7 @@ from orchestrator.experiment.spec import Spec, other_data
 PACKAGES = (kd_core, orchestrator)
 LARGEST = 400 * 2**20  # bytes of weights; Ray takes packages of 512 MiB
 WITHOUT_FILES = ("digits", "synthetic")  # data sets that lie nowhere
-CODE = (".py", ".j2", ".typed")  # suffixes of what our packages consist of
+CODE = (".py", ".j2", ".typed", ".csv")  # suffixes of what our packages consist of
 HERE = "of this machine, which the cluster's nodes do not share"
 
 

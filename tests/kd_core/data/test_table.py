@@ -30,7 +30,7 @@ def test_a_resolved_config_is_whole_and_holds_nothing_of_other_data_sets(name):
     assert resolved == resolved.resolved()
     unset = {knob for knob, value in vars(resolved).items() if value is None}
     theirs = {knob for info in DATASETS.values() for knob in info.own}
-    assert unset == (theirs - DATASETS[name].own.keys() - {"size"}) | {"train_size"}
+    assert unset == (theirs - DATASETS[name].own.keys() - {"size"}) | {"train_size", "draws"}
     assert config(name).info == resolved.info
     assert config(name).views == resolved.views
 

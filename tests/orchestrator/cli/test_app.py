@@ -23,7 +23,7 @@ def commands(capsys, *above):
 
 def test_the_help_of_every_command_shows_how_it_is_used(capsys):
     every = [(name,) for name in commands(capsys) if name != "list"] + [("list", name) for name in commands(capsys, "list")]
-    assert len(every) == 17
+    assert len(every) == 18
     for name in every:
         assert f"    kd {' '.join(name)}" in printed(capsys, *name, "-h").out
 

@@ -31,6 +31,20 @@ def test_plan_shows_every_job_setting_and_reason(toy, capsys):
     assert all(line == line.rstrip() for line in shown.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("data.policy=randaugment", "drawn views have no end, without data.draws"),
+        ("students.recipe.mixup=0.2", "mixed images have no end"),
+        ("students.recipe.epochs=8", "an image has 9 views, more than the 8 epochs would see"),
+    ],
+)
+def test_plan_says_why_teachers_are_asked_live(toy, capsys, change, reason):
+    banks = ("--set", "bank.mode=auto")
+    assert "asked live" not in printed(capsys, "plan", toy, *banks).out
+    assert f"asked live  the teachers of 2 students: {reason}" in printed(capsys, "plan", toy, *banks, "--set", change).out
+
+
 def test_plan_names_the_knob_that_was_changed(toy, capsys):
     complete(toy)
     shown = printed(capsys, "plan", toy, "--set", "students.recipe.lr=0.2").out
