@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from kd_core.data.choose import held_out, stratified, with_noise
 from kd_core.data.decoded import Report, fit
-from kd_core.data.drawn import Drawn
 from kd_core.data.split import DataError, Split
 from kd_core.data.splits import Images, Source, Splits
 from kd_core.data.table import RESIZED, DataConfig
 from kd_core.data.views import Augmentation
 from kd_core.random import generator
+
+if TYPE_CHECKING:
+    from kd_core.data.drawn import Drawn
 
 MEMORY_GIB = 4.0
 
@@ -79,6 +82,8 @@ def _augmentation(config: DataConfig) -> Augmentation | Drawn:
     assert config.flip is not None
     if not config.drawn:
         return Augmentation(config.padding, config.flip)
+    from kd_core.data.drawn import Drawn  # torchvision is imported only where views are drawn
+
     return Drawn(
         size=config.info.size,
         seed=config.split_seed,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from kd_core.data.decoded import Decoded
-from kd_core.data.drawn import Drawn
 from kd_core.data.split import Split
 from kd_core.data.views import Augmentation
+
+if TYPE_CHECKING:
+    from kd_core.data.drawn import Drawn
 
 Images: TypeAlias = Split | Decoded  # in memory, or to be decoded: both are indexed, streamed and moved alike
 
