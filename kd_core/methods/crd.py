@@ -65,6 +65,11 @@ class CRD(Method):
     def needs(config: Config) -> frozenset[Need]:
         return frozenset({Need.EMBEDDING})
 
+    @staticmethod
+    def mixable(config: Config) -> bool:
+        """No: a memory holds one embedding for each image, and a mixed one is of two."""
+        return False
+
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config, indices_B = self.config, batch.indices_B
         drawn_BJ = torch.cat([indices_B[:, None], self.negatives(batch, config.negatives)], 1)

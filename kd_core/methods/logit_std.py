@@ -90,6 +90,10 @@ class LogitStd(Method):
     def selection(config: Config) -> ProbeSelection | None:
         return config.method.selection(config.inner)
 
+    @staticmethod
+    def mixable(config: Config) -> bool:
+        return config.method.mixable(config.inner)
+
     def trainable(self) -> Iterator[nn.Parameter]:
         return self.base.trainable()
 

@@ -43,6 +43,11 @@ class Method(ABC):
         """How linear classifier probes choose its teachers for this config; None where they have no say."""
         return None
 
+    @staticmethod
+    def mixable(config: Any) -> bool:
+        """Whether its loss means what it says for images that are mixed with one another (mixup, cutmix)."""
+        return True
+
     @abstractmethod
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         """The loss terms of a batch. ``progress`` is epoch / epochs, in [0, 1)."""

@@ -177,6 +177,10 @@ class MGD(Method):
     def selection(config: Config) -> ProbeSelection | None:
         return config.method.selection(config.inner)
 
+    @staticmethod
+    def mixable(config: Config) -> bool:
+        return config.method.mixable(config.inner)
+
     def trainable(self) -> Iterator[nn.Parameter]:
         return chain(self.base.trainable(), self.encoders.parameters())
 

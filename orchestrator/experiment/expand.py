@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from kd_core.knobs import Knobs
+from kd_core.methods.table import METHODS
 from kd_core.published.ledger import PROTOCOLS, Protocol
 from kd_core.recipe import Recipe
 from orchestrator.experiment import space
@@ -155,15 +156,33 @@ def by_protocol(experiment: Experiment, document: Document) -> tuple[TeacherSpec
     return tuple(map(trained, experiment.teachers))
 
 
+def check_mixing(method: str, config: Knobs, recipe: Recipe) -> None:
+    """See that a method can be trained by a recipe.
+
+    Raises:
+        ValueError: where it cannot.
+    """
+    if recipe.mixes and not METHODS[method].mixable(config):
+        raise ValueError("its loss is one of single images, but the recipe mixes them: no `mixup`, no `cutmix`")
+
+
 def unfit(cells: Sequence[Cell], document: Document) -> Iterator[Problem]:
-    """Searches that would try what a knob does not allow."""
+    """Methods that their recipe does not suit, and searches that would try what a knob or a method does not allow."""
     seen: set[Path] = set()
     for cell in cells:
+        try:
+            check_mixing(cell.variant.name, cell.variant.config, cell.recipe)
+        except ValueError as error:
+            at = document.nearest((*cell.origin, cell.variant.name))
+            if at not in seen:
+                seen.add(at)
+                yield Problem(document.location(at), at, str(error))
+            continue
         for name, distribution in cell.variant.search.space if cell.variant.search else ():
             at = document.nearest((*cell.origin, cell.variant.name, "search", "space", *name.split(".")))
             for value in space.corners(distribution):
                 try:
-                    space.changed(cell.variant.config, cell.recipe, {name: value})
+                    check_mixing(cell.variant.name, *space.changed(cell.variant.config, cell.recipe, {name: value}))
                 except ValueError as error:
                     if at not in seen:
                         seen.add(at)

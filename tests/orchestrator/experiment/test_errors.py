@@ -205,6 +205,17 @@ WRONG: Wrong = {
         TOP + "students:\n  models: resnet8\n  methods: [none, kd]\n",
         [":5: students.methods[1]: kd needs teachers, but there are none"],
     ),
+    "mixed images for a memory of single ones": (
+        STUDENTS + "    - kd\n    - mgd: {base: crd}\n    - crd\n  recipe: {epochs: 3, cutmix: 1.0}\n",
+        [
+            ":8: students.methods[1].mgd: its loss is one of single images, but the recipe mixes them: no `mixup`, no `cutmix`",
+            ":9: students.methods[2]: its loss is one of single images",
+        ],
+    ),
+    "a search that would mix them": (
+        STUDENTS + "    - crd: {search: {space: {recipe: {mixup: {uniform: [0, 0.4]}}}}}\n",
+        [":7: students.methods[0].crd.search.space.recipe.mixup: its loss is one of single images"],
+    ),
     "no probes": (
         "probes: false\n" + STUDENTS + "    - kd\n    - gpac\n",
         [":9: students.methods[1]: gpac needs probes, but `probes` is false"],
