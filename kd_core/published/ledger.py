@@ -9,14 +9,15 @@ from __future__ import annotations
 import csv
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
-from kd_core.data.table import DataConfig
+from kd_core.data.table import RESIZED, DataConfig
 from kd_core.recipe import Recipe
 
 CHOSEN_ON_TEST = "the best epoch on the test split"
+PARTS = ("base", "scheme")  # knobs that stand in the key of a method over others
 SMALL_NETWORKS = ("mobilenet", "shufflenet")  # which this literature trains with a fifth of the learning rate
 
 
@@ -35,18 +36,25 @@ class Published:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a literature trains: data, recipe by student, and knobs of methods by (method, teacher, student)."""
+    """How a literature trains: data, recipe by model, knobs of methods by their key, for all pairs or for one of them."""
 
     description: str
     source: str
-    recipe: Callable[[str], Recipe]
+    recipe: Callable[[str], Recipe]  # of a student
     data: Callable[[str], DataConfig]
+    of_teacher: Callable[[str], Recipe] | None = None  # of a teacher, where it is another
+    common: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # knobs of a method for all pairs
     knobs: Mapping[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # methods whose knobs vary by pair, and which of them
 
+    def teacher(self, model: str) -> Recipe:
+        """The recipe of a teacher."""
+        return (self.of_teacher or self.recipe)(model)
+
     def knobs_of(self, method: str, teacher: str, student: str) -> Mapping[str, Any] | None:
         """The knobs of a method (its key) that are not its defaults for a pair; None where they are not known."""
-        return self.knobs.get((method, teacher, student), None if method in self.tuned else {})
+        found = self.knobs.get((method, teacher, student), None if method in self.tuned else {})
+        return None if found is None else {**self.common.get(method, {}), **found}
 
 
 def _rate(student: str) -> float:
@@ -84,39 +92,75 @@ _STANDARDISED = {
     ("ResNet50", "mobilenet_v2_x0_5"): (3.0, 1.0),
 }
 
+_REPDISTILLER = Protocol(
+    "all training images; SGD, momentum 0.9, weight decay 5e-4, batch 64, 240 epochs, lr 0.05 (MobileNet and ShuffleNet "
+    "0.01), ×0.1 at 150, 180 and 210",
+    "Tian et al. 2020 (arXiv 1910.10699), appendix",
+    recipe=lambda student: Recipe(lr=_rate(student)),
+    data=lambda name: DataConfig(name, validation=0),
+    knobs={
+        **{("dkd", *pair): {"beta": beta} for pair, beta in _DKD.items()},
+        **{
+            ("logit_std/kd", *pair): {"knobs": {"temperature": heat, "alpha": weight}}
+            for pair, (heat, weight) in _STANDARDISED.items()
+        },
+        **{("logit_std/dkd", "resnet32x4", student): {} for student in ("resnet8x4", "shufflenet_v2")},
+    },
+    tuned={
+        "dkd": ("beta",),
+        "logit_std/kd": ("knobs",),
+        "logit_std/dkd": ("knobs",),
+        "logit_std/ctkd": ("knobs",),
+        "rld": ("beta", "temperature"),
+        "reviewkd": ("beta",),
+        "cat_kd": ("beta",),
+        "ttm": ("beta", "exponent"),
+        "wttm": ("beta", "exponent"),
+    },
+)
+# Torchvision's networks. ReviewKD and CRD are trained at half the batch and rate there.
+_IMAGENET_DKD = {
+    ("torchvision:resnet34", "torchvision:resnet18"): 0.5,
+    ("torchvision:resnet50", "torchvision:mobilenet_v2"): 2.0,
+}
+
 PROTOCOLS: dict[str, Protocol] = {
-    "repdistiller": Protocol(
-        "all training images; SGD, momentum 0.9, weight decay 5e-4, batch 64, 240 epochs, lr 0.05 (MobileNet and ShuffleNet "
-        "0.01), ×0.1 at 150, 180 and 210",
-        "Tian et al. 2020 (arXiv 1910.10699), appendix; mdistiller's is the same",
-        recipe=lambda student: Recipe(lr=_rate(student)),
-        data=lambda name: DataConfig(name, validation=0),
-        knobs={
-            **{("dkd", *pair): {"beta": beta} for pair, beta in _DKD.items()},
-            **{
-                ("logit_std/kd", *pair): {"knobs": {"temperature": heat, "alpha": weight}}
-                for pair, (heat, weight) in _STANDARDISED.items()
-            },
-            **{("logit_std/dkd", "resnet32x4", student): {} for student in ("resnet8x4", "shufflenet_v2")},
+    "repdistiller": _REPDISTILLER,
+    "mdistiller": replace(_REPDISTILLER, source="configs/cifar100 of the public code of Zhao et al. 2022 (arXiv 2203.08679)"),
+    "mgd": replace(
+        _REPDISTILLER,
+        description=f"as repdistiller, of its teachers: {_REPDISTILLER.description}",
+        source="Shao & Chen 2021 (arXiv 2108.06681) and its public code",
+    ),
+    "mtkd": replace(
+        _REPDISTILLER,
+        description=f"as repdistiller, with Nesterov momentum for students: {_REPDISTILLER.description}",
+        source="public code of Zhang et al. 2022 (CA-MKD, arXiv 2201.00007)",
+        recipe=lambda student: Recipe(lr=_rate(student), nesterov=True),
+        of_teacher=lambda teacher: Recipe(lr=_rate(teacher)),
+    ),
+    "imagenet": Protocol(
+        "all training images; resized crops; SGD, momentum 0.9, weight decay 1e-4, batch 512, 100 epochs, lr 0.2, ×0.1 at 30, "
+        "60 and 90 (ReviewKD and CRD: write batch_size 256 and lr 0.1)",
+        "configs/imagenet of the public code of Zhao et al. 2022 (arXiv 2203.08679)",
+        recipe=lambda student: Recipe(
+            epochs=100, batch_size=512, lr=0.2, weight_decay=1e-4, schedule="multistep", milestones=(30, 60, 90)
+        ),
+        data=lambda name: DataConfig(name, validation=0, crop=RESIZED),
+        common={
+            "kd": {"ce": 0.5, "alpha": 0.5, "temperature": 1.0},
+            "dkd": {"temperature": 1.0, "warmup": 1},
+            "reviewkd": {"warmup": 1},
         },
-        tuned={
-            "dkd": ("beta",),
-            "logit_std/kd": ("knobs",),
-            "logit_std/dkd": ("knobs",),
-            "logit_std/ctkd": ("knobs",),
-            "rld": ("beta", "temperature"),
-            "reviewkd": ("beta",),
-            "cat_kd": ("beta",),
-            "ttm": ("beta", "exponent"),
-            "wttm": ("beta", "exponent"),
-        },
+        knobs={("dkd", *pair): {"beta": beta} for pair, beta in _IMAGENET_DKD.items()},
+        tuned={"dkd": ("beta",)},
     ),
 }
 
 
 def method_key(name: str, knobs: Mapping[str, Any]) -> str:
     """What the ledger calls a method: ``kd``, ``logit_std/kd``, ``mgd/at/stable``."""
-    parts = ("base", "scheme") if name in ("logit_std", "mgd") else ()
+    parts = PARTS if name in ("logit_std", "mgd") else ()
     return "/".join([name, *(str(knobs[part]) for part in parts if part in knobs)])
 
 

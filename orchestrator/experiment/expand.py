@@ -121,7 +121,8 @@ def multiply_out(experiment: Experiment, document: Document) -> tuple[list[Cell]
                         at = document.nearest((*origin, variant.name))
                         problems.setdefault(at, Problem(document.location(at), at, str(error)))
                     for recipe in group.recipe:
-                        cells.append(Cell(model, variant, with_recipe(protocol, recipe, written, model), group.seeds, origin))
+                        chosen = with_recipe(protocol.recipe(model), recipe, written) if protocol else recipe
+                        cells.append(Cell(model, variant, chosen, group.seeds, origin))
     return cells, list(problems.values())
 
 
@@ -148,10 +149,10 @@ def by_protocol(experiment: Experiment, document: Document) -> tuple[TeacherSpec
     protocol = protocol_of(experiment)
 
     def trained(teacher: TeacherSpec) -> TeacherSpec:
-        if teacher.recipe is None:
+        if teacher.recipe is None or protocol is None:
             return teacher
         written = written_at(document, ("teachers", teacher.group, "recipe"))
-        return replace(teacher, recipe=with_recipe(protocol, teacher.recipe, written, teacher.model))
+        return replace(teacher, recipe=with_recipe(protocol.teacher(teacher.model), teacher.recipe, written))
 
     return tuple(map(trained, experiment.teachers))
 

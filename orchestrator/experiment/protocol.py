@@ -33,11 +33,9 @@ def fill_data(document: Document) -> None:
             put(document, ["data", field.name], value, SourceLocation(f"protocol {name}"))
 
 
-def with_recipe(protocol: Protocol | None, recipe: Recipe, written: Collection[str], model: str) -> Recipe:
-    """The recipe, with the protocol's for what the file does not write."""
-    if protocol is None:
-        return recipe
-    return replace(protocol.recipe(model), **{name: getattr(recipe, name) for name in written})
+def with_recipe(published: Recipe, recipe: Recipe, written: Collection[str]) -> Recipe:
+    """The published recipe, but for what the file writes."""
+    return replace(published, **{name: getattr(recipe, name) for name in written})
 
 
 def with_knobs(protocol: Protocol | None, name: str, config: Knobs, written: Collection[str], pair: tuple[str, str]) -> Knobs:
@@ -47,12 +45,13 @@ def with_knobs(protocol: Protocol | None, name: str, config: Knobs, written: Col
         ValueError: where the method is tuned by pair, the protocol does not know this one, and the file does not say either.
     """
     key = method_key(name, plain(config))
-    if protocol is None or key not in protocol.tuned:
+    if protocol is None:
         return config
-    if (found := protocol.knobs.get((key, *pair))) is not None:
+    found = protocol.knobs_of(key, *pair)
+    if found is None and set(protocol.tuned[key]) & set(written):
+        found = protocol.common.get(key, {})
+    if found is not None:
         return replace(config, **{knob: value for knob, value in found.items() if knob not in written})
-    if set(protocol.tuned[key]) & set(written):
-        return config
     named = ", ".join(f"`{knob}`" for knob in protocol.tuned[key])
     raise ValueError(
         f"{name} was tuned by pair, and for {pair[0]} → {pair[1]} its published knobs are not known here; write {named}, the "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kd_core.methods.table import METHODS
-from kd_core.published.ledger import PROTOCOLS, Protocol, Published, ledger, method_key
+from kd_core.published.ledger import PARTS, PROTOCOLS, Protocol, Published, ledger, method_key
 from kd_core.recipe import Recipe
 from orchestrator.jobs.canonical import from_plain, plain
 from orchestrator.jobs.job import Job
@@ -40,17 +41,20 @@ def _row(job: Job, plan: Plan) -> Published | None:
         if (row.dataset, row.teacher, row.student, row.method) != (job.config["data"]["name"], teacher, student, key):
             continue
         protocol = PROTOCOLS[row.protocol]
-        if all(_trained_so(each, protocol) for each in (job, *teachers)) and _taught_so(method, protocol, row):
+        trained = _trained_so(job, protocol, protocol.recipe) and all(
+            _trained_so(each, protocol, protocol.teacher) for each in teachers
+        )
+        if trained and _taught_so(method, protocol, row):
             return row
     return None
 
 
-def _trained_so(job: Job, protocol: Protocol) -> bool:
+def _trained_so(job: Job, protocol: Protocol, recipe: Callable[[str], Recipe]) -> bool:
     """Whether a training has the protocol's data and recipe; a teacher with given weights has whatever it has."""
     config = job.config
     if config["data"] != written(protocol.data(config["data"]["name"])):
         return False
-    return "recipe" not in config or from_plain(Recipe, config["recipe"]) == protocol.recipe(config["model"])
+    return "recipe" not in config or from_plain(Recipe, config["recipe"]) == recipe(config["model"])
 
 
 def _taught_so(method: dict[str, object], protocol: Protocol, row: Published) -> bool:
@@ -59,5 +63,5 @@ def _taught_so(method: dict[str, object], protocol: Protocol, row: Published) ->
     given = protocol.knobs_of(row.method, row.teacher, row.student)
     if given is None:
         return False
-    base = {"base": row.method.split("/")[1]} if "/" in row.method else {}
-    return bool(plain(kind(**{**base, **given})) == method["knobs"])
+    parts = dict(zip(PARTS, row.method.split("/")[1:], strict=False))
+    return bool(plain(kind(**{**parts, **given})) == method["knobs"])

@@ -9,12 +9,12 @@ import pytest
 
 from kd_core.data.table import DATASETS
 from kd_core.methods.table import METHODS
-from kd_core.models.table import MODELS
-from kd_core.published.ledger import PROTOCOLS, ledger, method_key
+from kd_core.models.table import MODELS, check_name
+from kd_core.published.ledger import PARTS, PROTOCOLS, ledger, method_key
 
 
 def test_every_row_names_what_there_is():
-    assert len(ledger()) > 200
+    assert len(ledger()) > 300
     for row in ledger():
         name, *bases = row.method.split("/")
         assert row.dataset in DATASETS
@@ -25,8 +25,7 @@ def test_every_row_names_what_there_is():
         assert row.protocol in PROTOCOLS
         assert 0 < row.top1 < 100
         assert "20" in row.source, "a source has a year"
-        if bases:
-            METHODS[name].Config(base=bases[0])
+        METHODS[name].Config(**dict(zip(PARTS, bases, strict=False)))
 
 
 def test_no_row_is_there_twice():
@@ -40,22 +39,42 @@ def test_numbers_that_everybody_quotes():
     assert by_name["resnet32x4", "resnet8x4", "kd"] == 73.33
     assert by_name["resnet32x4", "resnet8x4", "dkd"] == 76.32
     assert by_name["wrn_40_2", "wrn_16_2", "crd"] == 75.48
+    assert by_name["wrn_40_2", "wrn_16_2", "mgd/kd/stable"] == 75.35
+    assert by_name["resnet32x4", "resnet8x4", "mgd/crd/granularity"] == 75.89
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_knobs_of_a_pair_are_knobs_of_the_method(name):
     protocol = PROTOCOLS[name]
+    for method, knobs in protocol.common.items():
+        METHODS[method].Config(**knobs)
     for (method, teacher, student), knobs in protocol.knobs.items():
-        kind, *base = method.split("/")
-        METHODS[kind].Config(**({"base": base[0]} if base else {}), **knobs)
-        assert teacher in MODELS
-        assert student in MODELS
+        kind, *bases = method.split("/")
+        METHODS[kind].Config(**dict(zip(PARTS, bases, strict=False)), **knobs)
+        assert check_name(teacher) is None
+        assert check_name(student) is None
+        assert protocol.knobs_of(method, teacher, student) == {**protocol.common.get(method, {}), **knobs}
 
 
 def test_small_networks_are_trained_with_a_fifth_of_the_rate():
     recipe = PROTOCOLS["repdistiller"].recipe
     assert [recipe(name).lr for name in ("resnet8x4", "vgg8", "mobilenet_v2_x0_5", "shufflenet_v1")] == [0.05, 0.05, 0.01, 0.01]
     assert recipe("vgg8").steps == (150, 180, 210)
+
+
+def test_what_differs_between_the_protocols():
+    alone, several = PROTOCOLS["repdistiller"], PROTOCOLS["mtkd"]
+    assert (several.recipe("vgg8").nesterov, several.teacher("resnet32x4").nesterov) == (True, False)
+    for same in ("mdistiller", "mgd"):
+        assert PROTOCOLS[same].recipe("shufflenet_v1") == alone.recipe("shufflenet_v1")
+        assert PROTOCOLS[same].knobs_of("dkd", "vgg13", "vgg8") == {"beta": 6.0}
+    photographs = PROTOCOLS["imagenet"]
+    assert photographs.recipe("torchvision:resnet18").steps == (30, 60, 90)
+    assert photographs.data("imagenet").drawn
+    pair = ("torchvision:resnet34", "torchvision:resnet18")
+    assert photographs.knobs_of("dkd", *pair) == {"temperature": 1.0, "warmup": 1, "beta": 0.5}
+    assert photographs.knobs_of("dkd", *reversed(pair)) is None
+    assert photographs.knobs_of("kd", *pair) == {"ce": 0.5, "alpha": 0.5, "temperature": 1.0}
 
 
 def test_methods_over_others_are_called_by_their_base():

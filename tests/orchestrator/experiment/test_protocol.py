@@ -107,12 +107,47 @@ students:
         ),
         (
             PAIR.replace("repdistiller", "repdistill") + "  methods: none\n",
-            [":2: protocol: must be 'repdistiller', but got 'repdistill'"],
+            [":2: protocol: must be 'repdistiller', 'mdistiller', 'mgd', 'mtkd' or 'imagenet', but got 'repdistill'"],
         ),
     ],
 )
 def test_what_it_does_not_know_is_said(tmp_path, text, expected):
     check(text, expected, tmp_path)
+
+
+def test_teachers_have_a_recipe_of_their_own_where_the_protocol_has(tmp_path):
+    file = tmp_path / "several.yaml"
+    file.write_text(PAIR.replace("repdistiller", "mtkd") + "  methods: [ca_mkd]\n")
+    spec = load(file)
+    assert {teacher.recipe for teacher in spec.teachers} == {Recipe()}
+    assert {student.recipe for student in spec.students} == {Recipe(nesterov=True)}
+
+
+def test_what_all_pairs_share_comes_beside_what_is_written(tmp_path):
+    file = tmp_path / "photographs.yaml"
+    file.write_text(
+        "name: x\nprotocol: imagenet\ndata: {name: imagenet}\n"
+        "teachers:\n  - {models: [torchvision:resnet34, torchvision:resnet50]}\n"
+        "students:\n  models: torchvision:resnet18\n  methods:\n    - kd: {teachers: each}\n"
+        "    - dkd: {teachers: 'torchvision:resnet34-s0'}\n    - dkd: {teachers: 'torchvision:resnet50-s0', beta: 3}\n"
+    )
+    spec = load(file)
+    found = [student.method.config for student in spec.students]
+    assert [(config.ce, config.temperature) for config in found[:2]] == [(0.5, 1.0)] * 2
+    assert [(config.beta, config.temperature, config.warmup) for config in found[2:]] == [(0.5, 1.0, 1), (3.0, 1.0, 1)]
+    assert (spec.data.crop, spec.data.validation, spec.students[0].recipe.batch_size) == ("resized", 0, 512)
+
+
+def test_rows_of_mgd_are_met_by_its_scheme(tmp_path):
+    file = tmp_path / "mgd.yaml"
+    head = "name: x\nprotocol: mgd\ndata: {name: cifar100}\nteachers: {models: vgg13}\nstudents:\n  models: vgg8\n"
+    file.write_text(
+        head + "  methods:\n    - mgd: {base: at, scheme: [granularity, stable]}\n    - mgd: {base: at, gamma: 2}\n"
+    )
+    assert [(each.row.method, each.row.top1) for each in counterparts(make(load(file)))] == [
+        ("mgd/at/granularity", 72.11),
+        ("mgd/at/stable", 73.38),
+    ]
 
 
 def test_what_is_written_for_an_unknown_pair_is_taken(tmp_path):
