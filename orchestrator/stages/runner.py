@@ -149,10 +149,11 @@ def do_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lamb
     store = Store(runtime.store)
     try:
         attempt = _begin(job, store)
+        if not attempt:
+            store.clear(job)  # what was left by a worker that was killed once it had committed
+            return False
     except Exception as error:
         raise _failed(job, runtime, store, error) from error
-    if not attempt:
-        return False
     context = Context(runtime, store, attempt, listen)
     try:
         with _process_as(runtime):

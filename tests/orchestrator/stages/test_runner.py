@@ -55,6 +55,19 @@ def test_a_manifest_remembers_the_share_and_how_often_memory_ran_out(tmp_path, r
     assert Store(runtime.store).failure(job) == {}
 
 
+def test_what_a_worker_left_that_was_killed_after_its_commit_is_swept_by_who_comes_next(tmp_path, runtime, monkeypatch):
+    """Also of a trial, which is in no plan, so that no driver looks for it."""
+    job, store = a_job(tmp_path, needs=0), Store(runtime.store)
+    with monkeypatch.context() as killed:
+        killed.setattr(Store, "clear", lambda *_: (_ for _ in ()).throw(SystemExit(9)))
+        with pytest.raises(SystemExit):
+            run_job(job, runtime)
+    assert store.find(job.kind, job.key)
+    assert list(store.leftovers()) != []
+    assert run_job(job, runtime) is False
+    assert list(store.leftovers()) == []
+
+
 def test_a_worker_that_cannot_use_the_store_fails_its_job_and_says_why(tmp_path, runtime, monkeypatch):
     """A full disk, an object store that is away: executors know what to do with a job that failed, and with nothing else."""
     (tmp_path / "file").write_text("")
