@@ -30,6 +30,11 @@ def label_loss(logits_BK: Tensor, batch: Batch) -> Tensor:
     return (share_B * own_B + (1 - share_B) * other_B).mean()
 
 
+def risen(epoch: int, warmup: int) -> float:
+    """min(1, (epoch + 1) / warmup), epochs counted from 0: the share of its weight that a term has; 1 without a warm-up."""
+    return min(1.0, (epoch + 1) / warmup) if warmup else 1.0
+
+
 def kl_divergence_B(target_BK: Tensor, logits_BK: Tensor, temperature: float | Tensor) -> Tensor:
     """T² · KL(σ(target/T) ‖ σ(logits/T)) of every sample (Hinton et al. 2015, arXiv 1503.02531, section 2)."""
     log_target = F.log_softmax(target_BK / temperature, dim=1)

@@ -41,10 +41,7 @@ def oxford_pets(config: DataConfig, root: Path, download: bool) -> Source:
         DataError: where the files are absent.
     """
 
-    def part(split: str) -> Images:
-        found = datasets.OxfordIIITPet(root, split, download=download)
-        return _files(found._images, found._labels, config)
-
+    part = _listed(datasets.OxfordIIITPet, config, root, download, "_images")
     return _source(config, root, "oxford-iiit-pet/images and oxford-iiit-pet/annotations", part, ["trainval"], *IMAGENET)
 
 
@@ -56,10 +53,7 @@ def oxford_flowers(config: DataConfig, root: Path, download: bool) -> Source:
         DataError: where the files are absent or are not the published ones.
     """
 
-    def part(split: str) -> Images:
-        found = datasets.Flowers102(root, split, download=download)
-        return _files(found._image_files, found._labels, config)
-
+    part = _listed(datasets.Flowers102, config, root, download)
     return _source(config, root, "flowers-102 with jpg/, imagelabels.mat and setid.mat", part, ["train", "val"], *IMAGENET)
 
 
@@ -70,15 +64,20 @@ def food101(config: DataConfig, root: Path, download: bool) -> Source:
         DataError: where the files are absent.
     """
 
-    def part(split: str) -> Images:
-        found = datasets.Food101(root, split, download=download)
-        return _files(found._image_files, found._labels, config)
-
+    part = _listed(datasets.Food101, config, root, download)
     return _source(config, root, "food-101/images and food-101/meta", part, ["train"], *IMAGENET)
 
 
-def _files(paths: list[Any], labels: list[int], config: DataConfig) -> Files:
-    return Files(tuple(map(str, paths)), torch.tensor(labels), config.info.size)
+def _listed(
+    loader: Callable[..., Any], config: DataConfig, root: Path, download: bool, paths: str = "_image_files"
+) -> Callable[[str], Images]:
+    """What reads a part by a data set of torchvision's, which keeps the images' ``paths``."""
+
+    def part(split: str) -> Images:
+        found = loader(root, split, download=download)
+        return Files(tuple(map(str, getattr(found, paths))), torch.tensor(found._labels), config.info.size)
+
+    return part
 
 
 def _source(

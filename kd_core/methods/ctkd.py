@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn, torch
-from kd_core.losses import kl_divergence_B, label_loss
+from kd_core.losses import kl_divergence_B, label_loss, risen
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -57,7 +57,7 @@ class CTKD(Method):
     def _temperature(self, epoch: int) -> Tensor:
         """T, whose gradient goes to θ reversed and times λ."""
         theta = self.own.get_parameter("theta")
-        strength = (1 - math.cos(math.pi * min(1.0, (epoch + 1) / self.config.loops))) / 2
+        strength = (1 - math.cos(math.pi * risen(epoch, self.config.loops))) / 2
         reversed_ = (1 + strength) * theta.detach() - strength * theta
         temperature: Tensor = self.config.start + self.config.span * torch.sigmoid(reversed_)
         return temperature

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
-from kd_core.losses import kl_divergence, label_loss
+from kd_core.losses import kl_divergence, label_loss, risen
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
 
@@ -64,7 +64,7 @@ class DKD(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config, heat, labels_B = self.config, self.config.temperature, batch.labels_B
-        ramp = min(1.0, (batch.epoch + 1) / config.warmup) if config.warmup else 1.0
+        ramp = risen(batch.epoch, config.warmup)
         pairs = [(teacher.logits_BK, student.logits_BK) for teacher in teachers]
         target = torch.stack([target_divergence(*pair, labels_B, heat) for pair in pairs]).mean()
         other = torch.stack([other_divergence(*pair, labels_B, heat) for pair in pairs]).mean()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F
-from kd_core.losses import at_common_size, label_loss, match_stages, pooled
+from kd_core.losses import at_common_size, label_loss, match_stages, pooled, risen
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -73,7 +73,7 @@ class ReviewKD(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config
-        ramp = min(1.0, (batch.epoch + 1) / config.warmup) if config.warmup else 1.0
+        ramp = risen(batch.epoch, config.warmup)
         total = student.logits_BK.new_zeros(())
         for teacher, matches, review in zip(teachers, self.matches, self.own.children(), strict=True):
             reviewed = review((*student.features, student.embedding_BD[..., None, None]))

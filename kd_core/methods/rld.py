@@ -18,7 +18,7 @@ from typing import ClassVar
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
-from kd_core.losses import kl_divergence, label_loss
+from kd_core.losses import kl_divergence, label_loss, risen
 from kd_core.methods.dkd import LOW, binary_B2
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
@@ -44,7 +44,7 @@ class RLD(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config, labels_B = self.config, batch.labels_B
-        ramp = min(1.0, (batch.epoch + 1) / config.warmup) if config.warmup else 1.0
+        ramp = risen(batch.epoch, config.warmup)
         heat = config.confidence_temperature
         own_B2 = binary_B2(student.logits_BK / heat, labels_B)
         confidences, others = [], []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
-from kd_core.losses import kl_divergence_B, label_loss, pooled
+from kd_core.losses import kl_divergence_B, label_loss, pooled, risen
 from kd_core.methods.dkd import binary_B2, others_BK
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
@@ -60,7 +60,7 @@ class SDD(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config
-        ramp = min(1.0, (batch.epoch + 1) / config.warmup) if config.warmup else 1.0
+        ramp = risen(batch.epoch, config.warmup)
         own_BCK = cell_logits_BCK(student, student.head, config.scales)
         losses = []
         for teacher, head in zip(teachers, self.setting.heads, strict=True):

@@ -68,10 +68,8 @@ MODELS: dict[str, ModelInfo] = {
     "vgg13": _vgg(13, (2, 2, 2, 2, 2), 9_462_180),
     "vgg16": _vgg(16, (2, 2, 3, 3, 3), 14_774_436),
     "vgg19": _vgg(19, (2, 2, 4, 4, 4), 20_086_692),
-    "mobilenet_v2_x0_5": ModelInfo(
-        "mobilenet", "MobileNetV2 at half width", {"width": 0.5}, 16, 812_836, strides=(2, 4, 8, 16)
-    ),
-    "mobilenet_v2": ModelInfo("mobilenet", "MobileNetV2", {"width": 1.0}, 16, 2_353_060, strides=(2, 4, 8, 16)),
+    "mobilenet_v2_x0_5": _mobilenet(0.5, "MobileNetV2 at half width", 812_836),
+    "mobilenet_v2": _mobilenet(1.0, "MobileNetV2", 2_353_060),
     "shufflenet_v1": ModelInfo("shufflenet_v1", "ShuffleNet 1×, 3 groups", {}, 8, 949_258, strides=(2, 4, 8)),
     "shufflenet_v2": ModelInfo("shufflenet_v2", "ShuffleNetV2 1×", {}, 8, 1_355_528, strides=(2, 4, 8)),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -68,20 +68,40 @@ class Optimizer(ABC):
         """Take up the state that is among ``tensors``."""
 
 
-class SGD(Optimizer):
-    """This is torch's own SGD as a function: its class would import torch's compiler, more than a second in every process."""
+class WithMomenta(Optimizer):
+    """One that keeps momenta, each of the parameters in their order."""
+
+    names: ClassVar[tuple[str, ...]] = ("momentum",)
 
     def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> None:
         super().__init__(parameters, recipe, group)
-        self._momentum: list[Tensor | None] = [None] * len(self.parameters)
+        self._momenta: dict[str, list[Tensor | None]] = {name: [None] * len(self.parameters) for name in self.names}
+
+    def state(self) -> dict[str, Tensor]:
+        return {
+            f"{name}.{position}": buffer
+            for name, buffers in self._momenta.items()
+            for position, buffer in enumerate(buffers)
+            if buffer is not None
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, buffers in self._momenta.items():
+            for position, parameter in enumerate(self.parameters):
+                if (buffer := tensors.get(f"{name}.{position}")) is not None:
+                    buffers[position] = buffer.to(parameter.device)
+
+
+class SGD(WithMomenta):
+    """This is torch's own SGD as a function: its class would import torch's compiler, more than a second in every process."""
 
     def _move(self) -> None:
-        recipe = self.recipe
+        recipe, [buffers] = self.recipe, self._momenta.values()
         moved = [position for position, each in enumerate(self.parameters) if each.grad is not None]
         for decay in dict.fromkeys(self.decay_of(self.parameters[position]) for position in moved):
             positions = [position for position in moved if self.decay_of(self.parameters[position]) == decay]
             parameters: list[Tensor] = [self.parameters[position] for position in positions]
-            momentum = [self._momentum[position] for position in positions]
+            momentum = [buffers[position] for position in positions]
             sgd(
                 parameters,
                 [each.grad for each in parameters if each.grad is not None],
@@ -96,30 +116,22 @@ class SGD(Optimizer):
                 has_sparse_grad=False,
             )
             for position, buffer in zip(positions, momentum, strict=True):
-                self._momentum[position] = buffer
-
-    def state(self) -> dict[str, Tensor]:
-        return {f"momentum.{position}": buffer for position, buffer in enumerate(self._momentum) if buffer is not None}
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        for position, parameter in enumerate(self.parameters):
-            if (buffer := tensors.get(f"momentum.{position}")) is not None:
-                self._momentum[position] = buffer.to(parameter.device)
+                buffers[position] = buffer
 
 
 TASK = "ce"  # the term of a loss that is the labels'
 
 
-class DOT(Optimizer):
+class DOT(WithMomenta):
     """Distillation-oriented trainer (Zhao et al. 2023, arXiv 2307.08436): SGD whose momentum is μ − Δ for the gradient of the
     labels' loss and μ + Δ for that of distillation, which so leads. What only one of them moves, as an adapter, has μ. The
     weight decay goes with the labels' loss, or where there is only the other.
     """
 
+    names = ("momentum", "distillation")  # of the task first
+
     def __init__(self, parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> None:
         super().__init__(parameters, recipe, group)
-        nothing: list[Tensor | None] = [None] * len(self.parameters)
-        self._momenta = {"momentum": list(nothing), "distillation": list(nothing)}  # of the task first
         self._gradients: dict[str, list[Tensor | None]] = {}
 
     def _differentiate(self, terms: Mapping[str, Tensor], weight: float) -> None:
@@ -157,20 +169,6 @@ class DOT(Optimizer):
                 steps.append((parameter, moved))
         for parameter, moved in steps:
             parameter.add_(moved, alpha=-self.lr)
-
-    def state(self) -> dict[str, Tensor]:
-        return {
-            f"{name}.{position}": buffer
-            for name, buffers in self._momenta.items()
-            for position, buffer in enumerate(buffers)
-            if buffer is not None
-        }
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        for name, buffers in self._momenta.items():
-            for position, parameter in enumerate(self.parameters):
-                if (buffer := tensors.get(f"{name}.{position}")) is not None:
-                    buffers[position] = buffer.to(parameter.device)
 
 
 class FromTorch(Optimizer):

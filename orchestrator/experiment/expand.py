@@ -138,7 +138,7 @@ def for_pair(
     Raises:
         ValueError: from :func:`orchestrator.experiment.protocol.with_knobs`.
     """
-    if len(variant.teachers) != 1:
+    if protocol is None or len(variant.teachers) != 1:
         return variant
     pair = (teachers[variant.teachers[0]], model)
     return replace(variant, config=with_knobs(protocol, variant.name, variant.config, written, pair))

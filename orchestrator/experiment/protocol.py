@@ -38,15 +38,13 @@ def with_recipe(published: Recipe, recipe: Recipe, written: Collection[str]) -> 
     return replace(published, **{name: getattr(recipe, name) for name in written})
 
 
-def with_knobs(protocol: Protocol | None, name: str, config: Knobs, written: Collection[str], pair: tuple[str, str]) -> Knobs:
+def with_knobs(protocol: Protocol, name: str, config: Knobs, written: Collection[str], pair: tuple[str, str]) -> Knobs:
     """A method's config, with what the protocol has for a (teacher's, student's model) and the file does not write.
 
     Raises:
         ValueError: where the method is tuned by pair, the protocol does not know this one, and the file does not say either.
     """
     key = method_key(name, plain(config))
-    if protocol is None:
-        return config
     found = protocol.knobs_of(key, *pair)
     if found is None and set(protocol.tuned[key]) & set(written):
         found = protocol.common.get(key, {})
