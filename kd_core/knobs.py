@@ -185,6 +185,18 @@ class Knobs:
         Raises:
             ValueError: naming every knob that there is not, or whose value is of another kind or out of bounds.
         """
+        return cls(**cls._fitted(values))
+
+    def but(self, values: Mapping[str, object]) -> Self:
+        """This config with other plain values for some knobs.
+
+        Raises:
+            ValueError: as :meth:`parse` does.
+        """
+        return dataclasses.replace(self, **self._fitted(values))
+
+    @classmethod
+    def _fitted(cls, values: Mapping[str, object]) -> dict[str, Any]:
         hints = typing.get_type_hints(cls)
         names = [field.name for field in dataclasses.fields(cls)]
         fitted, problems = {}, []
@@ -200,7 +212,7 @@ class Knobs:
                 problems.append(f"`{name}` must be of type {kind}, but got {value!r}")
         if problems:
             raise ValueError("; ".join(problems))
-        return cls(**fitted)
+        return fitted
 
     @classmethod
     def space(cls) -> dict[str, Distribution]:

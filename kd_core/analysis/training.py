@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kd_core.bank import Source
+from kd_core.bank.source import Source
 from kd_core.data.batches import epoch_batches, plain_batches, spans
 from kd_core.data.splits import Splits
 from kd_core.knowledge import Batch

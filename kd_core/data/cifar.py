@@ -38,7 +38,8 @@ def _read(loader: Loader, root: Path, download: bool, mean: tuple[float, ...], s
     archive = Archive.of(loader)
     archive.unpack(root, download)
     try:
-        return Source(_split(loader(root, train=True)), _split(loader(root, train=False)), mean, std)
+        train, test = loader(root, train=True), loader(root, train=False)
+        return Source(_split(train), _split(test), mean, std, names=tuple(train.classes))
     except RuntimeError as error:
         files = [*loader.train_list, *loader.test_list, (loader.meta["filename"], loader.meta["md5"])]
         raise archive.damaged(root, files) from error

@@ -8,13 +8,15 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
 
 from kd_core.data.split import DataError, Split
+
+Fetch: TypeAlias = Callable[[], Tensor]  # gives images that were asked for, uint8 NCHW, once they are there
 
 AHEAD = 2  # batches that are decoded while one is in use
 SLICE = 256  # images a thread takes at a time, of all images
@@ -67,22 +69,30 @@ class Decoded(ABC):
         """
 
         def collect() -> Split:
-            part, futures = ahead.popleft()
-            images_NCHW = torch.stack([future.result() for future in futures])
-            return Split(images_NCHW.to(part.labels_N.device), part.labels_N)
+            part, fetched = ahead.popleft()
+            return Split(fetched().to(part.labels_N.device), part.labels_N)
 
-        ahead: deque[tuple[Decoded, list[Future[Tensor]]]] = deque()
+        ahead: deque[tuple[Decoded, Fetch]] = deque()
         with _threads() as pool:
             try:
                 for chunk in chunks:
                     part = self[chunk]
-                    ahead.append((part, [pool.submit(part.decode_at, index) for index in range(len(part))]))
+                    ahead.append((part, part.fetch(pool)))
                     if len(ahead) > AHEAD:
                         yield collect()
                 while ahead:
                     yield collect()
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def fetch(self, pool: ThreadPoolExecutor) -> Fetch:
+        """Have a pool decode all images; calling what comes back waits for them.
+
+        Raises:
+            DataError: that call, naming an image that cannot be decoded.
+        """
+        futures = [pool.submit(self.decode_at, index) for index in range(len(self))]
+        return lambda: torch.stack([future.result() for future in futures])
 
     def name_at(self, index: int) -> str:
         """What messages call an image."""

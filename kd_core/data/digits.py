@@ -11,6 +11,7 @@ from kd_core.data.splits import Source
 from kd_core.data.table import DataConfig
 
 MEAN, STD = (0.3053,), (0.3757,)  # of the 1,438 training images
+NAMES = tuple("0123456789")
 
 
 def digits(config: DataConfig, root: Path, download: bool) -> Source:
@@ -27,4 +28,4 @@ def digits(config: DataConfig, root: Path, download: bool) -> Source:
 
     rank_N = torch.stack([labels_N == label for label in range(10)]).cumsum(1)[labels_N, torch.arange(len(labels_N))] - 1
     everything, test_N = Split(images_NCHW, labels_N), rank_N % 5 == 2
-    return Source(everything[~test_N], everything[test_N], MEAN, STD)
+    return Source(everything[~test_N], everything[test_N], MEAN, STD, names=NAMES)

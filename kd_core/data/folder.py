@@ -126,7 +126,10 @@ class _Listing:
         for each in found:
             if not (each.name.lower().endswith(SUFFIXES) and each.is_file()):
                 strange = f"{each.path} is no image ({', '.join(SUFFIXES)}); move it elsewhere"
-                self.problems.append(_dead(each) or strange)
+                deeper = (
+                    f"{each.path} is a folder, but images lie in their class's folder itself; move them up, or it elsewhere"
+                )
+                self.problems.append(_dead(each) or (deeper if each.is_dir() else strange))
         if not found:
             self.problems.append(f"{folder} holds no image; put some there or remove it")
         return [each.path for each in found]
@@ -167,10 +170,14 @@ def _source(
     def files(images: Mapping[str, Sequence[str]]) -> Files:
         labels = [label for label, name in enumerate(classes) for _ in images[name]]
         return Files(
-            tuple(path for name in classes for path in images[name]), torch.tensor(labels), config.info.size, published
+            tuple(path for name in classes for path in images[name]),
+            torch.tensor(labels),
+            config.kept,
+            published,
+            bool(config.upright),
         )
 
-    return Source(files(of_train), files(of_test), *IMAGENET, listing.notes)
+    return Source(files(of_train), files(of_test), *IMAGENET, listing.notes, tuple(classes))
 
 
 def _count(source: Source, config: DataConfig, folder: Path, advice: str) -> None:

@@ -40,12 +40,14 @@ class ByIndex:
 @dataclass(frozen=True)
 class Given:
     """Mean and deviation of each channel are on the scale 0..1; where they are not given, they are computed over all training
-    images."""
+    images. ``names`` are those of the classes.
+    """
 
     train: Any
     test: Any
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def read(config: DataConfig, root: Path, download: bool) -> Source:
         given = Given(*given)
     train, test = (_part(config, part, name) for part, name in ((given.train, "training"), (given.test, "test")))
     mean, std = (given.mean, given.std) if given.mean and given.std else moments(train)
-    return Source(train, test, tuple(mean), tuple(std))
+    if given.names and len(given.names) != info.classes:
+        raise DataError(f"the data set {config.name} names {len(given.names)} classes, but has {info.classes}")
+    return Source(train, test, tuple(mean), tuple(std), names=tuple(map(str, given.names)))
 
 
 def as_tensor(image: object, channels: int) -> Tensor:
@@ -164,7 +168,7 @@ def _part(config: DataConfig, part: object, name: str) -> Images:
     else:
         by_index = part if isinstance(part, ByIndex) else _as_torchvision(part, of)
         labels_N = _labels(by_index.labels, info.classes, of)
-        images = IndexedImages(config.name, by_index.get, tuple(range(len(labels_N))), labels_N, info.channels, info.size)
+        images = IndexedImages(config.name, by_index.get, tuple(range(len(labels_N))), labels_N, info.channels, config.kept)
     if not len(images):
         raise DataError(f"{of} is empty")
     return images

@@ -23,7 +23,7 @@ def mnist(config: DataConfig, root: Path, download: bool) -> Source:
     Raises:
         DataError: where the files are absent, damaged or not all of them.
     """
-    return _read(datasets.MNIST, config, root, download, mean=0.1307, std=0.3081)
+    return _read(datasets.MNIST, config, root, download, mean=0.1307, std=0.3081, names=tuple("0123456789"))
 
 
 def fashion_mnist(config: DataConfig, root: Path, download: bool) -> Source:
@@ -33,10 +33,20 @@ def fashion_mnist(config: DataConfig, root: Path, download: bool) -> Source:
     Raises:
         DataError: where the files are absent, damaged or not all of them.
     """
-    return _read(datasets.FashionMNIST, config, root, download, mean=0.2860, std=0.3530)
+    return _read(
+        datasets.FashionMNIST, config, root, download, mean=0.2860, std=0.3530, names=tuple(datasets.FashionMNIST.classes)
+    )
 
 
-def _read(loader: type[datasets.MNIST], config: DataConfig, root: Path, download: bool, mean: float, std: float) -> Source:
+def _read(
+    loader: type[datasets.MNIST],
+    config: DataConfig,
+    root: Path,
+    download: bool,
+    mean: float,
+    std: float,
+    names: tuple[str, ...],
+) -> Source:
     folders = (root, root / loader.__name__ / "raw")
     if download and not all(_found(folders, name) for name in _names()):
         try:
@@ -56,7 +66,7 @@ def _read(loader: type[datasets.MNIST], config: DataConfig, root: Path, download
         parts[part] = Split(images_NHW[:, None].contiguous(), labels_N)
     if len(parts["train"]) != config.info.train:
         raise DataError(f"{root} holds {len(parts['train'])} training images, not {config.info.train}: it is not whole")
-    return Source(parts["train"], parts["test"], (mean,), (std,))
+    return Source(parts["train"], parts["test"], (mean,), (std,), names=names)
 
 
 def _names() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from kd_core.data.splits import Images, Source
 from kd_core.data.table import DataConfig
 from kd_core.vision import datasets
 
+Part: TypeAlias = tuple[Images, tuple[str, ...]]  # with the names of the classes
+
 
 def svhn(config: DataConfig, root: Path, download: bool) -> Source:
     """73,257 training and 26,032 test photographs of house numbers, 32×32 (Netzer et al. 2011), from ``train_32x32.mat`` and
@@ -25,9 +27,10 @@ def svhn(config: DataConfig, root: Path, download: bool) -> Source:
         DataError: where the files are absent or are not the published ones.
     """
 
-    def part(split: str) -> Split:
+    def part(split: str) -> Part:
         found = datasets.SVHN(root, split, download=download)
-        return Split(torch.from_numpy(np.ascontiguousarray(found.data)), torch.from_numpy(found.labels).long())
+        images = Split(torch.from_numpy(np.ascontiguousarray(found.data)), torch.from_numpy(found.labels).long())
+        return images, tuple("0123456789")
 
     return _source(
         config, root, "train_32x32.mat and test_32x32.mat", part, ["train"], (0.4377, 0.4438, 0.4728), (0.198, 0.201, 0.197)
@@ -70,12 +73,13 @@ def food101(config: DataConfig, root: Path, download: bool) -> Source:
 
 def _listed(
     loader: Callable[..., Any], config: DataConfig, root: Path, download: bool, paths: str = "_image_files"
-) -> Callable[[str], Images]:
+) -> Callable[[str], Part]:
     """What reads a part by a data set of torchvision's, which keeps the images' ``paths``."""
 
-    def part(split: str) -> Images:
+    def part(split: str) -> Part:
         found = loader(root, split, download=download)
-        return Files(tuple(map(str, getattr(found, paths))), torch.tensor(found._labels), config.info.size)
+        images = Files(tuple(map(str, getattr(found, paths))), torch.tensor(found._labels), config.kept)
+        return images, tuple(getattr(found, "classes", ()))  # which older versions of torchvision do not name
 
     return part
 
@@ -84,14 +88,14 @@ def _source(
     config: DataConfig,
     root: Path,
     wanted: str,
-    part: Callable[[str], Images],
+    part: Callable[[str], Part],
     training: list[str],
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Source:
     try:
-        parts = [part(split) for split in training]
-        test = part("test")
+        parts = [part(split)[0] for split in training]
+        test, names = part("test")
     except (OSError, RuntimeError, ValueError, KeyError) as error:  # absent, damaged, or no way to download them
         raise DataError(
             f"{config.name} cannot be read under {root} ({error}); put {wanted} there, or run with data.download: true"
@@ -99,7 +103,8 @@ def _source(
     train = parts[0] if len(parts) == 1 else _joined([each for each in parts if isinstance(each, Files)])
     if len(train) != config.info.train:
         raise DataError(f"{root} holds {len(train)} training images of {config.name}, not {config.info.train}: it is not whole")
-    return Source(train, test, mean, std)
+    known = names if len(names) == config.info.classes else ()
+    return Source(train, test, mean, std, names=known)
 
 
 def _joined(parts: list[Files]) -> Files:

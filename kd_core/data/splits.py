@@ -26,6 +26,7 @@ class Source:
     mean: tuple[float, ...]  # of each channel, on the scale 0..1, over the training images
     std: tuple[float, ...]
     notes: tuple[str, ...] = ()  # of what the user should know
+    names: tuple[str, ...] = ()  # of the classes, where the files or their authors name them
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,15 @@ class Splits:
     std: tuple[float, ...]
     augmentation: Augmentation | Drawn  # of the training images
     notes: tuple[str, ...] = ()  # of what the user should know of the files
+    names: tuple[str, ...] = ()  # of the classes; empty where they have numbers alone
+    further: tuple[Augmentation | Drawn, ...] = ()  # of further views of every training image, where a method asks for such
 
     @property
     def image(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image."""
-        return self.train.image
+        """(C, H, W) of an image as a network sees it."""
+        channels, height, width = self.train.image
+        hidden = 2 * self.augmentation.margin
+        return channels, height - hidden, width - hidden
 
     def to(self, device: torch.device | str) -> Splits:
         """The same splits on a device."""

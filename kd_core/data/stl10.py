@@ -31,7 +31,9 @@ def stl10(config: DataConfig, root: Path, download: bool) -> Source:
     archive = Archive.of(STL10)
     archive.unpack(root, download)
     try:
-        return Source(_split(STL10(root, "train")), _split(STL10(root, "test")), MEAN, STD)
+        train = STL10(root, "train")
+        names = tuple(getattr(train, "classes", ()))  # of a file of their own, which may be absent
+        return Source(_split(train), _split(STL10(root, "test")), MEAN, STD, names=names)
     except RuntimeError as error:
         raise archive.damaged(root, [*STL10.train_list, *STL10.test_list]) from error
 

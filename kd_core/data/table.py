@@ -70,7 +70,7 @@ DATASETS: dict[str, DatasetInfo] = {
         True,
         0,
         "any images: <folder>/train/<class>/*.png",
-        dict.fromkeys(("folder", "size", "classes", "train_images")),
+        dict.fromkeys(("folder", "size", "classes", "train_images")) | {"upright": True},
     ),
 }
 
@@ -83,7 +83,7 @@ POLICY_NAMES = ("none", "autoaugment_cifar", "autoaugment_imagenet", "randaugmen
 class DataConfig(Knobs):
     """What decides the images and labels that a job sees. Where they lie on disk is not part of it.
 
-    The last six knobs belong to those data sets alone that name them as their own.
+    The last seven knobs belong to those data sets alone that name them as their own.
     """
 
     name: str = knob("cifar100", "the data set", choices=DATASETS)
@@ -112,12 +112,23 @@ class DataConfig(Knobs):
         None, "drawn views of an image, which a bank can hold; null: new ones in every epoch", low=1, later=True
     )
     size: int | None = knob(None, "images are resized to size × size; default: as they are published", low=4, high=512)
+    crop_pct: float = knob(
+        1.0,
+        "images are kept larger by so much that size is this share of their side: evaluation sees the middle, "
+        "augmentation crops from all",
+        low=0.25,
+        high=1,
+        later=True,
+    )
     classes: int | None = knob(None, "synthetic, image_folder: number of classes", low=2, high=10_000)
     train_images: int | None = knob(None, "synthetic, image_folder: images outside the test split", low=1)
     test_images: int | None = knob(None, "synthetic: images in the test split", low=1)
     difficulty: float | None = knob(None, "synthetic: how much images of a class differ", low=0, high=1)
     generator_seed: int | None = knob(None, "synthetic: another seed is another world of classes", low=0)
     folder: str | None = knob(None, "image_folder: its path under root, which names the data")
+    upright: bool | None = knob(
+        None, "image_folder: images are turned as their EXIF says, and transparent ones lie on white; false: as they are stored"
+    )
 
     def conflicts(self) -> list[str]:
         """Knobs that the data set does not have, or that it must be given, or a folder elsewhere."""
@@ -146,12 +157,19 @@ class DataConfig(Knobs):
     def info(self) -> DatasetInfo:
         """What is known of the data set as it is configured."""
         info = DATASETS[self.name]
-        return replace(
-            info,
-            classes=self.classes or info.classes,
-            size=self.size or info.size,
-            train=self.train_images or info.train,
-        )
+        given = {"classes": self.classes, "size": self.size, "train": self.train_images}
+        changed: dict[str, Any] = {name: value for name, value in given.items() if value and value != getattr(info, name)}
+        return replace(info, **changed) if changed else info
+
+    @property
+    def kept(self) -> int:
+        """H = W of the images that are kept: 256 for 224 at a ``crop_pct`` of 0.875."""
+        return self.info.size + 2 * self.margin
+
+    @property
+    def margin(self) -> int:
+        """Pixels on each side that are kept and that evaluation does not see."""
+        return round((self.info.size / self.crop_pct - self.info.size) / 2)
 
     @property
     def drawn(self) -> bool:
@@ -169,15 +187,19 @@ class DataConfig(Knobs):
         """How many augmented views an image has, of those that are named one by one; 0 where there is no end of them."""
         if self.drawn:
             return 0 if self.draws is None else 1 + self.draws
-        resolved = self.resolved()
-        assert resolved.padding is not None
-        return (2 * resolved.padding + 1) ** 2 * (2 if resolved.flip else 1)
+        known = vars(self) | self._left_out()
+        return int((2 * (known["padding"] + self.margin) + 1) ** 2 * (2 if known["flip"] else 1))
 
     def resolved(self) -> DataConfig:
         """The same config with every default written out. What has none, or belongs to other data sets, stays None."""
+        left_out = self._left_out()
+        return replace(self, **left_out) if left_out else self
+
+    def _left_out(self) -> dict[str, Any]:
+        """The defaults of what is not given."""
         info = self.info
         defaults = {"padding": 0 if self.crop == RESIZED else info.padding, "flip": info.flip, "size": info.size, **info.own}
-        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+        return {name: value for name, value in defaults.items() if getattr(self, name) is None}
 
 
 def _positive(value: object) -> bool:

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kd_core.knowledge import Batch, Knowledge, Need, NetworkShape
+from kd_core.knowledge import Batch, Knowledge, Need, NetworkShape, Side
 from kd_core.laws.knobs import KNOB_LAWS
 from kd_core.laws.law import Broken, Exempt, Law, must
 from kd_core.laws.toys import (
     COARSER,
     DEEPER,
     STUDENT,
+    TRANSFORMER,
     WIDER,
     as_needed,
     as_student,
@@ -29,6 +30,7 @@ from kd_core.laws.toys import (
     made,
     of_leaves,
     setting_of,
+    under_views,
 )
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss
@@ -46,16 +48,24 @@ class Case:
     method: type[Method]
     knobs: Mapping[str, Any] = field(default_factory=dict)
 
-    def built(self, *teachers: NetworkShape) -> Method:
+    def built(self, *teachers: NetworkShape, student: NetworkShape = STUDENT) -> Method:
         """It, its own parameters drawn from a fixed seed."""
-        return made(self.method, setting_of(*(teachers or TEACHERS)), **self.knobs)
+        return made(self.method, setting_of(*(teachers or TEACHERS), student=student), **self.knobs)
 
 
 def example_knowledge(method: Method, samples: int = 4) -> tuple[Knowledge, tuple[Knowledge, ...]]:
     """The student's and the teachers' knowledge of one batch."""
     needs = method.needs(method.config)
-    teachers = tuple(as_needed(knowledge_of(shape, 1 + t, samples), needs) for t, shape in enumerate(method.setting.teachers))
-    return as_student(knowledge_of(STUDENT, 0, samples)), teachers
+    teachers = tuple(as_needed(seen(method, shape, 1 + t, samples), needs) for t, shape in enumerate(method.setting.teachers))
+    return as_student(seen(method, method.setting.student, 0, samples)), teachers
+
+
+def seen(method: Method, shape: NetworkShape, seed: int, samples: int = 4) -> Knowledge:
+    """What a network of this shape says, under as many views as the method asks for."""
+    others = range(len(method.further_views(method.config)))
+    return under_views(
+        knowledge_of(shape, seed, samples), *(knowledge_of(shape, seed + 100 * (1 + v), samples) for v in others)
+    )
 
 
 def changed(change: Callable[[Tensor], Tensor], knowledge: Knowledge) -> Knowledge:
@@ -72,6 +82,7 @@ def changed(change: Callable[[Tensor], Tensor], knowledge: Knowledge) -> Knowled
         last_BCHW=last_BCHW,
         before=tuple(map(change, knowledge.before)),
         maps=tuple(map(change, knowledge.maps)),
+        others=tuple(changed(change, other) for other in knowledge.others),
     )
 
 
@@ -234,7 +245,7 @@ def order_of_samples(case: Case) -> None:
 
 def least_at_the_teacher(case: Case) -> None:
     method = case.built(STUDENT, STUDENT)
-    teacher = knowledge_of(STUDENT, 1)
+    teacher = seen(method, STUDENT, 1)
     teachers = (as_needed(teacher, method.needs(method.config)),) * 2
     method.setting = dataclasses.replace(method.setting, heads=tuple(teacher.head for _ in method.setting.heads))
 
@@ -250,7 +261,7 @@ def least_at_the_teacher(case: Case) -> None:
     generator = torch.Generator().manual_seed(3)
     for size in (0.01, 0.1, 1.0):
         moved = [tensor + size * torch.randn(tensor.shape, generator=generator) for tensor in leaves(teacher)]
-        away = distilled(of_leaves(moved, teacher.head))
+        away = distilled(of_leaves(moved, teacher))
         must(away > least, f"a student that is {size} away from the teachers has the loss {away:g}, at the teachers {least:g}")
 
 
@@ -268,9 +279,43 @@ def one_sample(case: Case) -> None:
 def needs_cover(case: Case) -> None:
     method, twin = case.built(), case.built()
     student, teachers = example_knowledge(method)
-    everything = tuple(knowledge_of(shape, 1 + t) for t, shape in enumerate(TEACHERS))
+    everything = tuple(seen(method, shape, 1 + t) for t, shape in enumerate(TEACHERS))
     with_more = answer(twin, student, everything).terms
     same(answer(method, student, teachers).terms, with_more, "with teachers that say more than it `needs`")
+
+
+def tokens_where_it_takes_them(case: Case) -> None:
+    mapped = case.method.maps(case.method.Config(**case.knobs))
+    if mapped == frozenset(Side):
+        raise Exempt("it compares feature maps")
+    student = STUDENT if Side.STUDENT in mapped else TRANSFORMER
+    teachers = (WIDER, DEEPER) if Side.TEACHER in mapped else (WIDER, TRANSFORMER)
+    for pair in ((student, teachers), (student, (WIDER, DEEPER)), (STUDENT, teachers)):
+        method = case.built(*pair[1], student=pair[0])
+        loss = answer(method, *example_knowledge(method))
+        for name, term in loss.terms.items():
+            must(term.isfinite(), f"with a transformer `{name}` is {term.item():g}")
+        total(loss).backward()
+        names = {id(each): name for name, each in method.own.named_parameters()}
+        still = [names[id(each)] for each in method.trainable() if each.grad is None or not each.grad.any()]
+        must(not still, f"with a transformer its parameter `{''.join(still[:1])}` gets no gradient")
+
+
+def softened_is_all(case: Case) -> None:
+    method = case.built()
+    if method.softened(method.config) is None:
+        return
+    student, teachers = example_knowledge(method)
+    generator = torch.Generator().manual_seed(5)
+    moved = [
+        teacher
+        if teacher.logits_BK is None
+        else dataclasses.replace(teacher, logits_BK=teacher.logits_BK + 5 * torch.randn(4, 1, generator=generator))
+        for teacher in teachers
+    ]
+    other = answer(case.built(), student, tuple(moved))
+    when = "with a number added to all logits that a teacher says of a sample, which is nothing to a softmax"
+    same(answer(method, student, teachers).terms, other.terms, when)
 
 
 def random_state_stays(case: Case) -> None:
@@ -327,12 +372,14 @@ METHOD_LAWS: dict[str, Law] = {
     "parameters": Law("every trainable parameter of its own gets a gradient, and is in `self.own`", every_parameter_is_trained),
     "teachers": Law("teachers stay as they are", teachers_stay),
     "inputs": Law("what the student said and the batch stay as they are", inputs_stay),
+    "softened": Law("where it takes a softmax of its teachers' logits alone, as it says, no more counts", softened_is_all),
     "same again": Law("asked twice it says the same", same_again),
     "order of teachers": Law("the order of the teachers is nothing", order_of_teachers),
     "order of samples": Law("the order of the samples is nothing", order_of_samples),
     "least at the teacher": Law("what it distils is least where the student is the teacher", least_at_the_teacher),
     "one sample": Law("a batch of one sample is finite", one_sample),
     "needs cover": Law("it uses nothing that it does not need", needs_cover),
+    "tokens": Law("it learns from transformers, and as one, but where its `maps` say no", tokens_where_it_takes_them),
     "random state": Law("the global random state is not touched", random_state_stays),
     "resumed": Law("`self.own` holds all that a checkpoint needs", resumed),
     "device": Law("it computes where its tensors are, and never waits for their values", stays_on_its_device),

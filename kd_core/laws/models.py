@@ -35,7 +35,8 @@ class Case:
 
 
 def shapes(case: Case) -> None:
-    for channels, size in ((1, case.info.smallest), (3, case.info.smallest), (3, max(32, case.info.smallest))):
+    smallest = case.info.smallest
+    for channels, size in ((1, smallest), (3, smallest), (3, max(32, smallest) if case.info.larger else smallest)):
         network, at = case.built(channels).eval(), f"at {channels}×{size}×{size}"
         with torch.no_grad():
             knowledge = network.observe(case.images(channels, size))
@@ -48,7 +49,8 @@ def shapes(case: Case) -> None:
         names = network.stage_names
         must(len(set(names)) == len(names) == len(knowledge.features) > 0, f"{at} its stages are {', '.join(names) or 'none'}")
         for name, feature in zip(names, knowledge.features, strict=True):
-            must(feature.ndim == 4, f"{at} the output of {name!r} is {tuple(feature.shape)}, not B × C × H × W")
+            expected = "B × P × D" if case.info.tokens else "B × C × H × W"
+            must(feature.ndim == len(expected.split("×")), f"{at} {name!r} puts out {tuple(feature.shape)}, not {expected}")
         shape = shape_of(network, (channels, size, size))
         must(shape.classes == CLASSES, f"{at} it has {shape.classes} classes, not {CLASSES}")
 
@@ -127,7 +129,8 @@ def loads_back(case: Case) -> None:
 
 MODEL_LAWS: dict[str, Law] = {
     "shapes": Law(
-        "logits are B × classes, maps B × C × H × W and what the head reads B × D, for one and three channels", shapes
+        "logits are B × classes, maps B × C × H × W (or tokens B × P × D) and what the head reads B × D, for 1 and 3 channels",
+        shapes,
     ),
     "stages": Law("its stages are named from shallow to deep", stages_shrink),
     "maps": Law("no map of a stage is overwritten by a later layer", maps_stay),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ SAMPLES = 12  # N
 STUDENT = NetworkShape(stages=((4, 8, 8), (6, 4, 4), (8, 2, 2)), embedding=8, classes=CLASSES)
 WIDER = NetworkShape(stages=((8, 8, 8), (12, 4, 4), (16, 2, 2)), embedding=16, classes=CLASSES)
 DEEPER = NetworkShape(stages=((4, 8, 8), (5, 8, 8), (6, 4, 4), (10, 2, 2)), embedding=10, classes=CLASSES)
+TRANSFORMER = NetworkShape(stages=((5, 8), (5, 8), (5, 8)), embedding=8, classes=CLASSES)  # a class token and 2 × 2 patches
 COARSER = NetworkShape(stages=((4, 4, 4), (6, 4, 4), (12, 2, 2)), embedding=12, classes=CLASSES)
 
 
@@ -43,7 +46,7 @@ def analyser_of(teacher: NetworkShape, generator: torch.Generator) -> Analyser:
 
 
 def knowledge_of(shape: NetworkShape, seed: int, samples: int = 4) -> Knowledge:
-    """Features like those behind a ReLU, and logits and embedding that have nothing to do with them."""
+    """Maps like those behind a ReLU, or tokens, and logits and embedding that have nothing to do with them."""
     generator = torch.Generator().manual_seed(seed)
     before = tuple(torch.randn(samples, *stage, generator=generator) for stage in shape.stages)
     features = tuple(each.relu() for each in before)
@@ -53,29 +56,47 @@ def knowledge_of(shape: NetworkShape, seed: int, samples: int = 4) -> Knowledge:
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.normal_(generator=generator)
+    if len(shape.stages[-1]) == 2:
+        return Knowledge(logits_BK, before, embedding_BD, head=head)
     noise_BCHW = torch.randn(samples, shape.embedding, *shape.sizes[-1], generator=generator)
     last_BCHW = embedding_BD[:, :, None, None] + noise_BCHW - noise_BCHW.mean((2, 3), keepdim=True)
     return Knowledge(logits_BK, features, embedding_BD, last_BCHW, head, before)
 
 
+def under_views(knowledge: Knowledge, *others: Knowledge) -> Knowledge:
+    """The same network on a batch of several views."""
+    return replace(knowledge, others=others)
+
+
 def leaves(knowledge: Knowledge) -> list[Tensor]:
     """Its tensors, as the student's outputs that a loss is differentiated by."""
-    return [knowledge.logits_BK, *knowledge.features, knowledge.embedding_BD, knowledge.last_BCHW]
+    last = [] if knowledge.last_BCHW is ABSENT else [knowledge.last_BCHW]
+    others = [tensor for other in knowledge.others for tensor in leaves(other)]
+    return [knowledge.logits_BK, *knowledge.features, knowledge.embedding_BD, *last, *others]
 
 
 def as_student(knowledge: Knowledge) -> Knowledge:
     """A copy whose tensors ask for gradients."""
-    return of_leaves([tensor.clone().requires_grad_() for tensor in leaves(knowledge)], knowledge.head)
+    return of_leaves([tensor.clone().requires_grad_() for tensor in leaves(knowledge)], knowledge)
 
 
-def of_leaves(tensors: list[Tensor], head: nn.Module) -> Knowledge:
-    """The inverse of :func:`leaves`."""
-    logits_BK, *features, embedding_BD, last_BCHW = tensors
-    return Knowledge(logits_BK, tuple(features), embedding_BD, last_BCHW, head)
+def of_leaves(tensors: list[Tensor], like: Knowledge) -> Knowledge:
+    """The inverse of :func:`leaves`, of a knowledge like this one."""
+    if like.others:
+        count = len(leaves(replace(like, others=())))
+        each = [tensors[begin : begin + count] for begin in range(0, len(tensors), count)]
+        first, *others = (of_leaves(own, replace(like, others=())) for own in each)
+        return under_views(first, *others)
+    logits_BK, *features = tensors
+    last_BCHW = ABSENT if like.last_BCHW is ABSENT else features.pop()
+    embedding_BD = features.pop()
+    return Knowledge(logits_BK, tuple(features), embedding_BD, last_BCHW, like.head)
 
 
 def as_needed(knowledge: Knowledge, needs: frozenset[Need]) -> Knowledge:
     """What a teacher says to a method of these needs, and no more."""
+    if knowledge.others:
+        return under_views(*(as_needed(view, needs) for view in (replace(knowledge, others=()), *knowledge.others)))
     if Need.FEATURES in needs:
         return knowledge
     maps = tuple(knowledge.attention_BHW(stage) for stage in range(knowledge.stages))

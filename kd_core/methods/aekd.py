@@ -85,6 +85,10 @@ class AEKD(Method):
     def needs(config: Config) -> frozenset[Need]:
         return frozenset({Need.LOGITS})
 
+    @staticmethod
+    def softened(config: Config) -> float | None:
+        return config.temperature
+
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config, heat = self.config, self.config.temperature
         student_K = torch.softmax(student.logits_BK.detach() / heat, 1).mean(0)

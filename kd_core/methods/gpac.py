@@ -38,6 +38,7 @@ from kd_core.knobs import IntUniform, Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
 from kd_core.losses import attention_distance, divergences_MB, label_loss, match_stages, teacher_means
+from kd_core.methods import spans
 from kd_core.methods.method import Method
 from kd_core.methods.selection import ProbeSelection, matched_accuracy, selection, uniform_selection
 from kd_core.methods.setting import Loss, Setting
@@ -108,14 +109,7 @@ class GPAC(Method):
         )
 
         def conflicts(self) -> list[str]:
-            found = []
-            if len(self.levels) != len(self.boundaries) + 1:
-                found.append(
-                    f"`levels` must hold one more value than `boundaries` ({len(self.boundaries)}), but got {len(self.levels)}"
-                )
-            if list(self.boundaries) != sorted(set(self.boundaries)):
-                found.append(f"`boundaries` must rise, but got {list(self.boundaries)}")
-            return found
+            return spans.conflicts("levels", self.levels, self.boundaries)
 
         @property
         def attends(self) -> bool:
@@ -127,7 +121,7 @@ class GPAC(Method):
 
         def beta_at(self, progress: float) -> float:
             """β(e), of progress = e / E in [0, 1)."""
-            return self.beta * self.levels[sum(progress >= boundary for boundary in self.boundaries)]
+            return self.beta * spans.value_at(self.levels, self.boundaries, progress)
 
     config: Config
 
@@ -149,6 +143,10 @@ class GPAC(Method):
     def needs(config: Config) -> frozenset[Need]:
         asked = {Need.LOGITS: config.alpha > 0, Need.ATTENTION: config.attends, Need.PROBES: config.selects}
         return frozenset(need for need, wanted in asked.items() if wanted)
+
+    @staticmethod
+    def softened(config: Config) -> float | None:
+        return config.temperature
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config

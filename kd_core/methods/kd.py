@@ -27,6 +27,10 @@ class KD(Method):
     def needs(config: Config) -> frozenset[Need]:
         return frozenset({Need.LOGITS})
 
+    @staticmethod
+    def softened(config: Config) -> float | None:
+        return config.temperature
+
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         config = self.config
         divergence = divergences_MB(teachers, student, config.temperature).mean()

@@ -28,9 +28,8 @@ from kd_core.methods.ebkd import EBKD
 from kd_core.methods.kd import KD
 from kd_core.methods.method import Method
 from kd_core.methods.rld import RLD
-from kd_core.methods.selection import ProbeSelection
 from kd_core.methods.setting import Loss, Setting
-from kd_core.methods.wrapper import Wrapping
+from kd_core.methods.wrapper import Wrapper, Wrapping
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,7 +54,7 @@ def standardised_BK(logits_BK: Tensor) -> Tensor:
     return centred_BK / (variance_B1 + EPSILON**2).sqrt()
 
 
-class LogitStd(Method):
+class LogitStd(Wrapper):
     @dataclass(frozen=True)
     class Config(Wrapping):
         bases = BASES
@@ -79,20 +78,7 @@ class LogitStd(Method):
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__(config, setting)
-        self.base = config.method(config.inner, setting)
         self.own = self.base.own
-
-    @staticmethod
-    def needs(config: Config) -> frozenset[Need]:
-        return config.method.needs(config.inner)
-
-    @staticmethod
-    def selection(config: Config) -> ProbeSelection | None:
-        return config.method.selection(config.inner)
-
-    @staticmethod
-    def mixable(config: Config) -> bool:
-        return config.method.mixable(config.inner)
 
     def trainable(self) -> Iterator[nn.Parameter]:
         return self.base.trainable()
@@ -107,4 +93,5 @@ class LogitStd(Method):
 
 def scored(knowledge: Knowledge) -> Knowledge:
     """The same, with standardised logits."""
-    return dataclasses.replace(knowledge, logits_BK=standardised_BK(knowledge.logits_BK))
+    others = tuple(map(scored, knowledge.others))
+    return dataclasses.replace(knowledge, logits_BK=standardised_BK(knowledge.logits_BK), others=others)

@@ -33,12 +33,14 @@ from kd_core.methods.at import AT
 from kd_core.methods.cat_kd import CATKD
 from kd_core.methods.cc import CC
 from kd_core.methods.crd import CRD
+from kd_core.methods.crld import CRLD
 from kd_core.methods.ctkd import CTKD
 from kd_core.methods.dist import DIST
 from kd_core.methods.dkd import DKD
 from kd_core.methods.fitnet import FitNet
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.method import Method
+from kd_core.methods.mlld import MLLD
 from kd_core.methods.nst import NST
 from kd_core.methods.ofa import OFAKD
 from kd_core.methods.pkt import PKT
@@ -46,12 +48,13 @@ from kd_core.methods.reviewkd import ReviewKD
 from kd_core.methods.rkd import RKD
 from kd_core.methods.rld import RLD
 from kd_core.methods.sdd import SDD
-from kd_core.methods.selection import ProbeSelection
 from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.sp import SP
 from kd_core.methods.ttm import TTM, WTTM
 from kd_core.methods.vid import VID
-from kd_core.methods.wrapper import Wrapping
+from kd_core.methods.vkd import VkD
+from kd_core.methods.wkd import WKDF, WKDL
+from kd_core.methods.wrapper import Wrapper, Wrapping
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,13 +99,18 @@ BASES: dict[str, type[Method]] = {
     "wttm": WTTM,
     "sdd": SDD,
     "rld": RLD,
+    "mlld": MLLD,
+    "crld": CRLD,
+    "wkd_l": WKDL,
+    "wkd_f": WKDF,
+    "vkd": VkD,
     "reviewkd": ReviewKD,
     "gpac": GPAC,
 }
 GRANULARITY, STABLE = SCHEMES = ("granularity", "stable")
 
 
-class MGD(Method):
+class MGD(Wrapper):
     @dataclass(frozen=True)
     class Config(Wrapping):
         bases = BASES
@@ -142,7 +150,6 @@ class MGD(Method):
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__(config, setting)
-        self.base = config.method(config.inner, setting)
         self.encoders: nn.Module = nn.ModuleDict()
         if config.gamma > 0:
             from kd_core.methods.modules.adapters import by_teacher
@@ -171,15 +178,7 @@ class MGD(Method):
         own: set[Need] = {Need.LOGITS} if config.weight > 0 else set()
         if config.gamma > 0 or config.scheme == STABLE:
             own |= {Need.EMBEDDING, Need.ANALYSES}
-        return config.method.needs(config.inner) | own
-
-    @staticmethod
-    def selection(config: Config) -> ProbeSelection | None:
-        return config.method.selection(config.inner)
-
-    @staticmethod
-    def mixable(config: Config) -> bool:
-        return config.method.mixable(config.inner)
+        return Wrapper.needs(config) | own
 
     def trainable(self) -> Iterator[nn.Parameter]:
         return chain(self.base.trainable(), self.encoders.parameters())

@@ -8,7 +8,8 @@ label and 1_y its indicator:
 
 ε > 1 makes more of a teacher that knows the label. Weights 1, T = 1 and ε = 1 are the public code's defaults; ε up to 1.5 is
 tuned by pair. An exit halves its stage's map with separable convolutions as often as the stages after it would, pools it and
-reads it by a linear layer.
+reads it by a linear layer. Of tokens (of a transformer) it merges patches two by two until at most 7 × 7 are left, has as many
+transformer blocks as stages follow, one at least, and reads the class token.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class OFAKD(Method):
 
         student = setting.student
         widest = max(student.embedding, *(teacher.embedding for teacher in setting.teachers), 0)
-        self.own = Exits([channels for channels, _, _ in student.stages], widest, student.classes)
+        self.own = Exits(student.stages, widest, student.classes)
 
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:

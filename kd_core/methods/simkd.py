@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kd_core.knobs import IntUniform, Knobs, LogUniform, knob
-from kd_core.knowledge import Batch, Knowledge, Need
+from kd_core.knowledge import Batch, Knowledge, Need, Side
 from kd_core.lazy import F, torch
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
@@ -30,6 +30,7 @@ class SimKD(Method):
         beta: float = knob(1.0, "weight of the feature loss", above=0, search=LogUniform(0.1, 100))
         reduction: int = knob(2, "the projector's inner width is the teacher's divided by it", low=1, search=IntUniform(1, 8))
 
+    version = 2
     config: Config
 
     def __init__(self, config: Config, setting: Setting) -> None:
@@ -42,6 +43,10 @@ class SimKD(Method):
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
         return frozenset({Need.EMBEDDING, Need.HEADS})
+
+    @classmethod
+    def maps(cls, config: Config) -> frozenset[Side]:
+        return frozenset({Side.STUDENT})
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         pairs = zip(self._projected(student), teachers, strict=True)

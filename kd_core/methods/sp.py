@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kd_core.knobs import Knobs, LogUniform, knob
-from kd_core.knowledge import Batch, Knowledge, Need
+from kd_core.knowledge import Batch, Knowledge, Need, Side
 from kd_core.lazy import F, torch
 from kd_core.losses import label_loss
 from kd_core.methods.method import Method
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def similarity_BB(features_BCHW: Tensor) -> Tensor:
-    """G: how alike the network finds two samples; rows of norm 1."""
-    flat_BD = features_BCHW.flatten(1)
+def similarity_BB(features: Tensor) -> Tensor:
+    """G: how alike the network finds two samples, by their maps BCHW or tokens BPD; rows of norm 1."""
+    flat_BD = features.flatten(1)
     return F.normalize(flat_BD @ flat_BD.T, dim=1)
 
 
@@ -37,6 +37,10 @@ class SP(Method):
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
         return frozenset({Need.FEATURES})
+
+    @classmethod
+    def maps(cls, config: Config) -> frozenset[Side]:
+        return frozenset()  # tokens are as flat as maps
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         student_BB = similarity_BB(student.features[-1])

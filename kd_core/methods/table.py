@@ -10,6 +10,7 @@ from kd_core.methods.ca_mkd import CAMKD
 from kd_core.methods.cat_kd import CATKD
 from kd_core.methods.cc import CC
 from kd_core.methods.crd import CRD
+from kd_core.methods.crld import CRLD
 from kd_core.methods.ctkd import CTKD
 from kd_core.methods.dist import DIST
 from kd_core.methods.dkd import DKD
@@ -20,9 +21,11 @@ from kd_core.methods.kd import KD
 from kd_core.methods.logit_std import LogitStd
 from kd_core.methods.method import Method
 from kd_core.methods.mgd import MGD
+from kd_core.methods.mlld import MLLD
 from kd_core.methods.mmkd import MMKD
 from kd_core.methods.mtkd_rl import MTKDRL
 from kd_core.methods.none import Plain
+from kd_core.methods.norm import NORM
 from kd_core.methods.nst import NST
 from kd_core.methods.ofa import OFAKD
 from kd_core.methods.pkt import PKT
@@ -34,6 +37,8 @@ from kd_core.methods.simkd import SimKD
 from kd_core.methods.sp import SP
 from kd_core.methods.ttm import TTM, WTTM
 from kd_core.methods.vid import VID
+from kd_core.methods.vkd import VkD
+from kd_core.methods.wkd import WKDF, WKDL
 
 METHODS: dict[str, type[Method]] = {
     "none": Plain,
@@ -60,6 +65,12 @@ METHODS: dict[str, type[Method]] = {
     "wttm": WTTM,
     "sdd": SDD,
     "rld": RLD,
+    "mlld": MLLD,
+    "crld": CRLD,
+    "wkd_l": WKDL,
+    "wkd_f": WKDF,
+    "vkd": VkD,
+    "norm": NORM,
     # of several teachers
     "aver": AVER,
     "ebkd": EBKD,

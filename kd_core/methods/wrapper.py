@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from kd_core.knobs import Knobs, knob
+from kd_core.knowledge import Need, Side
 from kd_core.methods.method import Method
+from kd_core.methods.selection import ProbeSelection
+from kd_core.methods.setting import Setting
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,40 @@ class Wrapping(Knobs):
     def inner(self) -> Any:
         """The base's config."""
         return cast(Any, self.knobs)
+
+
+class Wrapper(Method):
+    """A method over a base, of which it passes on whatever the base asks of teachers, batches and networks."""
+
+    config: Any  # a Wrapping
+
+    def __init__(self, config: Any, setting: Setting) -> None:
+        super().__init__(config, setting)
+        self.base: Method = config.method(config.inner, setting)
+
+    @staticmethod
+    def needs(config: Any) -> frozenset[Need]:
+        needs: frozenset[Need] = config.method.needs(config.inner)
+        return needs
+
+    @staticmethod
+    def selection(config: Any) -> ProbeSelection | None:
+        selection: ProbeSelection | None = config.method.selection(config.inner)
+        return selection
+
+    @staticmethod
+    def mixable(config: Any) -> bool:
+        return bool(config.method.mixable(config.inner))
+
+    @staticmethod
+    def further_views(config: Any) -> tuple[Mapping[str, Any], ...]:
+        views: tuple[Mapping[str, Any], ...] = config.method.further_views(config.inner)
+        return views
+
+    @classmethod
+    def maps(cls, config: Any) -> frozenset[Side]:
+        sides: frozenset[Side] = config.method.maps(config.inner)
+        return sides
 
 
 def adopt(methods: Mapping[str, type[Method]]) -> None:

@@ -29,6 +29,14 @@ MILLIONS = {  # of multiplications of convolutions and linear layers, for an ima
     "mobilenet_v2": 22.4,
     "shufflenet_v1": 38.7,
     "shufflenet_v2": 44.5,
+    "RegNetX_200MF": 223,
+    "RegNetX_400MF": 466,
+    "RegNetY_400MF": 467,
+    "vit_tiny_patch16_224": 21.9,
+    "vit_tiny_patch4_32": 346,
+    "vit_lite_7_patch4_32": 120,
+    "swin_tiny_patch2_window4": 415,
+    "convnext_tiny_patch2": 363,
 }
 TYPICAL = 100.0  # of a network of torchvision or timm, which is not in the table
 

@@ -23,8 +23,22 @@ class ModelInfo:
     parameters: int | None = None  # at 3 channels and 100 classes, where known without building
     make: Callable[..., Any] | None = None
     strides: tuple[int, ...] = ()  # of an image's size over that of each stage, where known without building
+    embedding: int | None = None  # its dimension D, where known without building
     stages: tuple[str, ...] = ()
     head: str = ""
+    larger: bool = True  # whether it takes larger ones too: not where every patch has a learned position
+    tokens: bool = False  # whether its stages say tokens (P, D), and not feature maps
+    version: int = 1  # raised where what a network of this name says has changed: it is in the keys of its jobs from 2 on
+
+    def refusal(self, size: int) -> str:
+        """Which images it takes instead of those of this height and width, in a few words; empty where it takes them."""
+        if size < self.smallest:
+            return f"takes images from {self.smallest}×{self.smallest} on" if self.larger else self._alone
+        return "" if self.larger or size == self.smallest else self._alone
+
+    @property
+    def _alone(self) -> str:
+        return f"takes images of {self.smallest}×{self.smallest} alone"
 
     def problem(self) -> str:
         """What is wrong with a plugin's entry, in a few words; empty where nothing is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,13 @@ class Network(nn.Module):
         self.stage_names = tuple(stages)
         self.neck = neck
         self.head = nn.Linear(embedding, classes)
+
+    def on(self, device: torch.device | str) -> Self:
+        """Itself on a device, to compute there. On a CPU its convolutions are laid out channels last, which makes a
+        training step 1.03 to 1.8 times as fast (docs/performance.md)."""
+        if torch.device(device).type == "cpu":
+            return self.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return self.to(device)
 
     def observe(self, images_BCHW: Tensor, *, before: bool = False) -> Knowledge:
         """Everything that the network says of a batch of normalised images; what its stages say ``before`` their last
@@ -68,5 +76,5 @@ def shape_of(network: Network, image: tuple[int, int, int]) -> NetworkShape:
     with torch.no_grad():
         knowledge = network.observe(torch.zeros(1, *image, device=device))
     network.train(was_training)
-    stages = tuple((f.shape[1], f.shape[2], f.shape[3]) for f in knowledge.features)
+    stages = tuple(tuple(features.shape[1:]) for features in knowledge.features)
     return NetworkShape(stages=stages, embedding=knowledge.embedding_BD.shape[1], classes=knowledge.logits_BK.shape[1])

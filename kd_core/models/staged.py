@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from torch import Tensor, nn
 
 from kd_core.models.info import ModelInfo
 from kd_core.models.network import Network
-from kd_core.models.wrapped import Wrapped
+from kd_core.models.wrapped import Wrapped, overheard
 
 
 class Staged(Wrapped):
-    """Its stages end at the outputs (BCHW) of the submodules at ``ends``; what the head reads is its embedding BD."""
+    """Its stages end at the outputs (BCHW or BPD) of the submodules at ``ends``; what the head reads is its embedding BD."""
 
     def __init__(self, body: nn.Module, head_name: str, ends: tuple[str, ...]) -> None:
         super().__init__(body, head_name, ends)
 
     def extract_features(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        outputs: dict[str, Tensor] = {}
-        hooks = [self.body.get_submodule(end).register_forward_hook(partial(_keep, outputs, end)) for end in self.stage_names]
-        try:
+        with overheard(self.body, self.stage_names) as outputs:
             embedding_BD = self.body(images_BCHW)
-        finally:
-            for hook in hooks:
-                hook.remove()
         return tuple(outputs[end] for end in self.stage_names), embedding_BD
-
-
-def _keep(outputs: dict[str, Tensor], end: str, module: nn.Module, inputs: object, output: Tensor) -> None:
-    outputs[end] = output
 
 
 def staged(name: str, info: ModelInfo, *, channels: int, classes: int) -> Network:

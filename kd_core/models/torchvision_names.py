@@ -18,7 +18,9 @@ TORCHVISION = (
 )
 # fmt: on
 
-LARGER = {  # the smallest images of those that do not do with 32×32; transformers of a fixed grid take 224×224 alone
+TRANSFORMERS = ("vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32")  # whose stages say tokens
+
+LARGER = {  # the smallest images of those that do not do with 32×32
     "alexnet": 63,
     "inception_v3": 75,
     "maxvit_t": 224,
@@ -28,3 +30,4 @@ LARGER = {  # the smallest images of those that do not do with 32×32; transform
     "vit_l_16": 224,
     "vit_l_32": 224,
 }
+FIXED = ("maxvit_t", *TRANSFORMERS)  # these take no larger ones either

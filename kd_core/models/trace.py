@@ -30,17 +30,11 @@ class Stage:
     """The path of the module whose output is the stage's feature map, and how the axes of that output lie."""
 
     path: str
-    layout: str  # BCHW, BHWC, or BPC: a class token and then the positions row by row
+    layout: str  # BCHW, BHWC, or of tokens BPD
 
-    def map_BCHW(self, output: Tensor) -> Tensor:
-        """The module's output as a feature map."""
-        if self.layout == "BHWC":
-            return output.permute(0, 3, 1, 2)
-        if self.layout == "BPC":
-            side = math.isqrt(output.shape[1] - 1)
-            positions_BCP: Tensor = output[:, 1:].transpose(1, 2)
-            return positions_BCP.reshape(*positions_BCP.shape[:2], side, side)
-        return output
+    def features(self, output: Tensor) -> Tensor:
+        """The module's output as a map BCHW, or as tokens BPD."""
+        return output.permute(0, 3, 1, 2) if self.layout == "BHWC" else output
 
 
 def find_stages(body: nn.Module) -> tuple[Stage, ...]:
@@ -91,6 +85,4 @@ def _layout(value: object) -> tuple[str, int]:
         return "BCHW", shape[2]
     if len(shape) == 4 and shape[1] == shape[2]:
         return "BHWC", shape[1]
-    if len(shape) == 3 and math.isqrt(shape[1] - 1) ** 2 == shape[1] - 1:
-        return "BPC", math.isqrt(shape[1] - 1)
     return "", 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -29,10 +32,26 @@ class Wrapped(Network, ABC):
 
     @abstractmethod
     def extract_features(self, images_BCHW: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The feature map BCHW of every stage, and the embedding BD that the head reads."""
+        """What every stage says, a map BCHW or tokens BPD, and the embedding BD that the head reads."""
 
     def observe(self, images_BCHW: Tensor, *, before: bool = False) -> Knowledge:
         """Before which activations its stages end is not known: features stand for what is asked of that."""
         features, embedding_BD = self.extract_features(images_BCHW)
         given = features if before else ()
         return Knowledge(logits_BK=self.head(embedding_BD), features=features, embedding_BD=embedding_BD, before=given)
+
+
+@contextlib.contextmanager
+def overheard(body: nn.Module, paths: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+    """What the submodules at these paths put out in the forward passes meanwhile, by path."""
+    outputs: dict[str, Tensor] = {}
+    hooks = [body.get_submodule(path).register_forward_hook(partial(_keep, outputs, path)) for path in paths]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _keep(outputs: dict[str, Tensor], path: str, module: nn.Module, inputs: object, output: Tensor) -> None:
+    outputs[path] = output

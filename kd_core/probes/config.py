@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from kd_core.knobs import Knobs, knob
 
+CLASS, MEAN = "class", "mean"
+
 
 @dataclass(frozen=True)
 class ProbeConfig(Knobs):
@@ -22,6 +24,13 @@ class ProbeConfig(Knobs):
         later=True,
     )
     holdout: float = knob(0.1, "train_holdout: the share that is held out, stratified by class", above=0, high=0.5, later=True)
+
+    tokens: str = knob(
+        CLASS,
+        "what stands for the tokens of a transformer's stage: the class token, or the mean of its patches",
+        choices=(CLASS, MEAN),
+        later=True,
+    )
 
     def conflicts(self) -> list[str]:
         if self.data == "validation" and self.holdout != type(self).holdout:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd_core.data.batches import Part
 from kd_core.data.choose import held_out
 from kd_core.data.splits import Splits
 from kd_core.models.network import Network
@@ -16,6 +17,8 @@ from kd_core.probes.config import ProbeConfig
 from kd_core.probes.logistic import fit
 from kd_core.probes.pool import pool
 from kd_core.random import generator
+
+PARTS: tuple[Part, Part] = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ def probe(network: Network, splits: Splits, config: ProbeConfig, device: torch.d
         kept, held = held_out(splits.train, count, generator(split_seed, "probe holdout"))
         splits = replace(splits, train=kept, validation=held)
     rows = []
-    layers = zip(pool(network, splits, "train", device), pool(network, splits, "validation", device), strict=True)
+    seen = (pool(network, splits, part, device, tokens=config.tokens) for part in PARTS)
+    layers = zip(*seen, strict=True)
     labels_N = splits.train.labels_N.to(device)
     for stage, (train, judged) in enumerate(layers):
         began = time.perf_counter()

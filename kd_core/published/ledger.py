@@ -43,9 +43,14 @@ class Protocol:
     recipe: Callable[[str], Recipe]  # of a student
     data: Callable[[str], DataConfig]
     of_teacher: Callable[[str], Recipe] | None = None  # of a teacher, where it is another
+    of_method: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what is another in the recipe of its students
     common: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # knobs of a method for all pairs
     knobs: Mapping[tuple[str, str, str], Mapping[str, Any]] = field(default_factory=dict)
     tuned: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # methods whose knobs vary by pair, and which of them
+
+    def student(self, model: str, method: str) -> Recipe:
+        """The recipe of a student that a method (its key) trains."""
+        return replace(self.recipe(model), **self.of_method.get(method, {}))
 
     def teacher(self, model: str) -> Recipe:
         """The recipe of a teacher."""
@@ -91,6 +96,31 @@ _STANDARDISED = {
     ("resnet110", "resnet32"): (2.0, 9.0),
     ("ResNet50", "mobilenet_v2_x0_5"): (3.0, 1.0),
 }
+# The weight of ReviewKD: CIFAR-100/script of its public code; mdistiller's config has the same for resnet32x4 → resnet8x4.
+_REVIEW = {
+    ("wrn_40_2", "wrn_16_2"): 5.0,
+    ("wrn_40_2", "wrn_40_1"): 5.0,
+    ("wrn_40_2", "shufflenet_v1"): 5.0,
+    ("resnet32x4", "resnet8x4"): 5.0,
+    ("resnet32x4", "shufflenet_v1"): 5.0,
+    ("resnet32x4", "shufflenet_v2"): 8.0,
+    ("resnet56", "resnet20"): 0.6,
+    ("resnet110", "resnet32"): 1.0,
+}
+# Weight, resolution and normalisation of CAT-KD: configs/cifar100/CAT_KD of its public code.
+_CLASS_ATTENTION = {
+    ("wrn_40_2", "wrn_16_2"): (12.0, 2, False),
+    ("wrn_40_2", "wrn_40_1"): (1.5, 2, False),
+    ("wrn_40_2", "shufflenet_v1"): (80.0, 4, True),
+    ("vgg13", "vgg8"): (4.5, 2, False),
+    ("vgg13", "mobilenet_v2_x0_5"): (15.0, 2, True),
+    ("resnet56", "resnet20"): (0.7, 2, False),
+    ("resnet110", "resnet32"): (1.8, 2, False),
+    ("resnet32x4", "resnet8x4"): (15.0, 2, False),
+    ("resnet32x4", "shufflenet_v1"): (600.0, 4, True),
+    ("resnet32x4", "shufflenet_v2"): (600.0, 4, True),
+    ("ResNet50", "mobilenet_v2_x0_5"): (40.0, 2, True),
+}
 
 _REPDISTILLER = Protocol(
     "all training images; SGD, momentum 0.9, weight decay 5e-4, batch 64, 240 epochs, lr 0.05 (MobileNet and ShuffleNet "
@@ -104,6 +134,11 @@ _REPDISTILLER = Protocol(
             ("logit_std/kd", *pair): {"knobs": {"temperature": heat, "alpha": weight}}
             for pair, (heat, weight) in _STANDARDISED.items()
         },
+        **{("reviewkd", *pair): {"beta": beta} for pair, beta in _REVIEW.items()},
+        **{
+            ("cat_kd", *pair): {"beta": beta, "resolution": side, "normalise": normalise}
+            for pair, (beta, side, normalise) in _CLASS_ATTENTION.items()
+        },
         **{("logit_std/dkd", "resnet32x4", student): {} for student in ("resnet8x4", "shufflenet_v2")},
     },
     tuned={
@@ -113,12 +148,12 @@ _REPDISTILLER = Protocol(
         "logit_std/ctkd": ("knobs",),
         "rld": ("beta", "temperature"),
         "reviewkd": ("beta",),
-        "cat_kd": ("beta",),
+        "cat_kd": ("beta", "resolution", "normalise"),
         "ttm": ("beta", "exponent"),
         "wttm": ("beta", "exponent"),
     },
 )
-# Torchvision's networks. ReviewKD and CRD are trained at half the batch and rate there.
+# Torchvision's networks
 _IMAGENET_DKD = {
     ("torchvision:resnet34", "torchvision:resnet18"): 0.5,
     ("torchvision:resnet50", "torchvision:mobilenet_v2"): 2.0,
@@ -140,13 +175,14 @@ PROTOCOLS: dict[str, Protocol] = {
         of_teacher=lambda teacher: Recipe(lr=_rate(teacher)),
     ),
     "imagenet": Protocol(
-        "all training images; resized crops; SGD, momentum 0.9, weight decay 1e-4, batch 512, 100 epochs, lr 0.2, ×0.1 at 30, "
-        "60 and 90 (ReviewKD and CRD: write batch_size 256 and lr 0.1)",
+        "all training images; resized crops, evaluation on the middle 224 of 256; SGD, momentum 0.9, weight decay 1e-4, "
+        "batch 512, 100 epochs, lr 0.2 (ReviewKD and CRD: batch 256, lr 0.1), ×0.1 at 30, 60 and 90",
         "configs/imagenet of the public code of Zhao et al. 2022 (arXiv 2203.08679)",
         recipe=lambda student: Recipe(
             epochs=100, batch_size=512, lr=0.2, weight_decay=1e-4, schedule="multistep", milestones=(30, 60, 90)
         ),
-        data=lambda name: DataConfig(name, validation=0, crop=RESIZED),
+        of_method={key: {"batch_size": 256, "lr": 0.1} for key in ("reviewkd", "crd")},
+        data=lambda name: DataConfig(name, validation=0, crop=RESIZED, crop_pct=0.875),
         common={
             "kd": {"ce": 0.5, "alpha": 0.5, "temperature": 1.0},
             "dkd": {"temperature": 1.0, "warmup": 1},

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kd_core.bank import Source
+from kd_core.bank.read import gathered_ahead
+from kd_core.bank.source import Source, said
 from kd_core.data.batches import Part, epoch_batches, plain_batches, spans
 from kd_core.data.mixing import Mix
 from kd_core.data.splits import Splits
@@ -52,6 +53,7 @@ class Training:
         seed: decides order and augmentation (initialisation is the caller's).
         compile: whether the student's forward pass goes through ``torch.compile``.
         watch_test: whether the accuracy on the test split is recorded at every epoch; nothing here depends on it.
+        measure: what else is recorded at every epoch's end, of the machine; nothing here depends on it.
         group: the workers that train together, all with the same arguments. The method's loss must be a mean over samples,
             as the plain one is: then the result is that of one worker, up to the order of sums, and up to the masks where the
             network has dropout. The first worker alone writes checkpoints. Nothing is compiled.
@@ -69,9 +71,10 @@ class Training:
         device: str = "cpu",
         compile: bool = False,
         watch_test: bool = False,
+        measure: Callable[[], dict[str, float]] = dict,
         group: Group = ALONE,
     ) -> None:
-        self.network = network.to(device)
+        self.network = network.on(device)
         self.method = method
         self.method.own.to(device)
         self.teachers = tuple(teachers)
@@ -80,6 +83,7 @@ class Training:
         self.seed = seed
         self.device = torch.device(device)
         self.watch_test = watch_test
+        self.measure = measure
         self.group = group
         synchronize_batchnorm(self.network, group)
         self.optimizer = optimizer_of([*network.parameters(), *method.trainable()], recipe, group)
@@ -106,7 +110,7 @@ class Training:
         self._begin_together()
         while len(self.history) < (until or self.recipe.epochs):
             epoch, began = len(self.history), time.monotonic()
-            metrics = self._epoch(epoch)
+            metrics = self._epoch(epoch) | self.measure()
             record = Record(epoch + 1, time.time_ns() // 1_000_000, time.monotonic() - began, metrics)
             self.history = (*self.history, record)
             self._choose(record)
@@ -120,7 +124,7 @@ class Training:
     def predict(self, images_BCHW: Tensor) -> Tensor:
         """The logits BK that count at evaluation; the network must be in eval mode."""
         with self._autocast():
-            return self.method.predict(self.network.observe(images_BCHW))
+            return self.method.logits(self.network, images_BCHW)
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         self.network.train()
@@ -131,7 +135,7 @@ class Training:
         means = EpochMeans()
         mix = Mix(self.recipe.mixup, self.recipe.cutmix) if self.recipe.mixes else None
         batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device, group, mix)
-        for step, (span, batch) in enumerate(zip(whole, batches, strict=True)):
+        for step, (span, batch) in enumerate(zip(whole, gathered_ahead(batches, self.teachers), strict=True)):
             batch = replace(batch, smoothing=self.recipe.label_smoothing)
             weight = group.begin(span)
             outputs = self._step(batch, epoch, step / len(whole), weight)
@@ -162,8 +166,8 @@ class Training:
         """One optimiser step, ``progress`` into the epoch, on a batch of which this worker has a part of that weight; the
         part's loss terms, curves and training accuracy."""
         with self._autocast():
-            student = self._observe(batch.images_BCHW)
-            teachers = tuple(teacher(batch) for teacher in self.teachers)
+            student = said(lambda view: self._observe(view.images_BCHW), batch)
+            teachers = tuple(said(teacher, batch) for teacher in self.teachers)
         student = replace(_float(student), head=self.network.head)
         loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)
         self.optimizer.step(loss.terms, epoch + progress, weight)
@@ -250,11 +254,13 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _float(knowledge: Knowledge) -> Knowledge:
     """Losses are computed in float32, whatever the precision of the forward pass."""
-    said = (knowledge.logits_BK, knowledge.embedding_BD, knowledge.last_BCHW)
+    if knowledge.others:
+        knowledge = replace(knowledge, others=tuple(map(_float, knowledge.others)))
+    whole = (knowledge.logits_BK, knowledge.embedding_BD, knowledge.last_BCHW)
     stages = (knowledge.features, knowledge.before)
-    if all(value is ABSENT or value.dtype == torch.float32 for value in (*said, *stages[0], *stages[1])):
+    if all(value is ABSENT or value.dtype == torch.float32 for value in (*whole, *stages[0], *stages[1])):
         return knowledge
-    logits_BK, embedding_BD, last_BCHW = (value if value is ABSENT else value.float() for value in said)
+    logits_BK, embedding_BD, last_BCHW = (value if value is ABSENT else value.float() for value in whole)
     features, before = (tuple(value.float() for value in values) for values in stages)
     return replace(
         knowledge, logits_BK=logits_BK, embedding_BD=embedding_BD, last_BCHW=last_BCHW, features=features, before=before

@@ -68,6 +68,11 @@ class Optimizer(ABC):
         """Take up the state that is among ``tensors``."""
 
 
+def laid_out(tensor: Tensor, parameter: nn.Parameter) -> Tensor:
+    """A copy where the parameter lies, and laid out as it: torch's fused steps go over memory and do not look at strides."""
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+
+
 class WithMomenta(Optimizer):
     """One that keeps momenta, each of the parameters in their order."""
 
@@ -89,7 +94,7 @@ class WithMomenta(Optimizer):
         for name, buffers in self._momenta.items():
             for position, parameter in enumerate(self.parameters):
                 if (buffer := tensors.get(f"{name}.{position}")) is not None:
-                    buffers[position] = buffer.to(parameter.device)
+                    buffers[position] = laid_out(buffer, parameter)
 
 
 class SGD(WithMomenta):
@@ -218,9 +223,8 @@ class FromTorch(Optimizer):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         for prefix, optimizer, each in self._named():
             for name in (name for name in tensors if name.startswith(prefix)):
-                # torch keeps the number of steps on the CPU
-                device = "cpu" if tensors[name].ndim == 0 else each.device
-                optimizer.state[each][name.removeprefix(prefix)] = tensors[name].to(device)
+                kept = tensors[name]  # torch keeps the number of steps, which has no dimension, on the CPU
+                optimizer.state[each][name.removeprefix(prefix)] = kept if kept.ndim == 0 else laid_out(kept, each)
 
 
 def optimizer_of(parameters: Iterable[nn.Parameter], recipe: Recipe, group: Group = ALONE) -> Optimizer:

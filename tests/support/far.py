@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import Plan, make
+from orchestrator.planning.state import checkpointed
 from orchestrator.store.store import Store
 from tests.orchestrator.test_driver import content
 
@@ -23,9 +24,9 @@ def training(plan: Plan, store: Store, kind: str, least: int = 3) -> dict[str, A
     until = time.monotonic() + 240
     while time.monotonic() < until:
         for job in plan.of(kind):
-            progress = store.progress(job)
-            if least <= progress.get("epoch", 0) < job.epochs - 1:
-                return {"pid": progress["pid"], "key": job.key, "epoch": progress["epoch"]}
+            epoch = checkpointed(store.work(job))
+            if least <= epoch < job.epochs - 1 and (progress := store.progress(job)):
+                return {"pid": progress["pid"], "key": job.key, "epoch": epoch}
         time.sleep(0.1)
     raise SystemExit(f"no {kind} reached epoch {least}")
 
@@ -43,7 +44,7 @@ def runs(plan: Plan, store: Store) -> list[list[str]]:
     experiment = client.get_experiment_by_name(plan.name)
     assert experiment
     found = client.search_runs([experiment.experiment_id], max_results=1000)
-    return sorted([run.data.tags["kd.key"], run.info.status] for run in found)
+    return sorted([run.data.tags["mlflow.kd.key"], run.info.status] for run in found)
 
 
 def holding(plan: Plan, store: Store) -> list[str]:

@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from kd_core.bank.config import BankConfig
+from kd_core.data.place import Place
 from kd_core.data.table import DataConfig
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
 from kd_core.recipe import Recipe
-from orchestrator.experiment.spec import Bank, MethodSpec, Spec, StudentSpec, TeacherSpec
+from orchestrator.experiment.spec import MethodSpec, Spec, StudentSpec, TeacherSpec
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
@@ -65,12 +67,11 @@ def a_plan(
             file="toy.yaml",
             store="store",
             data=DataConfig("digits").resolved(),
-            data_root="data",
-            download=False,
+            place=Place(),
             teachers=tuple(TeacherSpec(name, name.rpartition("-")[0], 0, Recipe(epochs=4)) for name in TEACHERS),
             probes=ProbeConfig(),
             students=tuple(students),
-            bank=Bank("off"),
+            bank=BankConfig("off"),
         )
     )
 

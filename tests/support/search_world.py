@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from kd_core.bank.config import BankConfig
+from kd_core.data.place import Place
 from kd_core.data.table import DataConfig
 from kd_core.knobs import Distribution, LogUniform, Uniform
 from kd_core.methods.table import METHODS
 from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import SearchConfig
-from orchestrator.experiment.spec import Bank, MethodSpec, SearchSpec, Spec, StudentSpec, TeacherSpec, Tracking
+from orchestrator.experiment.spec import MethodSpec, SearchSpec, Spec, StudentSpec, TeacherSpec, Tracking
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.search import journal
@@ -67,12 +69,11 @@ def a_spec(root: Path, *, seeds: int = 3, searches: Sequence[str] = (SEARCHED,),
         file="experiments/toy.yaml",
         store=str(root / "a store"),
         data=DataConfig("digits").resolved(),
-        data_root="data",
-        download=False,
+        place=Place(),
         teachers=(TeacherSpec("resnet8-s0", "resnet8", 0, Recipe(epochs=EPOCHS)),),
         probes=None,
         students=tuple(students),
-        bank=Bank("off"),
+        bank=BankConfig("off"),
         tracking=Tracking(uri=uri),
     )
 

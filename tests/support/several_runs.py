@@ -57,9 +57,9 @@ class SeveralRuns:
         return {name: json.loads(line)[0] for name, line in said.items()}
 
     @staticmethod
-    def check(file: Path, location: str) -> None:
+    def check(file: Path, location: str, overrides: tuple[str, ...] = ()) -> None:
         """Every job is done, once, to the last byte, and nothing is left beside."""
-        plan, store = make(load(file)), Store(location)
+        plan, store = make(load(file, overrides)), Store(location)
         for job in plan:
             assert store.find(job.kind, job.key, deep=True), job.title
             assert len(store.backend.folders(f"{job.kind}/{job.key}")) == 1, f"{job.title} was done twice"

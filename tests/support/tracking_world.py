@@ -16,12 +16,14 @@ import numpy as np
 import pyarrow as pa
 import safetensors.numpy
 
+from kd_core.bank.config import BankConfig
+from kd_core.data.place import Place
 from kd_core.data.table import DataConfig
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
 from kd_core.recipe import Recipe
 from kd_core.training.checkpoint_files import newest_first
-from orchestrator.experiment.spec import Bank, MethodSpec, Spec, StudentSpec, TeacherSpec, Tracking
+from orchestrator.experiment.spec import MethodSpec, Spec, StudentSpec, TeacherSpec, Tracking
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
@@ -58,12 +60,11 @@ def a_spec(root: Path, *, seeds: int = 2, teachers: int = 2, epochs: int = EPOCH
         file="experiments/toy.yaml",
         store=str(root / "a store"),
         data=DataConfig("digits").resolved(),
-        data_root="data",
-        download=False,
+        place=Place(),
         teachers=tuple(TeacherSpec(name, "resnet8", seed, Recipe(epochs=epochs)) for seed, name in enumerate(names)),
         probes=ProbeConfig(),
         students=tuple(students),
-        bank=Bank("on"),
+        bank=BankConfig("on"),
         tracking=Tracking(uri=uri),
     )
 
@@ -166,9 +167,9 @@ def living(client: Any) -> list[Any]:
 
 
 def dump(client: Any, *, start: bool = True, artifacts: bool = True) -> dict[str, dict[str, Any]]:
-    """All that MLflow holds, by ``kd.key``, without what it chooses itself: ids and places."""
+    """All that MLflow holds, by run, without what it chooses itself: ids and places."""
     runs = living(client)
-    keys = {run.info.run_id: run.data.tags["kd.key"] for run in runs}
+    keys = {run.info.run_id: run.data.tags["mlflow.kd.key"] for run in runs}
     assert len(set(keys.values())) == len(runs), "a job has two runs"
     held = {}
     for run in runs:
@@ -187,6 +188,9 @@ def dump(client: Any, *, start: bool = True, artifacts: bool = True) -> dict[str
             "params": run.data.params,
             "tags": tags,
             "points": points,
+            "data": [
+                (one.dataset.name, one.dataset.digest, *(tag.value for tag in one.tags)) for one in run.inputs.dataset_inputs
+            ],
             "files": _files(client, run.info.run_id) if artifacts else None,
         }
     return held
@@ -229,7 +233,7 @@ def killed_anywhere(world: World, empty: Path, step: int = 1) -> int:
         world = elsewhere(world, empty)
         try:
             with settings(), opened(world.spec, world.plan, world.store, note) as projection:
-                projection._server._client = _Dying(projection._server._client, writes)
+                projection.server._client = _Dying(projection.server._client, writes)
                 projection.sync()
             return writes
         except _Dying.Killed:

@@ -8,11 +8,13 @@ import time
 
 import pyarrow as pa
 
+from kd_core.bank.config import BankConfig
+from kd_core.data.place import Place
 from kd_core.data.table import DataConfig
 from kd_core.methods.table import METHODS
 from kd_core.probes.config import ProbeConfig
 from kd_core.recipe import Recipe
-from orchestrator.experiment.spec import Bank, MethodSpec, Resources, Spec, StudentSpec, TeacherSpec
+from orchestrator.experiment.spec import MethodSpec, Resources, Spec, StudentSpec, TeacherSpec
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan, make
 from orchestrator.store.arrow import write_table
@@ -42,14 +44,13 @@ def a_spec(store="store", *, lr=0.05, epochs=10, methods=("none", "kd"), seeds=(
         file="toy.yaml",
         store=str(store),
         data=DataConfig("digits").resolved(),
-        data_root="data",
-        download=False,
+        place=Place(),
         teachers=tuple(
             TeacherSpec(name, name.split("-")[0], 0, dataclasses.replace(RECIPE, epochs=epochs)) for name in TEACHERS
         ),
         probes=ProbeConfig(),
         students=tuple(students),
-        bank=bank or Bank("off"),
+        bank=bank or BankConfig("off"),
         resources=resources or Resources(),
     )
 

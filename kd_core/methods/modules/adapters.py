@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,7 +16,11 @@ def by_teacher(modules: Iterable[nn.Module]) -> nn.ModuleDict:
 
 
 class BatchNorm(_BatchNorm):
-    """Batch normalisation of BC or BCHW. A batch of one value a channel has no variance: it is normalised as in evaluation."""
+    """Batch normalisation of BC or BCHW. A batch of one value a channel has no variance: it is normalised as in evaluation.
+
+    Its running statistics follow what is learnt from alone: without gradients, as where training accuracy is measured on a
+    batch that was learnt from already, they stay.
+    """
 
     def _check_input_dim(self, input: Tensor) -> None:
         assert input.dim() in (2, 4)
@@ -25,6 +30,8 @@ class BatchNorm(_BatchNorm):
             return F.batch_norm(
                 input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
             )
+        if self.training and not torch.is_grad_enabled():
+            return F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
         return super().forward(input)
 
 
@@ -36,6 +43,14 @@ def pointwise(inputs: int, outputs: int) -> nn.Module:
 def dense(inputs: int, outputs: int) -> nn.Module:
     """The same for an embedding."""
     return nn.Sequential(nn.Linear(inputs, outputs, bias=False), BatchNorm(outputs))
+
+
+def orthogonal(inputs: int, outputs: int) -> nn.Module:
+    """A linear map without bias whose columns are orthonormal (its rows, where ``outputs`` is the smaller)."""
+    mapped: nn.Module = nn.utils.parametrizations.orthogonal(
+        nn.Linear(inputs, outputs, bias=False), orthogonal_map="matrix_exp"
+    )
+    return mapped
 
 
 def positive(adapter: nn.Module) -> nn.Module:

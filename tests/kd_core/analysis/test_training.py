@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kd_core.analysis.training import Analysing
-from kd_core.bank import Live
+from kd_core.bank.source import Live
 from kd_core.losses import stable_BK
 from kd_core.methods.modules.analyser import Analyser, analysis_terms
 from kd_core.methods.modules.analysis_config import AnalysisConfig

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -35,6 +37,27 @@ def test_an_epoch_shows_every_image_once_under_its_view_whatever_the_batch_size(
         seen += batch.indices_B.tolist()
     assert sorted(seen) == list(range(21))
     assert seen != list(range(21))
+
+
+def test_further_views_show_the_same_images_otherwise(splits):
+    two = replace(splits, further=(Augmentation(1, flip=True), Augmentation(1, flip=True)))
+    for one, batch in zip(epoch_batches(splits, 4, 7, 2, "cpu"), epoch_batches(two, 4, 7, 2, "cpu"), strict=True):
+        assert torch.equal(batch.images_BCHW, one.images_BCHW)
+        assert len(batch.others) == 2
+        for view in batch.others:
+            assert torch.equal(view.indices_B, batch.indices_B)
+            assert torch.equal(view.labels_B, batch.labels_B)
+            assert torch.equal(view.images_BCHW, rendered_of(splits, batch.indices_B, view.views_B))
+    (whole,) = epoch_batches(two, 64, 7, 2, "cpu")
+    shown = [whole.views_B, *(view.views_B for view in whole.others)]
+    assert all(not torch.equal(shown[one], shown[other]) for one, other in ((0, 1), (0, 2), (1, 2)))
+    (again,) = epoch_batches(two, 64, 7, 2, "cpu")
+    assert torch.equal(again.others[1].views_B, shown[2])
+
+
+def rendered_of(splits, indices_B, views_B):
+    images = splits.augmentation.render(splits.train.images_NCHW[indices_B], views_B)
+    return normalise(images, torch.tensor(MEAN), torch.tensor(STD))
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_alone(splits):

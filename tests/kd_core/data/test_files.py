@@ -5,17 +5,20 @@ import struct
 import threading
 import warnings
 import zlib
+from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
 from kd_core.data.batches import epoch_batches, plain_batches
+from kd_core.data.cached import fingerprint
 from kd_core.data.decoded import AHEAD, fit
-from kd_core.data.files import Files
+from kd_core.data.files import Files, decoded, seen
 from kd_core.data.load import load, verify
 from kd_core.data.split import DataError, Split
 from kd_core.data.table import DataConfig
+from orchestrator.planning.plan import written
 from tests.support.data_world import folder, pixels
 
 CONFIG = DataConfig("image_folder", folder="beasts", size=16, classes=3, train_images=24, validation=0.25, label_noise=0.2)
@@ -61,13 +64,13 @@ def test_the_limit_is_on_what_a_job_sees(beasts):
 
 
 def test_only_a_few_batches_are_decoded_ahead(beasts, monkeypatch):
-    opened, decode = [], Files.decode
+    opened, decode = [], Files.decode_at
 
-    def counted(self, path):
-        opened.append(path)
-        return decode(self, path)
+    def counted(self, index):
+        opened.append(index)
+        return decode(self, index)
 
-    monkeypatch.setattr(Files, "decode", counted)
+    monkeypatch.setattr(Files, "decode_at", counted)
     batches = plain_batches(load(CONFIG, beasts, memory_gib=0), "train", "cpu", batch_size=2)
     next(batches)
     assert 2 <= len(opened) <= 2 * (AHEAD + 1)
@@ -92,6 +95,61 @@ def test_every_kind_of_image_comes_out_as_rgb(tmp_path):
     images = files(tmp_path, size=2).in_memory().images_NCHW
     assert [image[:, 0, 0].tolist() for image in images[:4]] == [[255, 0, 0]] * 3 + [[76] * 3]  # 0.299 · 255
     assert images[5][:, 0, 0].tolist() == [255, 0, 0]
+
+
+def turned(path, orientation, **save):
+    """Saves red above blue, which a camera held otherwise has stored with that orientation of EXIF's."""
+    image = Image.new("RGB", (16, 16), (255, 0, 0))
+    image.paste((0, 0, 255), (0, 8, 16, 16))
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # PIL's transposition that EXIF's undoes: ROTATE_90 for 6, and so on
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (image.transpose(Image.Transpose(back[orientation])) if orientation > 1 else image).save(path, exif=exif, **save)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_stands_as_its_exif_says(tmp_path, name, orientation):
+    turned(tmp_path / name, orientation, **({"lossless": True} if name == "a.webp" else {}))
+    up = decoded(str(tmp_path / name), 16, upright=True)
+    for row, colour in ((2, [255, 0, 0]), (13, [0, 0, 255])):
+        assert up[:, row, 8].tolist() == pytest.approx(colour, abs=9)
+    if orientation > 4 and name != "a.tif":  # which PIL turns by itself
+        stored = decoded(str(tmp_path / name), 16)
+        assert stored[0, 8, [2, 13]].sort().values.tolist() == pytest.approx([0, 255], abs=9)  # red beside blue
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L"])
+def test_what_is_transparent_lies_on_white(tmp_path, mode):
+    """Black that is hidden under opacity 0, or by a transparent colour; half-transparent black is grey."""
+    image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    image.putpixel((1, 0), (0, 0, 0, 255 if mode in ("P", "RGB", "L") else 128))
+    if mode in ("RGBA", "LA"):
+        image.convert(mode).save(tmp_path / "a.png")
+    elif mode == "P":
+        indexed = Image.new("P", (2, 1))
+        indexed.putpalette([0, 0, 0, 0, 0, 0])
+        indexed.putpixel((1, 0), 1)
+        indexed.save(tmp_path / "a.png", transparency=0)
+    else:
+        plain = Image.new(mode, (2, 1))
+        plain.putpixel((1, 0), (0, 0, 1) if mode == "RGB" else 1)
+        plain.save(tmp_path / "a.png", transparency=(0, 0, 0) if mode == "RGB" else 0)
+    with Image.open(tmp_path / "a.png") as opened:
+        shown = seen(opened).convert("RGB")
+    assert shown.getpixel((0, 0)) == (255, 255, 255)
+    assert max(shown.getpixel((1, 0))) == (127 if mode in ("RGBA", "LA") else 1 if mode in ("RGB", "L") else 0)
+
+
+def test_a_folder_s_images_stand_upright_unless_it_says_otherwise(beasts):
+    victim = beasts / "beasts" / "train" / "class 0" / "01.jpg"
+    turned(victim, 6)
+    found = load(CONFIG, beasts, memory_gib=0)
+    assert found.train.upright
+    as_stored = load(replace(CONFIG, upright=False), beasts, memory_gib=0)
+    assert not as_stored.train.upright
+    assert fingerprint(found.train) != fingerprint(as_stored.train)
+    assert written(CONFIG)["upright"] is True
 
 
 def damage(file, kind):
@@ -173,17 +231,16 @@ def test_more_than_8_bits_a_channel_are_refused(tmp_path, name):
             use(Files((str(file),), torch.tensor([0]), 2))
 
 
-def test_what_pil_warns_of_is_a_note_with_the_name(beasts):
-    """A palette with transparent entries, one of many things that PIL has to say."""
+def test_what_pil_warns_of_is_a_note_with_the_name(beasts, monkeypatch):
+    """Images of many pixels, one of many things that PIL has to say."""
     victims = [beasts / "beasts" / split / "class 1" / "00.png" for split in ("train", "test")]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     for victim in victims:
-        image = Image.frombytes("P", (16, 16), bytes(range(256)))
-        image.putpalette(bytes(range(256)) * 3)
-        image.save(victim, transparency=bytes(range(200)))
+        Image.new("RGB", (40, 40)).save(victim)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         [said] = verify(CONFIG, beasts)
-    assert said.startswith(f"{min(map(str, victims))} and 1 more: Palette images with Transparency")
+    assert said.startswith(f"{min(map(str, victims))} and 1 more: Image size (1600 pixels) exceeds limit")
 
 
 @pytest.mark.parametrize("kind", ["cut", "gone"])

@@ -80,7 +80,7 @@ def unlabelled(beasts):
 
 WRONG = {
     note: "BEASTS/train/class 1/notes.txt is no image (.bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp); move",
-    nested: "BEASTS/test/class 1/more.png is no image",
+    nested: "BEASTS/test/class 1/more.png is a folder, but images lie in their class's folder itself",
     loose: "BEASTS/test/00.png is no folder of a class; move it elsewhere",
     dead_link: "BEASTS/train/class 1/zz.png is a dead link, to /nowhere/zz.png; mend or remove it",
     dead_folder: "BEASTS/test/class 9 is a dead link, to /nowhere; mend or remove it",

@@ -158,3 +158,17 @@ def test_what_read_raises_is_told(monkeypatch):
     monkeypatch.setitem(DATASETS, "given", DatasetInfo(2, 3, 8, False, 20, "", read=read))
     with pytest.raises(DataError, match=r"the data set given cannot be read .ConnectionError: no route."):
         load(DataConfig(name="given"), Path())
+
+
+@pytest.mark.parametrize("names", [("cat", "dog"), ("cat", "dog", "eel")])
+def test_names_are_as_many_as_classes(tmp_path, monkeypatch, names):
+    part = pixels(20), labels(20)
+    given = Given(part, part, (0.1,) * 3, (0.2,) * 3, names)
+    info = DatasetInfo(CLASSES, 3, SIZE, False, 20, "mine", read=lambda root, download: given)
+    monkeypatch.setitem(DATASETS, "mine", info)
+    config = DataConfig("mine", validation=0.2)
+    if len(names) == 2:
+        assert load(config, tmp_path).names == names
+    else:
+        with pytest.raises(DataError, match="names 3 classes, but has 2"):
+            load(config, tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kd_core.data.batches import epoch_batches, plain_batches
 from kd_core.data.digits import digits
 from kd_core.data.load import LOADERS, load
 from kd_core.data.split import DataError
@@ -46,6 +47,8 @@ def test_splits_are_what_the_table_says(some):
         assert part.images_NCHW.is_contiguous()
         assert part.labels_N.unique().tolist() == list(range(info.classes))
     assert splits.classes == info.classes
+    assert len(set(splits.names)) == len(splits.names)
+    assert len(splits.names) in (0, info.classes)
     assert splits.image == (info.channels, info.size, info.size)
     assert len(splits.mean) == len(splits.std) == info.channels
     assert splits.augmentation.views == config.views
@@ -106,6 +109,10 @@ def test_digits_are_what_the_table_says():
     assert (shares - 0.2).abs().max() < 0.005
 
 
+def test_digits_are_called_what_they_are():
+    assert digits_splits().names == tuple("0123456789")
+
+
 def test_splits_share_no_image_and_lose_none():
     source, splits = digits(DataConfig("digits"), NOWHERE, False), digits_splits()
     assert len(splits.validation) == 144  # a tenth of 1,438
@@ -164,3 +171,25 @@ def test_too_few_images(knobs, message):
 def test_splits_move_as_one():
     splits = digits_splits().to("meta")
     assert {part.labels_N.device.type for part in (splits.train, splits.validation, splits.test)} == {"meta"}
+
+
+@pytest.mark.parametrize(("size", "share", "kept"), [(224, 0.875, 256), (64, 0.875, 74), (8, 1.0, 8), (32, 0.95, 34)])
+def test_how_large_images_are_kept(size, share, kept):
+    assert DataConfig("digits", size=size, crop_pct=share).kept == kept
+
+
+@pytest.mark.parametrize("more", [{}, {"crop": "resized"}, {"erasing": 0.5}], ids=str)
+def test_evaluation_sees_the_middle_and_training_crops_from_all(more):
+    config = DataConfig("digits", size=8, crop_pct=0.5, **more)
+    splits, larger = load(config, NOWHERE), load(DataConfig("digits", size=16), NOWHERE)
+    assert splits.image == (1, 8, 8)
+    assert splits.train.image == (1, 16, 16)
+    [shown, *_] = plain_batches(splits, "test", "cpu")
+    [whole, *_] = plain_batches(larger, "test", "cpu")
+    assert torch.equal(shown.images_BCHW, whole.images_BCHW[:, :, 4:12, 4:12])
+    [drawn, *_] = epoch_batches(splits, 64, 0, 1, "cpu")
+    assert drawn.images_BCHW.shape == (64, 1, 8, 8)
+
+
+def test_shifts_reach_over_the_margin():
+    assert DataConfig("digits", crop_pct=0.5).views == (2 * (1 + 4) + 1) ** 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kd_core.data.load import load
+from kd_core.data.load import load, verify
 from kd_core.data.split import DataError
 from kd_core.data.table import DataConfig
 from tests.support.data_world import idx
@@ -76,3 +76,20 @@ def test_the_published_photographs():
     pixels = splits.train.images_NCHW.double() / 255
     assert pixels.mean().item() == pytest.approx(splits.mean[0], abs=5e-5)
     assert pixels.std().item() == pytest.approx(splits.std[0], abs=5e-5)
+
+
+def test_labels_may_have_gaps_which_are_told(tmp_path, monkeypatch):
+    """No training image of 3, no test image of 9, and of 7 none at all: splits keep their shares, and classes stay ten."""
+    idx(tmp_path, "fashion_mnist", monkeypatch, packed=False)
+    moved = {"train": {3: 2, 7: 6}, "t10k": {9: 8, 7: 6}}
+    for part, changes in moved.items():
+        file = tmp_path / f"{part}-labels-idx1-ubyte"
+        content = file.read_bytes()
+        file.write_bytes(content[:8] + bytes(changes.get(label, label) for label in content[8:]))
+    config = DataConfig("fashion_mnist", validation=0.25, train_size=20)
+    splits = load(config, tmp_path)
+    assert splits.classes == 10
+    assert splits.train.labels_N.bincount().tolist() == [2, 2, 4, 0, 2, 2, 4, 0, 2, 2], "20 of 30, each class at its share"
+    notes = verify(config, tmp_path)
+    assert "fashion_mnist has no training images of classes 3 (Dress), 7 (Sneaker), of 10" in notes
+    assert "fashion_mnist has no test images of classes 7 (Sneaker), 9 (Ankle boot), of 10" in notes

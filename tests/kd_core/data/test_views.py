@@ -3,15 +3,20 @@ import torch
 
 from kd_core.data.views import IDENTITY, Augmentation, normalise
 
-AUGMENTATIONS = [Augmentation(padding, flip) for padding in (0, 1, 4) for flip in (False, True)]
+AUGMENTATIONS = [
+    Augmentation(padding, flip, margin)
+    for padding, margin in ((0, 0), (1, 0), (4, 0), (0, 1), (3, 2))
+    for flip in (False, True)
+]
 
 
-def naive(image_CHW, dy, dx, flip, padding):
+def naive(image_CHW, dy, dx, flip, padding, margin):
     """Padding, crop and flip by slices."""
     channels, height, width = image_CHW.shape
     canvas = torch.zeros(channels, height + 2 * padding, width + 2 * padding, dtype=torch.uint8)
     canvas[:, padding : padding + height, padding : padding + width] = image_CHW
-    crop = canvas[:, padding + dy : padding + dy + height, padding + dx : padding + dx + width]
+    top, left = padding + margin + dy, padding + margin + dx
+    crop = canvas[:, top : top + height - 2 * margin, left : left + width - 2 * margin]
     return crop.flip(2) if flip else crop
 
 
@@ -31,7 +36,7 @@ def test_ids_and_their_parts_are_one_to_one(augmentation):
     parts = list(zip(*(part.tolist() for part in augmentation.parts(ids)), strict=True))
     assert len(set(parts)) == augmentation.views == len(ids)
     assert [augmentation.view(*part) for part in parts] == ids.tolist()
-    reach = set(range(-augmentation.padding, augmentation.padding + 1))
+    reach = set(range(-augmentation.reach, augmentation.reach + 1))
     assert {dy for dy, _, _ in parts} == {dx for _, dx, _ in parts} == reach
     assert {flip for _, _, flip in parts} == ({False, True} if augmentation.flip else {False})
     assert parts[IDENTITY] == (0, 0, False)
@@ -48,8 +53,9 @@ def test_every_view_is_what_slicing_gives(augmentation):
     rendered = augmentation.render(images, ids)
     for image, view, *part in zip(images, rendered, *augmentation.parts(ids), strict=True):
         dy, dx, flip = (value.item() for value in part)
-        assert torch.equal(view, naive(image, dy, dx, flip, augmentation.padding)), (dy, dx, flip)
-    assert torch.equal(rendered[IDENTITY], images[IDENTITY])
+        padding, margin = augmentation.padding, augmentation.margin
+        assert torch.equal(view, naive(image, dy, dx, flip, padding, margin)), (dy, dx, flip)
+    assert torch.equal(rendered[IDENTITY], images[IDENTITY, :, margin : 5 - margin, margin : 6 - margin])
 
 
 def test_views_are_a_function_of_seed_epoch_and_index():

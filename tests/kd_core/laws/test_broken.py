@@ -47,6 +47,14 @@ METHODS = {
     ],
     "teachers": [(FORWARD, FORWARD + "        teachers[0].embedding_BD.mul_(2)\n")],
     "inputs": [(FORWARD, FORWARD + "        student.embedding_BD.data.mul_(2)\n")],
+    "softened": [
+        ("frozenset({Need.EMBEDDING})", "frozenset({Need.EMBEDDING, Need.LOGITS})"),
+        (
+            "    def forward(",
+            "    @staticmethod\n    def softened(config):\n        return 4.0\n\n    def forward(",
+        ),
+        ("torch.stack(distances).mean()", "torch.stack(distances).mean() * teachers[0].logits_BK.mean()"),
+    ],
     "same again": [
         ("\n\nclass Mine", "\nasked = []\n\n\nclass Mine"),
         (FORWARD, FORWARD + "        asked.append(1)\n"),
@@ -54,6 +62,7 @@ METHODS = {
     ],
     "order of teachers": [("torch.stack(distances).mean()", "torch.stack(distances)[0]")],
     "order of samples": [(".square().sum(1).mean()", ".square().sum(1)[0]")],
+    "tokens": [(FORWARD, FORWARD + "        student.features[0].mean((2, 3))\n")],
     "least at the teacher": [
         ("zip(teachers, self.own.children(), strict=True)", "((each, abs) for each in teachers)"),
         ("        self.own = nn.ModuleList", "        _ = nn.ModuleList"),

@@ -1,14 +1,13 @@
 import pytest
 import torch
 
-from kd_core.bank import maps_suffice
+from kd_core.bank.decision import maps_suffice
 from kd_core.knowledge import Knowledge, Need, NetworkShape
 from kd_core.laws.toys import batch_of
 from kd_core.losses import attention_distance, match_stages
 from kd_core.methods.at import AT
 from kd_core.methods.setting import Setting
-from kd_core.models.network import shape_of
-from kd_core.models.table import MODELS, build, model_info
+from kd_core.models.table import model_info
 
 
 def test_two_teachers_at_one_stage():
@@ -54,12 +53,6 @@ def test_maps_of_unequal_size_are_pooled_before_they_are_squared():
 )
 def test_where_a_banks_maps_have_the_size_that_is_asked_for(student, teacher, suffice):
     assert maps_suffice(model_info(student), model_info(teacher), 32) is suffice
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_strides_of_the_table_are_those_of_the_networks(name):
-    network, info = build(name, channels=3, classes=2), model_info(name)
-    assert tuple(32 // height for height, _ in shape_of(network, (3, 32, 32)).sizes) == info.strides
 
 
 def test_by_order_the_nth_learns_from_the_nth():

@@ -172,6 +172,89 @@ def test_simkd():
     close(method.predict(student), torch.tensor([[3.5, 1.5]]))
 
 
+def last(channels, classifier=None):
+    """A network whose last feature map is this."""
+    found = mapped(channels)
+    return replace(found, last_BCHW=found.features[0], head=classifier)
+
+
+def norm(**knobs):
+    """Expansion and contraction are the identity of the first two channels, and 0 of the rest."""
+    method = of("norm", copies=2, **knobs)
+    identity(method.own)
+    return method
+
+
+def test_norm():
+    # E = (1 3 | 0 2 | 0 0 | 0 0). Two copies of teacher 0's (1 1 | 0 0): the squares are 0 4 | 0 4 | 1 1 | 0 0, mean 10/8; of
+    # teacher 1's (1 3 | 0 2): 0 | 0 | 1 9 | 0 4, mean 14/8. N times the mean of both: 3. F' = 2 F, whose means (4, 2) the
+    # classifier swaps: (2, 4), at deviation 2.5 (−2.5, 2.5), so for label 0 CE = ln(1 + e⁵).
+    student = last([[[1, 3]], [[0, 2]]], head((0.0, 1.0), (1.0, 0.0)))
+    teachers = (last([[[1, 1]], [[0, 0]]]), last([[[1, 3]], [[0, 2]]]))
+    method = norm(ce=0.5, beta=10.0)
+    for progress, factor in ((0.0, 0.1), (10 / 240, 0.5), (0.1, 1.0), (0.75, 0.5), (0.99, 0.1)):
+        terms = method.forward(student, teachers, batch_of(1), progress).terms
+        close(terms, {"feature": torch.tensor(30.0 * factor), "ce": torch.tensor(0.5 * math.log(1 + math.exp(5)))})
+    close(method.predict(student), torch.tensor([[-2.5, 2.5]]))
+
+
+def test_norm_learns_from_logits_of_the_same_deviation():
+    # The teachers' logits (7, 1) and (1, 7) are (2.5, −2.5) and back, the student's (2.5, −2.5): at T = 5 σ(1) and σ(−1).
+    student = last([[[1, 3]], [[0, 2]]], head((1.0, 0.0), (0.0, 1.0)))
+    teachers = tuple(replace(last([[[1, 1]], [[0, 0]]]), logits_BK=torch.tensor([row])) for row in ([7.0, 1.0], [1.0, 7.0]))
+    terms = norm(ce=0.0, alpha=2.0, temperature=5.0).forward(student, teachers, batch_of(1), 0.0).terms
+    p = 1 / (1 + math.exp(-1))
+    close(terms["kl"], torch.tensor(2.0 * 25 * ((2 * p - 1) * math.log(p / (1 - p))) / 2))
+    assert terms.keys() == {"feature", "kl"}
+
+
+def test_norm_compares_at_the_smaller_size_by_maxima():
+    # The teacher's four positions have the maxima (3, 4) in pairs. Against (1 3 | 0 2): 4 1 | 1 0 (its second channel 1 1 1 2).
+    student, small = last([[[1, 3]], [[0, 2]]], head((1.0, 0.0), (0.0, 1.0))), last([[[2]], [[1]]])
+    large = last([[[1, 3, 4, 0]], [[1, 1, 1, 2]]])
+    method = norm(beta=1.0, factors=(1.0,), boundaries=())
+    first = 4 + 1 + 1 + 0 + 9 + 16 + 1 + 4
+    close(method.forward(student, (large, large), batch_of(1), 0.0).terms["feature"], torch.tensor(2 * first / 8))
+    # and the student's maxima (3 | 2 | 0 | 0) against the teacher's one position
+    close(method.forward(student, (small, small), batch_of(1), 0.0).terms["feature"], torch.tensor(2 * (1 + 1 + 4 + 1) / 4))
+
+
+def test_norm_predicts_what_its_parts_say_merged_into_the_classifier():
+    """At evaluation: one linear map of the embedding, whatever the map."""
+    torch.manual_seed(0)
+    method = of("norm", teachers=2, copies=3)
+    student = last([[[1.0, 3.0]], [[0.0, 2.0]]], nn.Linear(2, 2))
+    for _ in range(20):  # running statistics that are not the identity's
+        method.forward(last([[[1.0, 3.0]], [[0.5, 2.0]]], student.head), (last([[[1, 1]], [[0, 0]]]),) * 2, batch_of(1), 0.0)
+    method.own.eval()
+    _, moved_BD = method._transformed(student.last_BCHW)
+    close(method.predict(student), method._scaled(student.head(moved_BD)))
+
+
+def test_a_prediction_without_gradients_leaves_running_statistics_alone():
+    method = of("norm", copies=2)
+    student = last([[[1, 3]], [[0, 2]]], nn.Linear(2, 2))
+    before = {name: value.clone() for name, value in method.own.state_dict().items()}
+    with torch.no_grad():
+        said_BK = method.predict(student)
+    close(dict(method.own.state_dict()), before)
+    close(method.predict(student), said_BK)
+    assert not torch.equal(method.own.state_dict()["teacher0.expand.1.running_mean"], before["teacher0.expand.1.running_mean"])
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"ce": 0.0}, "`ce` and `alpha` are both 0"),
+        ({"factors": (1.0, 2.0)}, r"`factors` must hold one more value than `boundaries` \(4\), but got 2"),
+        ({"boundaries": (0.5, 0.5, 0.6, 0.7)}, "`boundaries` must rise"),
+    ],
+)
+def test_norm_refuses(knobs, said):
+    with pytest.raises(ValueError, match=said):
+        of("norm", **knobs)
+
+
 @pytest.mark.parametrize(("reference", "scale"), [(False, 1.0), (True, 0.5)])
 @pytest.mark.parametrize("hint", ["feature", "embedding"])
 def test_ca_mkd(reference, scale, hint):

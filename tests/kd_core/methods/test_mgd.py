@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kd_core.knowledge import Knowledge, Need
+from kd_core.laws.methods import seen
 from kd_core.laws.toys import STUDENT, WIDER, as_needed, batch_of, knowledge_of, make, setting_of
 from kd_core.losses import kl_divergence
 from kd_core.methods.at import AT
@@ -84,8 +85,8 @@ def test_weights():
 @pytest.mark.parametrize("base", [name for name in BASES if name != "kd"])
 def test_the_terms_and_curves_of_a_base_stay_as_they_are(base):
     setting = setting_of(WIDER, STUDENT)
-    teachers, student = (knowledge_of(WIDER, 1), knowledge_of(STUDENT, 2)), knowledge_of(STUDENT, 0)
     wrapped = make("mgd", setting, base=base)
+    teachers, student = (seen(wrapped, WIDER, 1), seen(wrapped, STUDENT, 2)), seen(wrapped, STUDENT, 0)
     alone = make(base, setting, **MGD.Config.presets.get(base, {}))
     wrapped.base.own.load_state_dict(alone.own.state_dict())
     found = wrapped.forward(student, teachers, batch_of(), 0.5)
@@ -156,4 +157,4 @@ def test_config():
 
 def test_bases_are_the_methods_of_one_teacher_and_gpac():
     several = {"aver", "ebkd", "aekd", "ca_mkd", "mmkd", "mtkd_rl"}
-    assert METHODS.keys() - BASES.keys() == {"none", "simkd", "logit_std", "mgd"} | several
+    assert METHODS.keys() - BASES.keys() == {"none", "simkd", "norm", "logit_std", "mgd"} | several

@@ -11,7 +11,7 @@ from torch import nn
 from kd_core.knowledge import Knowledge, NetworkShape
 from kd_core.laws.toys import batch_of
 from kd_core.methods.cat_kd import class_maps_BKHW
-from kd_core.methods.modules.exits import Exits
+from kd_core.methods.modules.exits import Exits, Merging
 from kd_core.methods.ofa import enhanced_loss
 from kd_core.methods.sdd import cell_logits_BCK
 from kd_core.models.table import build
@@ -122,8 +122,27 @@ def test_ofa_asks_the_logits_and_every_exit():
 
 
 def test_an_exit_halves_as_often_as_the_stages_after_it():
-    exits = Exits([4, 8, 16], 10, 3)
+    exits = Exits([(4, 8, 8), (8, 4, 4), (16, 2, 2)], 10, 3)
     strides = [[layer.stride[0] for layer in exit_.modules() if isinstance(layer, nn.Conv2d)] for exit_ in exits.exits]
     assert [each.count(2) for each in strides] == [2, 1, 0]
     features = [torch.randn(2, 4, 8, 8), torch.randn(2, 8, 4, 4), torch.randn(2, 16, 2, 2)]
     assert [logits_BK.shape for logits_BK in exits(features)] == [(2, 3)] * 3
+
+
+def test_an_exit_of_tokens_has_as_many_blocks_as_stages_after_it_on_seven_patches_a_side():
+    exits = Exits([(1 + 14 * 14, 8)] * 4, 10, 3)
+    blocks = [[module for module in exit_.modules() if isinstance(module, nn.TransformerEncoderLayer)] for exit_ in exits.exits]
+    assert [len(each) for each in blocks] == [3, 2, 1, 1]
+    merged_BPD = exits.exits[0].layers[0](torch.randn(2, 197, 8))
+    assert merged_BPD.shape == (2, 1 + 7 * 7, 8)
+    assert [logits_BK.shape for logits_BK in exits([torch.randn(2, 197, 8)] * 4)] == [(2, 3)] * 4
+    assert not any(isinstance(module, Merging) for module in Exits([(65, 8)], 10, 3).modules())
+
+
+def test_patches_that_touch_are_merged_and_the_class_token_passes():
+    """Of 4 × 4 patches numbered row by row the first square is 0, 1, 4 and 5."""
+    merging = Merging(4, 1)
+    merging.norm = nn.Identity()
+    nn.init.constant_(merging.reduce.weight, 1)
+    tokens_BPD = torch.tensor([100, *range(16)], dtype=torch.float)[None, :, None]
+    assert merging(tokens_BPD)[0, :, 0].tolist() == [100, 10, 18, 42, 50]

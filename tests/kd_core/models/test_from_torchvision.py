@@ -11,10 +11,10 @@ from torch import nn
 from kd_core.models.from_torchvision import OPTIONS, TorchvisionNetwork
 from kd_core.models.network import shape_of
 from kd_core.models.table import build, model_info
-from kd_core.models.torchvision_names import LARGER, TORCHVISION
+from kd_core.models.torchvision_names import FIXED, LARGER, TORCHVISION, TRANSFORMERS
 from kd_core.vision import models
 
-STAGES = {  # one of each kind, small ones; (channels, side) of the stages at the smallest size
+STAGES = {  # one of each kind, small ones; (channels, side) of the stages at the smallest size, or (tokens, width)
     "alexnet": {"features.1": (64, 15), "features.4": (192, 7), "features.11": (256, 3), "features": (256, 1)},
     "convnext_tiny": {"features.1": (96, 8), "features.3": (192, 4), "features.5": (384, 2), "features": (768, 1)},
     "efficientnet_b0": {
@@ -42,7 +42,7 @@ STAGES = {  # one of each kind, small ones; (channels, side) of the stages at th
     "shufflenet_v2_x0_5": {"conv1": (24, 16), "maxpool": (24, 8), "stage2": (48, 4), "stage3": (96, 2), "conv5": (1024, 1)},
     "squeezenet1_1": {"features.1": (64, 15), "features.4": (128, 7), "features.7": (256, 3), "features": (512, 1)},
     "swin_t": {"features.1": (96, 8), "features.3": (192, 4), "features.5": (384, 2), "permute": (768, 1)},
-    "vit_b_32": {"encoder": (768, 7)},
+    "vit_b_32": {f"encoder.layers.encoder_layer_{block}": (50, 768) for block in (1, 3, 9, 11)},
 }
 OWN_CLASSIFIER = ("squeezenet1_1",)  # one that is not torchvision's
 CLASSES = 7
@@ -66,7 +66,8 @@ def built(request: pytest.FixtureRequest) -> tuple[str, TorchvisionNetwork]:
 
 def test_the_names_are_torchvisions() -> None:
     assert sorted(TORCHVISION) == models.list_models(module=models)
-    assert LARGER.keys() <= set(TORCHVISION)
+    assert LARGER.keys() | set(FIXED) <= set(TORCHVISION)
+    assert {name for name in TORCHVISION if name.startswith("vit_")} == set(TRANSFORMERS)
 
 
 def test_it_says_what_torchvision_says(built: tuple[str, TorchvisionNetwork]) -> None:
@@ -94,7 +95,9 @@ def test_stages(built: tuple[str, TorchvisionNetwork], training: bool) -> None:
     with torch.no_grad():
         seen = network.observe(images(name))
     shapes = [tuple(feature.shape[1:]) for feature in seen.features]
-    assert dict(zip(network.stage_names, shapes, strict=True)) == {k: (c, s, s) for k, (c, s) in STAGES[name].items()}
+    tokens = model_info(f"torchvision:{name}").tokens
+    expected = {stage: shape if tokens else (shape[0], shape[1], shape[1]) for stage, shape in STAGES[name].items()}
+    assert dict(zip(network.stage_names, shapes, strict=True)) == expected
     assert torch.equal(network.head(seen.embedding_BD), seen.logits_BK)
 
 
@@ -123,11 +126,12 @@ def test_other_channels_are_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_every_classifier_has_stages(name: str) -> None:
-    """Maps shrink from stage to stage, a transformer of one grid aside there are at least four, and the head fits."""
+    """Maps shrink from stage to stage but for a transformer of one grid, there are at least four, and the head fits."""
     network = build(f"torchvision:{name}", channels=1, classes=CLASSES)
     size = model_info(f"torchvision:{name}").smallest
     shape = shape_of(network, (1, size, size))
-    assert list(shape.sizes) == sorted(set(shape.sizes), reverse=True)
-    assert len(shape.sizes) >= (1 if name.startswith("vit") else 4)
+    sizes = set(shape.sizes) if name in TRANSFORMERS else shape.sizes  # all of whose stages have one grid
+    assert list(sizes) == sorted(set(shape.sizes), reverse=True)
+    assert len(shape.sizes) >= 4
     assert shape.embedding == network.head.in_features
     assert shape.classes == CLASSES

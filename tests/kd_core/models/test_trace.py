@@ -28,14 +28,6 @@ class ChannelsLast(nn.Module):
         return x.permute(0, 2, 3, 1)
 
 
-class Tokens(nn.Module):
-    """A BCHW map to a class token of zeros and the positions row by row."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens_BPC = x.flatten(2).transpose(1, 2)
-        return torch.cat([torch.zeros_like(tokens_BPC[:, :1]), tokens_BPC], 1)
-
-
 def found(*layers: nn.Module) -> list[str]:
     return [stage.path for stage in find_stages(nn.Sequential(*layers))]
 
@@ -75,15 +67,7 @@ def test_channels_may_come_last() -> None:
     (stage,) = find_stages(network)
     assert stage == Stage("1", "BHWC")
     images_BCHW = torch.randn(2, 3, 8, 8)
-    assert torch.equal(stage.map_BCHW(network(images_BCHW)), network[0](images_BCHW))
-
-
-def test_tokens_are_a_map_without_the_class_token() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 2, 16, 16), Tokens())
-    (stage,) = find_stages(network)
-    assert stage == Stage("1", "BPC")
-    images_BCHW = torch.randn(2, 3, 64, 64)
-    assert torch.equal(stage.map_BCHW(network(images_BCHW)), network[0](images_BCHW))
+    assert torch.equal(stage.features(network(images_BCHW)), network[0](images_BCHW))
 
 
 def test_looking_for_stages_changes_nothing() -> None:

@@ -98,7 +98,8 @@ ZOO = {
 
 
 def test_every_network_of_ours_is_there():
-    assert ZOO.keys() == MODELS.keys()
+    """RegNets are in later zoos (test_regnet.py); those of torchvision keep its names."""
+    assert ZOO.keys() == {name for name, info in MODELS.items() if info.family not in ("regnet", "vit", "swin", "convnext")}
 
 
 @pytest.mark.parametrize("model", ZOO)

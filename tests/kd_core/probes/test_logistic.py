@@ -46,6 +46,16 @@ def test_two_classes_are_scikit_learns_too(digits, C):
     torch.testing.assert_close(found, vector, atol=1e-3 * vector.abs().max().item(), rtol=0)
 
 
+def test_a_class_without_a_sample_is_never_said_and_changes_nothing_else(digits):
+    features, labels, held, _ = digits
+    some = labels != 3
+    ours = fit(features[some], labels[some], 10, C=1.0, tolerance=1e-6, max_iterations=100)
+    theirs = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000).fit(features[some].numpy(), labels[some].numpy())
+    said = ours.logits(held).argmax(1)
+    assert not (said == 3).any()
+    assert (said.numpy() == theirs.predict(held.numpy())).mean() > 0.995
+
+
 def test_default_tolerance_is_enough_for_the_accuracy(digits):
     features, labels, held, truth = digits
     ours = fit(features.float(), labels, 10, C=1.0, tolerance=1e-4, max_iterations=100)

@@ -17,7 +17,7 @@ from kd_core.data.table import DataConfig
 from kd_core.data.views import Augmentation
 from kd_core.models.network import Network
 from kd_core.probes.config import ProbeConfig
-from kd_core.probes.pool import pool
+from kd_core.probes.pool import pool, pooled_BC
 from kd_core.probes.probe import moments, probe
 from kd_core.random import generator
 
@@ -152,3 +152,10 @@ def test_constant_features_stay_zero_and_others_are_standardised():
     assert mean_C.tolist() == [2.0, pytest.approx(1e4), 0.0]
     assert std_C.tolist() == [1.0, float("inf"), float("inf")]
     assert ((features - mean_C) / std_C).tolist() == [[-1, 0, 0], [1, 0, 0]]
+
+
+def test_tokens_are_their_class_token_or_the_mean_of_their_patches():
+    tokens_BPD = torch.tensor([[[9.0], [1.0], [3.0]]])
+    assert pooled_BC(tokens_BPD, "class").tolist() == [[9.0]]
+    assert pooled_BC(tokens_BPD, "mean").tolist() == [[2.0]]
+    assert pooled_BC(torch.tensor([[[[1.0, 3.0]]]])).tolist() == [[2.0]]

@@ -68,6 +68,9 @@ def test_what_differs_between_the_protocols():
     for same in ("mdistiller", "mgd"):
         assert PROTOCOLS[same].recipe("shufflenet_v1") == alone.recipe("shufflenet_v1")
         assert PROTOCOLS[same].knobs_of("dkd", "vgg13", "vgg8") == {"beta": 6.0}
+    assert alone.knobs_of("reviewkd", "resnet56", "resnet20") == {"beta": 0.6}
+    assert alone.knobs_of("cat_kd", "resnet32x4", "shufflenet_v1") == {"beta": 600.0, "resolution": 4, "normalise": True}
+    assert alone.knobs_of("reviewkd", "vgg13", "vgg8") is None
     photographs = PROTOCOLS["imagenet"]
     assert photographs.recipe("torchvision:resnet18").steps == (30, 60, 90)
     assert photographs.data("imagenet").drawn

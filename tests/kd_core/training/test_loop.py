@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kd_core.bank import Live
+from kd_core.bank.source import Live
 from kd_core.data.batches import plain_batches
 from kd_core.methods.setting import Loss
 from kd_core.methods.table import METHODS
