@@ -3,94 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kd_core.plugins.tables import known, use
 from orchestrator.executors.executor import LOOK_AGAIN_S, CannotRun, Ended, Executor
+from orchestrator.executors.notice import Notice, OutOfTime
 from orchestrator.executors.runtimes import Runtimes
+from orchestrator.executors.worker import Tries
 from orchestrator.experiment.load import load
-from orchestrator.experiment.spec import Spec, other_data
+from orchestrator.experiment.spec import Spec
 from orchestrator.jobs.job import Job, JobName
 from orchestrator.jobs.kinds import KINDS
+from orchestrator.jobs.visible import visible
+from orchestrator.outcome import Outcome
+from orchestrator.planning.board import Board
 from orchestrator.planning.estimate import Estimator
 from orchestrator.planning.plan import Plan, make
+from orchestrator.planning.presence import at_work_since, run_lock, worker_lock
 from orchestrator.planning.schedule import priorities
-from orchestrator.planning.snapshot import Snapshot, Watch
-from orchestrator.planning.state import Facts, State, decide
+from orchestrator.planning.snapshot import Snapshot, Waits, Watch
+from orchestrator.planning.state import State, checkpointed
+from orchestrator.readiness import changed_images, check_data, check_weights, entry_or_quarantine, sweep, verify_entries
 from orchestrator.store.entry import Entry
-from orchestrator.store.errors import CorruptEntry, StoreError, StoreFailed
+from orchestrator.store.errors import StoreError
+from orchestrator.store.given import remember
 from orchestrator.store.plugins import keep
 from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from orchestrator.report.data.reading import Reading
+    from orchestrator.executors.inline import Around
 
 TICK_S = 0.5  # between two looks at running jobs
 FLUSH_S = 60  # longest wait for MLflow at the end
-QUARANTINES = 10  # of attempts at one job, each corrupt
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run leaves. ``results`` has a row per student, ``evaluations`` one per (student, evaluation, number), ``probes``
-    one per (teacher, layer, split), ``searches`` one per student and method whose knobs are searched, and ``trials`` one per
-    trial of them."""
-
-    plan: Plan
-    store: Store
-    computed: int  # jobs done in this run
-    failed: tuple[tuple[Job, str], ...] = ()
-    blocked: tuple[Job, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def reading(self) -> Reading:
-        """What the store holds of the plan, read once for all tables."""
-        from orchestrator.report.data.reading import Reading
-
-        return Reading(self.plan, self.store)
-
-    @property
-    def results(self) -> pa.Table:
-        """One row per student job, as in ``kd report --format csv``."""
-        from orchestrator.report.data.results import results
-
-        return results(self.reading)
-
-    @property
-    def evaluations(self) -> pa.Table:
-        """One row per (student, evaluation, number)."""
-        from orchestrator.report.data.results import evaluations
-
-        return evaluations(self.reading)
-
-    @property
-    def probes(self) -> pa.Table:
-        """One row per (teacher, layer, split)."""
-        from orchestrator.report.data.results import probes
-
-        return probes(self.reading)
-
-    @property
-    def searches(self) -> pa.Table:
-        """One row per student and method whose knobs are searched."""
-        from orchestrator.report.data.searches import searches
-
-        return searches(self.reading)
-
-    @property
-    def trials(self) -> pa.Table:
-        """One row per trial of a search that has begun."""
-        from orchestrator.report.data.searches import trials
-
-        return trials(self.reading)
 
 
 def run(
@@ -98,9 +48,12 @@ def run(
     *,
     executor: str = "ray",
     address: str | None = None,
+    nodes: int = 1,
     overrides: Sequence[str] = (),
     store: str | None = None,
     watch: Watch = lambda snapshot: None,
+    waits: Waits = lambda what: None,
+    notice: Notice | None = None,
 ) -> Outcome:
     """Run an experiment to its end.
 
@@ -108,7 +61,10 @@ def run(
         source: a spec, or a YAML file (then ``overrides`` and ``store`` apply as ``--set`` and ``--store`` do).
         executor: "ray" or "inline".
         address: of a Ray cluster to join; None starts a private one.
+        nodes: so many of it are waited for at first, for two minutes at most.
         watch: called with a snapshot whenever something changed, and about twice a second.
+        waits: called with what is waited for whenever no job can be at work.
+        notice: where it is given, the run ends soon, and in order.
 
     Raises:
         ValueError: SpecError, StoreError, DataError or CannotRun, each with what to do; before anything is trained.
@@ -116,109 +72,76 @@ def run(
     spec = source if isinstance(source, Spec) else load(source, overrides, store)
     if executor not in ("ray", "inline"):
         raise CannotRun(f"executor must be ray or inline, but got {executor}")
-    plugins = [known(plugin.sha256) for plugin in spec.plugins]
-    use(plugins)
-    plan, results = make(spec), Store(spec.store)
-    results.prepare()
-    for plugin in plugins:
-        keep(plugin, results)
-    with results.lock(f"run-{spec.name}") as held:
+    lock = run_lock(spec.name)
+    with _opened(spec, lock, waits) as (plan, results, held):
         if not held:
-            who = results.holder(f"run-{spec.name}") or "another process"
+            who = results.holder(lock) or "another process"
             raise StoreError(f"another `kd run` of {spec.name} is at work on {results.location} ({who}); `kd status` shows it")
-        done, notes = verify_entries(plan, results)
+        done, notes = verify_entries(plan, results, waits)
         sweep(plan, results, done)
-        work = _Run(spec, plan, results, done, notes, watch)
+        work = _Run(spec, plan, results, done, notes, watch, waits, notice or Notice())
         with work.tracked():
             if work.missing:
-                with contextlib.closing(work.executor(executor, address)) as runner:  # Ray starts while the data are read
-                    notes += _check_data(spec)
-                    notes += _check_weights(work)
+                with contextlib.closing(
+                    work.executor(executor, address, nodes)
+                ) as runner:  # Ray starts while the data are read
+                    notes += check_data(spec, results, waits)
+                    notes += check_weights(work.missing, work.runtimes.weights_of)
                     work.go(runner)
+            else:
+                notes += changed_images(spec, results)
         return work.outcome()
 
 
-def verify_entries(plan: Plan, store: Store) -> tuple[set[str], list[str]]:
-    """The keys of what is done, every byte verified; corrupt entries go to quarantine, with a note each.
-
-    A bank is verified only where a missing student needs it: it may be large, and nothing else reads it.
-    """
-    done: set[str] = set()
-    notes: list[str] = []
-
-    def verify(job: Job) -> None:
-        found, problems = entry_or_quarantine(job, store, deep=True)
-        notes.extend(problems)
-        if found:
-            done.add(job.key)
-
-    list(store.each(verify, [job for job in plan if KINDS[job.kind].target]))
-    list(store.each(verify, [job for job in plan.needed(done) if not KINDS[job.kind].target]))
-    return done, notes
-
-
-def sweep(plan: Plan, store: Store, done: Collection[str]) -> None:
-    """Remove what killed runs left of jobs that are done."""
-    left = store.leftovers()
-    for job in plan:
-        if job.key in done and JobName(job.kind, job.key) in left:
-            with store.lock_job(job) as held:
-                if held:
-                    store.clear(job)
-
-
-def entry_or_quarantine(job: Job, store: Store, *, deep: bool) -> tuple[Entry | None, list[str]]:
-    """A job's entry, and notes of what was found corrupt and moved out of its way. ``deep`` reads every file.
+def share(
+    source: Spec | str | Path,
+    *,
+    idle_s: float = math.inf,
+    overrides: Sequence[str] = (),
+    store: str | None = None,
+    watch: Watch = lambda snapshot: None,
+    waits: Waits = lambda what: None,
+    notice: Notice | None = None,
+) -> Outcome:
+    """Work on an experiment beside any number of others: take what is ready and nobody does, run it inline, until nothing is
+    left or nothing could be taken for ``idle_s`` seconds. MLflow is left to `kd run` and `kd track`, which write alone.
 
     Raises:
-        StoreFailed: where it cannot be moved.
+        ValueError: SpecError, StoreError, DataError or CannotRun, each with what to do; before anything is trained.
     """
-    notes: list[str] = []
-    for _ in range(QUARANTINES):
-        try:
-            return store.find(job.kind, job.key, deep=deep), notes
-        except CorruptEntry as error:
-            where = store.quarantine(job.kind, job.key)
-            notes.append(f"corrupt entry of {job.title} ({error}): moved to {where}, computed again")
-    raise StoreFailed(f"the corrupt entry {job.kind}/{job.key} of {store.location} cannot be moved out of the way")
+    spec = source if isinstance(source, Spec) else load(source, overrides, store)
+    with _opened(spec, worker_lock(spec.name), waits) as (plan, results, _):
+        since = at_work_since(spec.name, results)
+        tries = Tries(results, time.time() if since is None else since, spec.resources.max_failures + 1)
+        done, notes = verify_entries(plan, results, waits)
+        sweep(plan, results, done)
+        work = _Run(spec, plan, results, done, notes, watch, waits, notice or Notice(), tries, idle_s)
+        if work.missing:
+            one_downloads = results.awaited(f"data-{spec.name}") if spec.place.download else contextlib.nullcontext()
+            with one_downloads:
+                notes += check_data(spec, results, waits)
+            notes += check_weights(work.missing, work.runtimes.weights_of)
+            with contextlib.closing(work.inline()) as runner:
+                work.go(runner)
+        return work.outcome()
 
 
-def _check_data(spec: Spec) -> list[str]:
-    """Open the data once, here: what is wrong with it is said before any training, and one process downloads, not many. Notes
-    of what the user should know of it."""
-    from kd_core.data.load import verify
-
-    others = [data for asked in spec.evaluations for data in other_data(asked.config).values()]
-    how: dict[str, Any] = {"download": spec.download, "memory_gib": spec.data_memory_gib}
-    return [note for data in dict.fromkeys((spec.data, *others)) for note in verify(data, Path(spec.data_root), **how)]
-
-
-def _check_weights(work: _Run) -> list[str]:
-    """Try the given weights of the teachers that are missing on their networks, before anything is trained. Notes of what the
-    user should know of them.
-
-    Raises:
-        CannotRun: where some do not fit, with all that do not.
-    """
-    given = [job for job in work.missing if job.kind == "teacher" and "sha256" in job.config.get("weights", {})]
-    if not given:
-        return []
-    from kd_core.models.weights import fill, read
-    from orchestrator.stages.networks import fresh
-
-    notes, problems = [], []
-    for job in given:
-        file = work.runtimes.weights_of(job)
-        try:
-            whole = fill(fresh(job.config, job.kind), read(file)) if file else True
-        except (ValueError, OSError) as error:
-            problems.append(f"{job.title}: {error}" if str(file) in str(error) else f"{job.title}: {file}: {error}")
-            continue
-        if not whole:
-            notes.append(f"{job.title}: its weights ({file}) have no head; it gets a random one, and answers by chance")
-    if problems:
-        raise CannotRun("\n".join(problems))
-    return notes
+@contextlib.contextmanager
+def _opened(spec: Spec, lock: str, waits: Waits) -> Iterator[tuple[Plan, Store, bool]]:
+    """The plan and the store of an experiment, with its plugins in force; while the block runs, the lock is held, if it could
+    be had."""
+    plugins = [known(plugin.sha256) for plugin in spec.plugins]
+    use(plugins)
+    plan, results = make(spec), Store(spec.store)
+    waits("looking into the store")
+    results.prepare()
+    for plugin in plugins:
+        keep(plugin, results)
+    for weights in filter(None, (teacher.weights for teacher in spec.teachers)):
+        if weights.written and weights.sha256:
+            remember(spec.name, weights.written, weights.sha256, results)
+    with results.lock(lock) as held:
+        yield plan, results, held
 
 
 @dataclass
@@ -231,45 +154,82 @@ class _Run:
     done: set[str]
     notes: list[str]
     watch: Watch
-    failed: dict[str, str] = field(default_factory=dict)
-    submitted: set[str] = field(default_factory=set)
+    waits: Waits
+    notice: Notice
+    tries: Tries | None = None  # of a worker beside others
+    idle_s: float = math.inf
+    in_flight: set[str] = field(default_factory=set)  # keys of what was submitted and has not ended
     elsewhere: dict[str, float] = field(default_factory=dict)  # what other runs do, and when to look again (monotonic clock)
     computed: int = 0
 
     def __post_init__(self) -> None:
         self.missing = self.plan.needed(self.done)
+        self.board = Board(self.plan, self.done)
         self.runtimes = Runtimes.of(self.spec, self.store.location)
-        progress = self.store.each(self.store.progress, self.missing)
-        self._before = {job.key: found.get("attempt") for job, found in zip(self.missing, progress, strict=True)}
+        self._told: tuple[str, ...] = ()
+        self._left: set[JobName] | None = None  # what earlier runs left work or a failure of
         self._last_look = 0.0
         self._priority: dict[str, float] = {}
+        self._stopped: tuple[Job, ...] = ()  # what was at work when the run had to end
         self._writer: Any = None
+        self._runner: Executor | None = None
 
-    def executor(self, name: str, address: str | None) -> Executor:
+    def executor(self, name: str, address: str | None, nodes: int) -> Executor:
         """What will run the jobs that are missing."""
         if name == "inline":
-            from orchestrator.executors.inline import Inline
-
-            return Inline(self.store, self.runtimes, lambda: self.show(changed=False))
+            return self.inline()
         from orchestrator.executors.ray.executor import RayExecutor
         from orchestrator.executors.ray.terms import Terms
 
         kinds = frozenset(job.kind for job in self.missing)
-        return RayExecutor(Terms(self.runtimes, kinds, address, f"tune/{self.spec.name}"), self.notes.append)
+        terms = Terms(self.runtimes, kinds, address, f"tune/{self.spec.name}", nodes)
+        return RayExecutor(terms, self.notes.append, self.waits, self._hear)
+
+    def inline(self) -> Executor:
+        """What runs the jobs that are missing in this process."""
+        from orchestrator.executors.inline import Inline
+
+        around: Around = self.tries or (lambda job: contextlib.nullcontext())
+        return Inline(self.store, self.runtimes, self._hear, self.notice, around)
 
     def go(self, runner: Executor) -> None:
         """Run all that is missing and not blocked, the jobs on which most time hangs first."""
+        self._runner = runner
         estimator = Estimator(self.spec.resources)
         estimator.learn_all(self.store)
         self._priority = priorities(self.missing, estimator.lengths(self.plan, self.missing))
-        while self._submit(runner) or self._in_flight:
-            ended = runner.poll(TICK_S)
-            for end in ended:
-                self._end(end)
-            changed = bool(ended) or self._look_elsewhere()
-            if not changed and self.elsewhere.keys() == self._in_flight:
-                time.sleep(TICK_S)  # nothing is at work here
-            self.show(changed=changed)
+        busy = time.monotonic()
+        try:
+            while not self.notice.given and (self._submit(runner) or self.in_flight) and time.monotonic() - busy < self.idle_s:
+                ended = runner.poll(TICK_S)
+                for end in ended:
+                    self._end(end)
+                changed = bool(ended) or self._look_elsewhere()
+                if self.elsewhere.keys() != self.in_flight:
+                    busy = time.monotonic()
+                elif not changed:
+                    time.sleep(TICK_S)  # nothing is at work here
+                self.show(changed=changed)
+        except OutOfTime:
+            at_work = [self.plan.jobs[key] for key in self.in_flight - self.elsewhere.keys()]
+            self._stopped = tuple(runner.drain() or [job for job in at_work if not KINDS[job.kind].of_trials])
+        else:
+            if self.notice.given and self.in_flight:
+                self._drain(runner)
+        finally:
+            self.notice.settle()
+            self.waits("letting the workers go")
+
+    def _drain(self, runner: Executor) -> None:
+        """Wait for what is at work to come to the end of its epoch, where it does in time."""
+        at_work = runner.drain()
+        before = [self.store.progress(job) for job in at_work]
+        with contextlib.suppress(OutOfTime):
+            while any(map(self.notice.worth_waiting, before, self.store.each(self.store.progress, at_work))):
+                for end in runner.poll(TICK_S):
+                    self._end(end)
+                self.show()
+        self._stopped = tuple(at_work)
 
     def show(self, *, changed: bool = True) -> None:
         """Tell the watcher and the MLflow writer how things are, but not more often than useful."""
@@ -282,20 +242,34 @@ class _Run:
             self._writer.update(snapshot)
 
     def snapshot(self) -> Snapshot:
-        """The states of all jobs now; a job runs once its attempt has left a sign of its own."""
-        progress = {}
-        begun = list(self._in_flight)
-        for key, found in zip(begun, self.store.each(self.store.progress, [self.plan.jobs[key] for key in begun]), strict=True):
-            if found and (key in self.elsewhere or found.get("attempt") != self._before.get(key)):
-                progress[key] = found
-        return Snapshot(self.plan, self._states(progress), progress, tuple(self.notes))
+        """How all jobs stand now. It costs what is at work, not what there is: states and reasons are those of the board, which
+        go on to change."""
+        board = self.board
+        if len(self._told) != len(self.notes):
+            self._told = tuple(self.notes)
+        at_work = board.progress.keys() | self.elsewhere.keys()
+        return Snapshot(
+            self.plan,
+            board.states,
+            dict(board.progress),
+            self._told,
+            board.failed,
+            ready=len(self.in_flight) - len(at_work),
+            machine=self._runner.machine if self._runner else None,
+            counts=Counter(board.counts),
+            turned=board.turned,
+        )
 
     def outcome(self) -> Outcome:
-        """The end of the run."""
-        states = self._states()
+        """The end of the run, once its workers are gone: until then they go on, and more is kept."""
+        states = self.board.states
         blocked = tuple(job for job in self.missing if states[job.key] == State.BLOCKED)
-        failed = tuple((self.plan.jobs[key], reason) for key, reason in self.failed.items())
-        return Outcome(self.plan, self.store, self.computed, failed, blocked, tuple(self.notes))
+        failed = tuple((self.plan.jobs[key], reason) for key, reason in self.board.failed.items())
+        left = tuple(job for job in self.missing if states[job.key] in (State.RUNNING, State.WAITING))
+        stopped = self.notice.reason if left else ""
+        begun = [job for job in self._stopped if self.store.progress(job)]  # of what is done there is none
+        kept = tuple((job, checkpointed(self.store.work(job))) for job in begun)
+        return Outcome(self.plan, self.store, self.computed, failed, blocked, tuple(self.notes), left, stopped, kept)
 
     @contextlib.contextmanager
     def tracked(self) -> Iterator[None]:
@@ -310,24 +284,32 @@ class _Run:
             yield
         finally:
             self._writer.update(self.snapshot())
-            if problem := self._writer.close(FLUSH_S):
-                self.notes.append(problem)
-
-    @property
-    def _in_flight(self) -> set[str]:
-        return self.submitted - self.done - self.failed.keys()
+            self.waits("writing the rest to MLflow")
+            problem = self._writer.close(max(1.0, min(FLUSH_S, self.notice.left_s)))
+            self.notes += filter(None, (self._writer.note, problem))
 
     def _submit(self, runner: Executor) -> bool:
-        ready = [
-            job
-            for job in self.missing
-            if job.key not in self.submitted and all(ancestor in self.done for ancestor in job.ancestors)
-        ]
-        for job in sorted(ready, key=lambda job: -self._priority[job.key]):
-            self.submitted.add(job.key)
-            self.store.forget_failure(job)
+        """Hand out what has become ready; whether there was any."""
+        ready = sorted(self.board.take_ready(), key=lambda job: -self._priority[job.key])
+        for job in ready:
+            self.in_flight.add(job.key)
+            if not self.tries:  # by whom it is looked at once more before the job is begun
+                self._forget_failure(job)
             runner.submit(job, self._priority[job.key])
         return bool(ready)
+
+    def _forget_failure(self, job: Job) -> None:
+        """Of an earlier run; what there is of it was listed once."""
+        if self._left is None:
+            self._left = self.store.leftovers()
+        if JobName(job.kind, job.key) in self._left:
+            self.store.forget_failure(job)
+
+    def _hear(self, key: str, progress: Mapping[str, Any]) -> None:
+        """Note what a job at work says of itself; the trials of a search are no jobs of the plan."""
+        if key in self.in_flight:
+            self.board.begin(key, progress)
+        self.show(changed=False)
 
     def _look_elsewhere(self) -> bool:
         """Take the results of what other runs did, and have what they left undone submitted; whether there was any."""
@@ -335,14 +317,23 @@ class _Run:
         for key in [key for key, due in self.elsewhere.items() if due <= now]:
             job = self.plan.jobs[key]
             if self.store.worker(job):
-                self.elsewhere[key] = now + LOOK_AGAIN_S
+                self._leave(job)
                 continue
             del self.elsewhere[key]
+            self.in_flight.remove(key)
             if self._result(job):
-                self.done.add(key)
+                self.board.finish(key)
+            elif self.tries and (reason := self.tries.failure(job)):
+                self.board.fail(key, reason)
             else:
-                self.submitted.remove(key)
+                self.board.again(key)
         return len(self.elsewhere) < before
+
+    def _leave(self, job: Job) -> None:
+        """Leave a job to another run for now, and see how far that one is."""
+        self.elsewhere[job.key] = time.monotonic() + LOOK_AGAIN_S
+        if progress := self.store.progress(job):
+            self.board.begin(job.key, progress)
 
     def _result(self, job: Job) -> Entry | None:
         """What the store holds of a job; a corrupt entry is put aside, with a note."""
@@ -351,24 +342,22 @@ class _Run:
         return found
 
     def _end(self, end: Ended) -> None:
+        key = end.job.key
         if end.elsewhere:
-            self.elsewhere[end.job.key] = time.monotonic() + LOOK_AGAIN_S
+            self._leave(end.job)
             note = f"another run on this store is at work on some of the jobs ({end.elsewhere}): its results are waited for"
             if note not in self.notes:
                 self.notes.append(note)
             return
+        self.in_flight.remove(key)
         if end.restarted and not end.failure:
             self.notes.append(f"{end.job.title}: its worker died, and another went on from its last checkpoint")
         if self._result(end.job):
-            self.done.add(end.job.key)
+            self.board.finish(key)
             self.computed += end.computed
             return
-        reason = end.failure or "it ended without a result"
+        reason = visible(end.failure or "it ended without a result")
         if not self.store.failure(end.job):  # the worker itself could not say
             with contextlib.suppress(OSError):  # the run says it
                 self.store.fail(end.job, {"reason": reason})
-        self.failed[end.job.key] = reason
-
-    def _states(self, running: Collection[str] = ()) -> dict[str, State]:
-        """By what this process has seen, which is more than the store tells."""
-        return decide(self.plan, Facts(self.done, running, self.failed))
+        self.board.fail(key, reason)

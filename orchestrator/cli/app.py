@@ -6,23 +6,31 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
 from orchestrator.cli.catalogue import tables
 from orchestrator.cli.check import check
+from orchestrator.cli.diff import diff
 from orchestrator.cli.doctor import doctor
+from orchestrator.cli.export import export
 from orchestrator.cli.gc import gc
+from orchestrator.cli.init import init
+from orchestrator.cli.logs import logs
 from orchestrator.cli.new import new
 from orchestrator.cli.plan import plan
+from orchestrator.cli.predict import predict
 from orchestrator.cli.probes import probes
 from orchestrator.cli.report import report
 from orchestrator.cli.run import run
 from orchestrator.cli.schema import schema
+from orchestrator.cli.show import show
 from orchestrator.cli.status import status
 from orchestrator.cli.submit import submit
 from orchestrator.cli.track import track
 from orchestrator.cli.ui import ui
+from orchestrator.cli.worker import worker
 from orchestrator.jobs.visible import visible
 
 TRACEBACK = "KD_TRACEBACK"
@@ -32,12 +40,14 @@ app = typer.Typer(
     name="kd",
     help="Multi-teacher knowledge distillation: one YAML file in, a table that stands up to review out.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (run, submit, plan, status, probes, report, ui, track, new, check, schema, doctor, gc):
+RUNS = (run, worker, submit, plan, status, logs, show, diff)
+RESULTS = (probes, report, export, predict, ui, track)
+OWN = (init, new, check, schema, doctor, gc)
+for command in (*RUNS, *RESULTS, *OWN):
     app.command()(command)
 app.add_typer(tables, name="list")
 
@@ -70,6 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end(arguments: Sequence[str] | None) -> int:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        print("kd: the folder in which this command is given was removed; go to another one", file=sys.stderr)
+        return 2
     try:
         app(args=None if arguments is None else list(arguments), prog_name="kd")
     except SystemExit as end:

@@ -6,30 +6,61 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.jobs import completed_from
 from orchestrator.cli.options import PluginOption, use_plugins
 
 tables = typer.Typer(help="List what an experiment may name.", no_args_is_help=True, rich_markup_mode=None)
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Tell more of this one.", show_default=False)]
+MORE = "Tell more of this one."
+Model = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help=MORE, show_default=False, autocompletion=completed_from("MODELS")),
+]
+Method = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help=MORE, show_default=False, autocompletion=completed_from("METHODS")),
+]
+Evaluation = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help=MORE, show_default=False, autocompletion=completed_from("EVALUATIONS")),
+]
+Student = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Of this student.", show_default=False, autocompletion=completed_from("MODELS")),
+]
+OfMethod = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of this method.", show_default=False, autocompletion=completed_from("METHODS")),
+]
 
 
 @tables.command()
-def models(plugin: PluginOption = None) -> None:
+def models(name: Model = None, plugin: PluginOption = None) -> None:
     """List the networks.
+
+    Of one network, its stages with the size of what they say, and the names and shapes of its tensors, which a file of given
+    weights must have.
 
     \b
     Examples:
       kd list models
       kd list models | grep resnet
+      kd list models resnet32x4
     """
-    from orchestrator.cli.views.catalogue import models as view
     from orchestrator.cli.views.console import show
 
     use_plugins(plugin)
+    if name:
+        from orchestrator.cli.views.model import model
+
+        show(*model(name))
+        return
+    from orchestrator.cli.views.catalogue import models as view
+
     show(*view())
 
 
 @tables.command()
-def methods(name: Name = None, plugin: PluginOption = None) -> None:
+def methods(name: Method = None, plugin: PluginOption = None) -> None:
     """List the distillation methods.
 
     Of one method, its formula and its knobs with default, bounds and search space.
@@ -47,7 +78,7 @@ def methods(name: Name = None, plugin: PluginOption = None) -> None:
 
 
 @tables.command()
-def evaluations(name: Name = None, plugin: PluginOption = None) -> None:
+def evaluations(name: Evaluation = None, plugin: PluginOption = None) -> None:
     """List what can be asked of finished students.
 
     Of one evaluation, its numbers and its knobs.
@@ -67,8 +98,8 @@ def evaluations(name: Name = None, plugin: PluginOption = None) -> None:
 @tables.command()
 def published(
     dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Of this data set.", show_default=False)] = None,
-    student: Annotated[str | None, typer.Option(metavar="MODEL", help="Of this student.", show_default=False)] = None,
-    method: Annotated[str | None, typer.Option(metavar="NAME", help="Of this method.", show_default=False)] = None,
+    student: Student = None,
+    method: OfMethod = None,
 ) -> None:
     """List published accuracies, with their source and the protocol under which they were measured.
 

@@ -13,8 +13,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_core.data.place import Place
 from kd_core.data.table import DataConfig
+from orchestrator.executors.executor import CannotRun
+from orchestrator.executors.runtimes import Runtimes
 from orchestrator.experiment.spec import Spec
+from orchestrator.planning.plan import make
+from orchestrator.planning.schedule import processors
 from orchestrator.store.errors import StoreError, StoreFailed
 from orchestrator.store.store import Store
 
@@ -35,6 +40,7 @@ class Check:
 WAITS = {
     "devices": "torch is imported",
     "torchvision": "it is imported",
+    "weights": "files are read and tried on their networks",
     "store": "it is written to",
     "ray": "a private cluster starts, and a worker of it",
     "mlflow": "the tracking server or its database is asked",
@@ -51,6 +57,8 @@ def begin(spec: Spec) -> dict[str, Future[Check]]:
         "ray": ray,
         "mlflow": lambda: mlflow(spec),
     }
+    if any(teacher.weights for teacher in spec.teachers):
+        made["weights"] = lambda: weights(spec)
     found: dict[str, Future[Check]] = {name: Future() for name in made}
 
     def answer(names: Sequence[str]) -> None:
@@ -58,7 +66,7 @@ def begin(spec: Spec) -> dict[str, Future[Check]]:
             try:
                 found[name].set_result(made[name]())
             except Exception as error:
-                remedy = "install the project again: make setup"
+                remedy = "install the project again: make setup" if isinstance(error, ImportError) else ""
                 found[name].set_result(Check(name, False, f"{type(error).__name__}: {error}", remedy))
 
     slow = {"ray", "mlflow"}
@@ -70,7 +78,7 @@ def begin(spec: Spec) -> dict[str, Future[Check]]:
 def bare(store: str) -> Spec:
     """An experiment of nothing but defaults."""
     data = DataConfig("digits").resolved()
-    return Spec("kd", "", store, data, data_root="data", download=False, teachers=(), probes=None, students=())
+    return Spec("kd", "", store, data, place=Place(), teachers=(), probes=None, students=())
 
 
 def versions() -> Check:
@@ -111,15 +119,21 @@ def devices() -> Check:
     """Processors, and the GPUs that torch can use."""
     import torch
 
-    cores = f"{len(os.sched_getaffinity(0))} CPU cores"
+    cores = f"{processors()} CPU cores"
     if torch.cuda.is_available():
         found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
         named = ", ".join(f"{device.name} ({device.total_memory / 2**30:.0f} GiB)" for device in found)
-        return Check("devices", True, f"{cores}; {named}")
+        return Check("devices", True, f"{cores}; {named}{'; MPS is on' if mps() else ''}")
     if any(Path("/dev").glob("nvidia[0-9]*")):
         remedy = "install a CUDA build of torch that fits the driver: https://pytorch.org/get-started"
         return Check("devices", False, f"{cores}; an NVIDIA device that torch {torch.__version__} cannot use", remedy)
     return Check("devices", True, f"{cores}; no GPU, so networks train on the CPU")
+
+
+def mps() -> bool:
+    """Whether NVIDIA's MPS daemon is there for this process, so that jobs that share a GPU compute at once: by its pipe, where
+    CUDA itself looks for it."""
+    return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or "/tmp/nvidia-mps", "control").exists()
 
 
 def torchvision() -> Check:
@@ -152,11 +166,26 @@ def writable(store: Store) -> Check:
     return Check("store", free >= LEAST_FREE, found, "" if free >= LEAST_FREE else f"make room; {remedy}")
 
 
+def weights(spec: Spec) -> Check:
+    """Whether the files of given weights are those of their networks."""
+    from orchestrator.stages.given_weights import tried
+
+    given = [job for job in make(spec).of("teacher") if "weights" in job.config]
+    notes, problems = tried(given, Runtimes.of(spec, spec.store).weights_of)
+    told = "; ".join([*problems, *notes]) or f"{', '.join(job.title for job in given)}: every tensor fits"
+    return Check("weights", not problems, told, "give a file of that architecture and those classes")
+
+
 def ray() -> Check:
     """Whether a private cluster starts and one of its workers answers."""
     from orchestrator.executors.ray.cluster import answer_s
 
-    return Check("ray", True, f"a cluster started, and a worker that has the project answered in {answer_s():.1f} s")
+    try:
+        seconds = answer_s()
+    except CannotRun as error:
+        told, _, remedy = str(error).partition("; ")
+        return Check("ray", False, told, remedy)
+    return Check("ray", True, f"a cluster started, and a worker that has the project answered in {seconds:.1f} s")
 
 
 def mlflow(spec: Spec) -> Check:

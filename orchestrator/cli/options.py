@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +21,7 @@ def existing(file: Path) -> Path:
     Raises:
         typer.BadParameter: naming files near by that may have been meant.
     """
-    if file.is_file():
+    if file.exists() and not file.is_dir():  # a pipe can be read too
         return file
     folders = dict.fromkeys((file.parent, Path("experiments"), Path()))
     known = [str(path) for folder in folders for path in (*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*.yml")))]
@@ -82,12 +81,3 @@ def use_plugins(names: Sequence[str] | None) -> None:
 
     every = dict.fromkeys((*installed(), *(names or ())))
     use([read(name, [Path()]) for name in every])
-
-
-def command(name: str, file: Path, sets: Sequence[str] | None, location: str | None) -> str:
-    """A command line about the same experiment, to be typed as it is."""
-    words = ["kd", name, str(file)]
-    words += ["--store", location] if location else []
-    for change in sets or ():
-        words += ["--set", change]
-    return shlex.join(words)

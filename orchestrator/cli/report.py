@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import File, Set, StoreOption, planned
+from orchestrator.cli.options import File, Set, StoreOption, existing, planned
 
 
 class Format(enum.StrEnum):
@@ -24,6 +24,10 @@ def report(
     sets: Set = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="csv has a row per student.")] = Format.MD,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT", help="Write here, not to the terminal.")] = None,
+    compare: Annotated[Path | None, typer.Option(metavar="OTHER", help="Another experiment, side by side.")] = None,
+    compare_store: Annotated[str | None, typer.Option(metavar="PLACE", help="The store of the other one.")] = None,
+    template: Annotated[Path | None, typer.Option(metavar="FILE.j2", help="Lay it out by this Jinja template.")] = None,
+    figures: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write its figures there, as PDF and PNG.")] = None,
 ) -> None:
     """Make the report.
 
@@ -34,14 +38,34 @@ def report(
       kd report experiments/digits.yaml
       kd report experiments/digits.yaml --format html -o digits.html
       kd report experiments/digits.yaml --format csv | column -s, -t
+      kd report experiments/digits.yaml --format tex -o tables.tex --figures figures
+      kd report experiments/digits.yaml --compare experiments/other.yaml
+    \f
+
+    Raises:
+        SpecError: with every mistake in a file.
+        typer.BadParameter: where there is no such template.
+        TemplateError: where the template is of no use.
     """
     from orchestrator.report.data.reading import Reading
-    from orchestrator.report.text.render import render, write
+    from orchestrator.report.text.origin import Origin
+    from orchestrator.report.text.render import render, write_figures
+    from orchestrator.store.files import write_output
 
-    _, plan, store = planned(file, sets, location)
+    spec, plan, store = planned(file, sets, location)
+    if template and not template.is_file():
+        raise typer.BadParameter(f"{template} does not exist", param_hint="--template")
     reading = Reading(plan, store)
+    other = None
+    if compare:
+        _, other_plan, other_store = planned(existing(compare), None, compare_store)
+        other = Reading(other_plan, other_store)
+    text = render(reading, format.value, Origin.of(spec), other, template)
     if out:
-        write(reading, format.value, out)
+        write_output(out, text.encode())
         typer.echo(f"wrote {out}", err=True)
     else:
-        typer.echo(render(reading, format.value), nl=False)
+        typer.echo(text, nl=False)
+    if figures:
+        written = write_figures(reading, figures)
+        typer.echo(f"wrote {len(written)} files to {figures}", err=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchestrator.cli.views.console import terminate_like_ctrl_c
+from orchestrator.cli.views.console import interruptible
 
 if TYPE_CHECKING:
     from orchestrator.tracking.ui import Interface
@@ -37,7 +37,7 @@ def serve(interface: Interface, port: int, host: str = "127.0.0.1") -> int:
         except OSError as error:
             raise typer.BadParameter(f"port {port} of {host}: {error.strerror}; try --port {port + 1}") from None
     typer.echo(f"MLflow starts, Ctrl-C ends it:  {interface.url}")
-    terminate_like_ctrl_c()
+    interruptible()
     process = subprocess.Popen(interface.command, env=os.environ | interface.environment, preexec_fn=_end_with_parent)
     try:
         return process.wait()

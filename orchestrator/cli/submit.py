@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import Set, StoreOption, command, existing
+from orchestrator.cli.options import Set, StoreOption, existing
+from orchestrator.cli.stopping import STOPPED
+from orchestrator.experiment.commands import command
 
 if TYPE_CHECKING:
     from orchestrator.executors.ray.submission import Ending, Jobs
@@ -30,18 +32,31 @@ def submit(
     follow: Annotated[str | None, typer.Option(metavar="ID", help="Show the output of one sent before.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="ID", help="Stop one sent before, as Ctrl-C does `kd run`.")] = None,
     ca: Annotated[str | None, typer.Option(metavar="FILE", help="Trust these certificates, for https.")] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option("--slurm", metavar="PROFILE|FIELD=VALUE", help="Submit it to Slurm, asking for this. Repeatable."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--slurm-array", min=1, metavar="N", help="Submit N workers to Slurm, without Ray.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
 ) -> None:
-    """Run an experiment on a Ray cluster elsewhere.
+    """Run an experiment on a Ray cluster elsewhere, or on Slurm.
 
     The file is checked here, and nothing is sent where it has a mistake. Then it goes to the cluster's head with this code and
     the weights that it names, and `kd run` does there what is missing; its output is shown here, and its exit code is ours.
     Ctrl-C leaves it running. A token is taken from RAY_AUTH_TOKEN_PATH or RAY_AUTH_TOKEN.
 
+    With --slurm, from a login node, one batch job is submitted instead, which runs it on all nodes that it asks for, is told of
+    its end in time and goes on when it begins again; with --slurm-array, N jobs of an array, each a `kd worker`. What they ask
+    for is in a profile (~/.config/kd/slurm.yaml or the one given) and in each FIELD=VALUE.
+
     \b
     Examples:
       kd submit experiments/digits.yaml --address http://127.0.0.1:8265 --store /shared/store
       kd submit experiments/digits.yaml --store /shared/store --dry-run
+      kd submit experiments/digits.yaml --slurm gpu.yaml --slurm time=4:00:00
+      kd submit experiments/digits.yaml --slurm-array 8 --slurm partition=gpu --dry-run
       kd submit --follow kd-digits-1a2b3c4d --address http://127.0.0.1:8265
       kd submit --stop kd-digits-1a2b3c4d --address http://127.0.0.1:8265
     \f
@@ -54,6 +69,13 @@ def submit(
         Unreachable: where a job that is to be stopped has not ended in time, or the cluster has gone away.
         typer.Exit: with the exit code of the job's `kd run`; with 1 where it is left running.
     """
+    if slurm or workers is not None:
+        if file is None or follow or stop:
+            raise typer.BadParameter("--slurm and --slurm-array are about a FILE; a job of Slurm is ended by scancel")
+        from orchestrator.cli.slurm import send
+
+        send(file, sets, location, slurm or (), workers, dry_run)
+        return
     from orchestrator.executors.ray.submission import Jobs, Unreachable
 
     if sum(given is not None for given in (file, follow, stop)) != 1:
@@ -70,7 +92,9 @@ def submit(
     if file:
         from orchestrator.executors.ray.package import checked
 
-        spec = checked(str(existing(file)), sets or (), location)
+        if not existing(file).is_file():
+            raise typer.BadParameter(f"{file} cannot be sent: it is no file but a pipe")
+        spec = checked(str(file), sets or (), location)
         jobs = Jobs(address, ca)
         follow = _send(jobs, spec, sets, location)
     else:
@@ -142,4 +166,4 @@ def _code(job: str, ending: Ending) -> int:
     if ending.code is None:
         outcome = "was stopped" if ending.status == "STOPPED" else f"failed: {ending.message.strip()}"
         typer.echo(f"{job} {outcome}", err=True)
-    return 1 if ending.code is None or ending.code not in (0, 1, 2) else ending.code
+    return 1 if ending.code is None or ending.code not in (0, 1, 2, STOPPED) else ending.code

@@ -12,6 +12,7 @@ import heapq
 import itertools
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from orchestrator.executors.memory_retry import larger_allocation
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.search.study import Study
-from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
+from orchestrator.search.trial import AT_WORK, DONE, FAILED, STOPPED, Trial, shown
 from orchestrator.stages.runner import JobFailed, RunsElsewhere, Runtime, do_job, working_on
 from orchestrator.store.artifacts import HISTORY
 from orchestrator.store.errors import CorruptEntry
@@ -43,6 +44,7 @@ class _AtWork:
     accuracies: dict[int, float] = field(default_factory=dict)  # by epoch, from 1
     seconds: float = 0.0
     stopped: bool = False
+    said: dict[str, Any] = field(default_factory=dict)  # of itself, last
 
 
 class Dispatcher:
@@ -76,7 +78,10 @@ class Dispatcher:
         self._retries: deque[tuple[Job, Runtime]] = deque()  # with a larger allocation
         self._ended: deque[Ended] = deque()
         self._finished: deque[Job] = deque()  # searches whose trials have all ended
+        self._said: dict[str, dict[str, Any]] = {}  # since it was asked for
+        self._shown: dict[str, dict[str, Any]] = {}  # of searches, what was given of them last
         self._changed = threading.Event()
+        self._drained = False  # nothing more is handed out
         self.open = 0  # jobs that were submitted and are not among those that :meth:`ended` gave
 
     def submit(self, job: Job) -> None:
@@ -111,6 +116,26 @@ class Dispatcher:
         with self._lock:
             studies = [study for study, _ in self._studies.values()]
             return self._retry_is_due or self._student_is_due or any(self._takes_another(study) for study in studies)
+
+    def note(self, key: str, **progress: Any) -> None:
+        """A job that was handed out is at work, and says so much of itself."""
+        with self._lock:
+            said = {"updated": time.time(), **progress}
+            if found := self._trials.get(key):
+                found.said = said
+                self._shown.pop(found.study.job.key, None)
+            else:
+                self._said[key] = said
+
+    def said(self) -> dict[str, dict[str, Any]]:
+        """By key, what was noted since the last call; of a search what is new, and what its trials at work said last."""
+        with self._lock:
+            found, self._said = self._said, {}
+            for study, _ in self._studies.values():
+                if study.progress is not self._shown.get(study.job.key):
+                    self._shown[study.job.key] = study.progress
+                    found[study.job.key] = {**study.progress, AT_WORK: self._trials_of(study)}
+            return found
 
     def report(self, key: str, progress: dict[str, Any]) -> bool:
         """An epoch of a job has ended; whether the job ends here."""
@@ -168,12 +193,22 @@ class Dispatcher:
             self.open -= len(found) + len(finished)
         return found + [self._closed(search) for search in finished]
 
+    def drain(self) -> list[Job]:
+        """Hand out nothing more; the jobs that are at work."""
+        with self._lock:
+            self._drained = True
+            return [job for job, _ in self._at_work.values()]
+
     def close(self) -> None:
         """Let go of the searches, for other runs to go on with."""
         with self._lock:
             for lock in self._locks.values():
                 lock.close()
             self._locks.clear()
+
+    def _trials_of(self, study: Study) -> list[dict[str, Any]]:
+        mine = [each for each in self._trials.values() if each.study is study]
+        return [shown(each.trial, study.epochs, each.said) for each in sorted(mine, key=lambda each: each.trial.number)]
 
     def _open(self, job: Job) -> None:
         """Begin a search, or go on with it, unless another run is at it."""
@@ -199,7 +234,7 @@ class Dispatcher:
     def _due(self, job: Job) -> bool:
         """Whether a job may be handed out now: a trial has the priority of its search."""
         trial = self._trials.get(job.key)
-        return self._priority(trial.study.job if trial else job) >= self.floor
+        return not self._drained and self._priority(trial.study.job if trial else job) >= self.floor
 
     @property
     def _retry_is_due(self) -> bool:

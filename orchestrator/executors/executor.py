@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.jobs.job import Job
+from orchestrator.planning.schedule import Machine
 
 LOOK_AGAIN_S = 2.0  # between two looks at a job that another run does
 
@@ -16,6 +18,9 @@ class CannotRun(ValueError):
 
 class ClusterLost(RuntimeError):
     """The cluster went away under a run, and did not come back."""
+
+
+Heard = Callable[[str, Mapping[str, Any]], None]  # told the key of a job at work, and what it says of itself
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,10 @@ class Ended:
 class Executor(Protocol):
     """Runs :func:`orchestrator.stages.runner.run_job` somewhere."""
 
+    @property
+    def machine(self) -> Machine | None:
+        """What its workers share; None where that is not known yet."""
+
     def submit(self, job: Job, priority: float) -> None:
         """Take a job whose ancestors are done; what is of higher priority goes first.
 
@@ -47,6 +56,9 @@ class Executor(Protocol):
         Raises:
             ClusterLost: where there is nothing any more that could run them.
         """
+
+    def drain(self) -> list[Job]:
+        """Begin nothing more; the jobs that are at work."""
 
     def close(self) -> None:
         """Let go of every worker, whatever they do; checkpoints stay in the store."""

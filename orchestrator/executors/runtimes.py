@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kd_core.data.place import Place
 from orchestrator.experiment.spec import Resources, Spec
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import Runtime
@@ -16,8 +17,7 @@ class Runtimes:
 
     store: str  # an absolute path or a URI
     resources: Resources
-    data_root: Path
-    data_memory_gib: float
+    place: Place  # of the data
     weights: dict[str, Path]  # by the SHA-256 of their content
 
     @classmethod
@@ -25,20 +25,19 @@ class Runtimes:
         """Those of an experiment whose results go to the store at that location."""
         given = [teacher.weights for teacher in spec.teachers if teacher.weights]
         weights = {weights.sha256: Path(weights.file).absolute() for weights in given if weights.sha256 and weights.file}
-        return cls(store, spec.resources, Path(spec.data_root).absolute(), spec.data_memory_gib, weights)
+        return cls(store, spec.resources, replace(spec.place.absolute(), download=False), weights)
 
     def __call__(self, job: Job) -> Runtime:
         allocation = self.resources.of(job.kind)
         return Runtime(
             store=self.store,
-            data_root=self.data_root,
-            download=False,
-            data_memory_gib=self.data_memory_gib,
+            place=self.place,
             weights=self.weights_of(job),
             cpus=allocation.cpus,
             gpus=allocation.gpus,
             compile=self.resources.compile,
             deterministic=self.resources.deterministic,
+            measured=self.resources.system_metrics,
         )
 
     def weights_of(self, job: Job) -> Path | None:

@@ -4,7 +4,7 @@ A field is annotated with what comes out, and one of the markers here says how i
 
     recipe: Annotated[Recipe, FromKnobs()]                  a section of knobs
     recipe: Annotated[tuple[Recipe, ...], FromKnobs()]      the same, where a list for a knob is an axis of a grid
-    data: Annotated[tuple[DataConfig, Places], FromKnobs()] one section that holds the knobs of both
+    data: Annotated[tuple[DataConfig, Place], FromKnobs()] one section that holds the knobs of both
     probes: Annotated[ProbeConfig | None, FromSwitch()]     a section of knobs, or true (all defaults), or false (None)
     calibration: Annotated[C | None, FromSwitch(bare=True)] the same, where the bare name means true
     seeds: Annotated[tuple[Seed, ...], OneOrMany()]         a seed, or a list of different seeds
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema, core_schema
 
 from kd_core.knobs import Bounds, Knobs
@@ -159,12 +159,19 @@ def written(hint: object, bounds: Bounds) -> Any:
         return Literal[tuple(bounds.choices)]
     if hint in (int, float):
         limits = Field(ge=bounds.low, gt=bounds.above, le=bounds.high, lt=bounds.below)
-        return Annotated[hint, limits, AfterValidator(number)]
+        return Annotated[
+            hint, limits, AfterValidator(number), BeforeValidator(infinity if bounds.infinite else lambda value: value)
+        ]
     return hint
 
 
 def _is_tuple(hint: object) -> bool:
     return typing.get_origin(hint) is tuple or any(map(_is_tuple, typing.get_args(hint)))
+
+
+def infinity(value: object) -> object:
+    """``inf``, which YAML writes ``.inf``, as a number too."""
+    return float(value) if value in ("inf", "+inf") else value
 
 
 def number(value: float) -> float:

@@ -54,9 +54,8 @@ def fits(config: Knobs | None, info: ValidationInfo) -> Knobs | None:
                 at=(name, "name"),
             )
         for model in context.students:
-            smallest, size = model_info(model).smallest, data.info.size
-            if size < smallest:
-                message = f"{model} takes images from {smallest}×{smallest} on, but those of {data.name} are {size}×{size}"
+            if refusal := model_info(model).refusal(size := data.info.size):
+                message = f"{model} {refusal}, but those of {data.name} are {size}×{size}"
                 raise InvalidValue(message, at=(name, "name"))
     return config
 

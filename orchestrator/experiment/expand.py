@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from kd_core.knobs import Knobs
+from kd_core.knowledge import Side
 from kd_core.methods.table import METHODS
-from kd_core.published.ledger import PROTOCOLS, Protocol
+from kd_core.models.table import model_info
+from kd_core.published.ledger import PROTOCOLS, Protocol, method_key
 from kd_core.recipe import Recipe
 from orchestrator.experiment import space
 from orchestrator.experiment.claims import Candidate, numbers, settle
@@ -56,19 +58,15 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         raise SpecError([Problem(document.location(()), (), "names neither `teachers` nor `students`")])
     teachers = tuple(teacher.name for teacher in experiment.teachers)
     cells, problems = multiply_out(experiment, document)
-    if problems:
-        raise SpecError(problems)
-    if problems := list(unfit(cells, document)):
-        raise SpecError(problems)
+    problems += unfit(cells, {teacher.name: teacher.model for teacher in experiment.teachers}, document)
     cells = with_controls(cells)
     names = cell_names(cells, teachers)
-    if problems := clashes(cells, names, document):
-        raise SpecError(problems)
+    problems += clashes(cells, names, document)
     asked = experiment.evaluations.specs
-    claims, problems = settle(experiment.claims, candidates(cells, names), numbers(asked), document)
-    if problems:
-        raise SpecError(problems)
-    data, locations = experiment.data
+    claims, wrong = settle(experiment.claims, candidates(cells, names), numbers(asked), document)
+    if problems := [*problems, *wrong]:
+        raise SpecError(list({problem.path: problem for problem in reversed(problems)}.values()))
+    data, place = experiment.data
     tracking = experiment.tracking
     return Spec(
         name=experiment.name,
@@ -76,9 +74,7 @@ def expand(experiment: Experiment, document: Document, file: str) -> Spec:
         store=experiment.store,
         protocol=experiment.protocol,
         data=data.resolved(),
-        data_root=locations.root,
-        download=locations.download,
-        data_memory_gib=locations.memory_gib,
+        place=place,
         teachers=by_protocol(experiment, document),
         probes=experiment.probes if data.validation or "probes" in experiment.model_fields_set else None,
         analysis=experiment.analysis,
@@ -121,8 +117,10 @@ def multiply_out(experiment: Experiment, document: Document) -> tuple[list[Cell]
                         at = document.nearest((*origin, variant.name))
                         problems.setdefault(at, Problem(document.location(at), at, str(error)))
                     for recipe in group.recipe:
-                        chosen = with_recipe(protocol.recipe(model), recipe, written) if protocol else recipe
-                        cells.append(Cell(model, variant, chosen, group.seeds, origin))
+                        if protocol:
+                            published = protocol.student(model, method_key(variant.name, canonical.plain(variant.config)))
+                            recipe = with_recipe(published, recipe, written)
+                        cells.append(Cell(model, variant, recipe, group.seeds, origin))
     return cells, list(problems.values())
 
 
@@ -157,37 +155,50 @@ def by_protocol(experiment: Experiment, document: Document) -> tuple[TeacherSpec
     return tuple(map(trained, experiment.teachers))
 
 
-def check_mixing(method: str, config: Knobs, recipe: Recipe) -> None:
-    """See that a method can be trained by a recipe.
+def refusals(cell: Cell, config: Knobs, recipe: Recipe, teachers: Mapping[str, str]) -> Iterator[str]:
+    """Why a cell's method, with these knobs, cannot be trained by a recipe, or on its pair of networks."""
+    method = METHODS[cell.variant.name]
+    if recipe.mixes and not method.mixable(config):
+        yield "its loss is one of single images, but the recipe mixes them: no `mixup`, no `cutmix`"
+    spoken = {Side.STUDENT: {cell.model: cell.model}, Side.TEACHER: {name: teachers[name] for name in cell.variant.teachers}}
+    tokens = {side: [name for name, model in spoken[side].items() if model_info(model).tokens] for side in Side}
+    if wrong := [f"the {side} {name}" for side in Side for name in tokens[side] if side in method.maps(config)]:
+        able = [name for name, other in METHODS.items() if not any(tokens[side] for side in other.maps(other.Config()))]
+        pair = f"{cell.model} ← {', '.join(cell.variant.teachers)}"
+        yield (
+            f"{cell.variant.name} compares feature maps, but of {pair} the stages of {' and of '.join(wrong)} are tokens; "
+            f"of these can learn {', '.join(able)}"
+        )
 
-    Raises:
-        ValueError: where it cannot.
-    """
-    if recipe.mixes and not METHODS[method].mixable(config):
-        raise ValueError("its loss is one of single images, but the recipe mixes them: no `mixup`, no `cutmix`")
 
+def unfit(cells: Sequence[Cell], teachers: Mapping[str, str], document: Document) -> Iterator[Problem]:
+    """Methods that their recipe or their networks do not suit, and searches that would try what a knob or a method does not
+    allow. ``teachers`` are their models by name."""
+    seen: set[tuple[Path, str]] = set()
 
-def unfit(cells: Sequence[Cell], document: Document) -> Iterator[Problem]:
-    """Methods that their recipe does not suit, and searches that would try what a knob or a method does not allow."""
-    seen: set[Path] = set()
+    def told(at: Path, messages: Iterable[str]) -> Iterator[Problem]:
+        for message in messages:
+            if (at, message) not in seen:
+                seen.add((at, message))
+                yield Problem(document.location(at), at, message)
+
     for cell in cells:
-        try:
-            check_mixing(cell.variant.name, cell.variant.config, cell.recipe)
-        except ValueError as error:
-            at = document.nearest((*cell.origin, cell.variant.name))
-            if at not in seen:
-                seen.add(at)
-                yield Problem(document.location(at), at, str(error))
+        variant = cell.variant
+        if found := list(refusals(cell, variant.config, cell.recipe, teachers)):
+            yield from told(document.nearest((*cell.origin, variant.name)), found)
             continue
-        for name, distribution in cell.variant.search.space if cell.variant.search else ():
-            at = document.nearest((*cell.origin, cell.variant.name, "search", "space", *name.split(".")))
+        for name, distribution in variant.search.space if variant.search else ():
+            at = document.nearest((*cell.origin, variant.name, "search", "space", *name.split(".")))
+            if message := space.unsuited(distribution, variant.config, cell.recipe, name):
+                yield from told(at, [message])
+                continue
             for value in space.corners(distribution):
                 try:
-                    check_mixing(cell.variant.name, *space.changed(cell.variant.config, cell.recipe, {name: value}))
+                    config, recipe = space.changed(variant.config, cell.recipe, {name: value})
                 except ValueError as error:
-                    if at not in seen:
-                        seen.add(at)
-                        yield Problem(document.location(at), at, str(error))
+                    yield from told(at, [str(error)])
+                else:
+                    yield from told(at, refusals(cell, config, recipe, teachers))
 
 
 def with_controls(cells: Sequence[Cell]) -> list[Cell]:

@@ -15,7 +15,7 @@ from orchestrator.experiment.plugins import bring
 from orchestrator.experiment.problems import SourceLocation, SpecError
 from orchestrator.experiment.protocol import fill_data
 from orchestrator.experiment.schema import experiment_model
-from orchestrator.experiment.spec import PluginSpec, Spec
+from orchestrator.experiment.spec import PluginSpec, Source, Spec
 from orchestrator.experiment.yaml_lines import Document, read_file
 from orchestrator.store.backends.uri import hidden
 
@@ -31,7 +31,7 @@ def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str 
     found = bring(document, file)
     fill_data(document)
     try:
-        experiment = experiment_model().model_validate(document.data, context=Context.of(document.data))
+        experiment = experiment_model().model_validate(document.data, context=Context.of(document.data, file))
     except ValidationError as error:
         found_at = {problem.path for problem in document.problems}  # one mistake, one line
         others = [problem for problem in errors.problems(error, document) if problem.path not in found_at]
@@ -39,7 +39,7 @@ def load(path: str | PathLike[str], assignments: Sequence[str] = (), store: str 
     if document.problems:
         raise SpecError(document.problems)
     stated = tuple(PluginSpec(plugin.name, plugin.sha256) for plugin in found)
-    return replace(expand(experiment, document, file), plugins=stated)
+    return replace(expand(experiment, document, file), plugins=stated, source=Source(document.text, tuple(assignments), store))
 
 
 def read_changed(file: str, assignments: Sequence[str] = (), store: str | None = None) -> Document:

@@ -35,6 +35,7 @@ from orchestrator.experiment.spec import SearchSpec
 NO_SPLIT = "there is no validation split (`data.validation` is 0)"
 HOLDOUT = "`probes: {data: train_holdout}` judges them on images that are held out of them alone"
 SEARCH = "finds values for its knobs, or for the recipe's, on the validation split"
+WHOM = "whom it learns from: all at once, each by itself (a student for each), or names"
 SYNTAX = "a method is written `name`, or `name: {knobs}`"
 
 
@@ -49,11 +50,18 @@ class Variant:
     search: SearchSpec | None = None
 
 
+def without_default(schema: dict[str, Any]) -> None:
+    """The JSON Schema of a field that has a default which says nothing."""
+    schema.pop("default", None)
+
+
 class MethodSection(Section):
     """What a method entry holds besides the method's own knobs."""
 
     teachers: Annotated[tuple[TeacherName, ...], OneOrMany()] = Field(
-        default=(ALL,), description="whom it learns from: all at once, each by itself (a student for each), or names"
+        default=(),
+        json_schema_extra=without_default,
+        description=f"{WHOM}; default: those of the group of students",
     )
     label: Label | None = Field(default=None, description="its name in tables and figures; default: made from its knobs")
 
@@ -112,7 +120,7 @@ def variants(name: str, found: Any, info: ValidationInfo) -> tuple[Variant, ...]
             raise InvalidValue(f"{name} needs teachers, but there are none")
         if not needs and "teachers" in found.model_fields_set:
             raise InvalidValue(f"{name} listens to no teachers", at=("teachers",))
-        for teachers in listened(found.teachers, context.teachers or ()) if needs else [()]:
+        for teachers in listened(found.teachers or context.heard, context.teachers or ()) if needs else [()]:
             chosen.append(Variant(name, config, teachers, found.label, search))
         if len(chosen) > MAX_GRID:
             raise InvalidValue(f"its knobs and teachers multiply out to more than {MAX_GRID:,} variants")
@@ -179,13 +187,9 @@ def entry_model() -> type[Entry]:
         base = create_model(f"{name}Entry", __base__=MethodSection, search=search)
         knobs: Any = section(name, config, axes=True, base=base)
         expanded = AfterValidator(functools.partial(variants, name))
-        field = Field(default=None, description=description, json_schema_extra=_without_default)
+        field = Field(default=None, description=description, json_schema_extra=without_default)
         declared[name] = (Annotated[knobs, expanded] | None, field)
     return create_model("Method", __base__=Entry, **declared)
-
-
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
 
 
 class FromEntry:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, cast
 
 from pydantic import AfterValidator, Field, ValidationInfo
@@ -13,10 +15,15 @@ from kd_core.models.table import check_name, model_info, model_names
 from orchestrator.experiment.problems import InvalidValue, suggestion
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.experiment.spec import Tracking
+from orchestrator.store.backends.uri import uri_problem
+from orchestrator.store.given import remembered
+from orchestrator.store.store import Store
 
 PASSWORD = re.compile(r"://[^\s?#]*:[^\s?#]*@|[?&][^=&]*(pass|token|secret)[^=&]*=", re.IGNORECASE)  # in a URI
+PLACE = re.compile(r"https?://[^/]|(sqlite|postgresql|mysql|mssql)(\+\w+)?://|databricks(-uc)?(://|$)")  # of MLflow
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 ALL, EACH = "all", "each"
+STORE = "kd-store"  # where results are kept unless the file says otherwise
 
 
 @dataclass
@@ -28,11 +35,22 @@ class Context:
     probes: bool | None  # whether they are on; where nothing is said of them, they are wherever there is a validation split
     students: tuple[str, ...] = ()  # their models
     search: SearchConfig = field(default_factory=SearchConfig)  # how knobs are searched unless a method says otherwise
+    heard: tuple[str, ...] = (ALL,)  # whom the methods of a group of students learn from unless they say otherwise
+    folder: Path = Path()  # of the YAML
+    known_weights: Callable[[str], str | None] = lambda file: None  # the SHA-256 of a file that is gone, where the store has it
 
     @classmethod
-    def of(cls, written: dict[str, object]) -> Context:
+    def of(cls, written: dict[str, object], file: str) -> Context:
         """What is known of an experiment before its sections are validated: what follows from those that it leaves out."""
-        return cls(None, None if "teachers" in written else (), None if "probes" in written else True)
+
+        def known(weights: str) -> str | None:
+            name, place = written.get("name"), written.get("store", STORE)
+            if not isinstance(name, str) or not isinstance(place, str) or uri_problem(place):
+                return None
+            return remembered(name, weights, Store(place))
+
+        teachers, probes = None if "teachers" in written else (), None if "probes" in written else True
+        return cls(None, teachers, probes, folder=Path(file).parent, known_weights=known)
 
 
 def safe_name(name: str) -> str:
@@ -69,8 +87,11 @@ def without_password(tracking: Tracking) -> Tracking:
     """The section, whose URI may be shown to everybody.
 
     Raises:
-        InvalidValue: where it holds a password.
+        InvalidValue: where it holds a password, or is no place of MLflow's.
     """
+    if tracking.uri is not None and not PLACE.match(tracking.uri):
+        places = "http://HOST:PORT, sqlite:///FILE, postgresql://…, mysql://…, mssql://… or databricks"
+        raise InvalidValue(f"must be {places}, but got {tracking.uri!r}", at=("uri",))
     if tracking.uri and PASSWORD.search(tracking.uri):
         how = (
             "a server's goes into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, PostgreSQL's into PGPASSWORD or "
@@ -99,10 +120,9 @@ def model(name: str, info: ValidationInfo) -> str:
     """
     if problem := check_name(name):
         raise InvalidValue(f"{problem} (see `kd list models`)")
-    data, smallest = cast(Context, info.context).data, model_info(name).smallest
-    if data and data.info.size < smallest:
-        size = data.info.size
-        raise InvalidValue(f"{name} takes images from {smallest}×{smallest} on, but those of {data.name} are {size}×{size}")
+    data = cast(Context, info.context).data
+    if data and (refusal := model_info(name).refusal(size := data.info.size)):
+        raise InvalidValue(f"{name} {refusal}, but those of {data.name} are {size}×{size}")
     return name
 
 
@@ -113,6 +133,13 @@ def teacher(name: str, info: ValidationInfo) -> str:
         InvalidValue: where it is neither.
     """
     known = cast(Context, info.context).teachers
+    if known is None and name not in (
+        ALL,
+        EACH,
+    ):  # their section has mistakes: what is no name of any teacher is wrong all the same
+        model = re.fullmatch(r"(.+)-s\d+(?:-.+)?", name)
+        if not model or check_name(model[1]):
+            raise InvalidValue(f"no teacher named {name!r}: a name is MODEL-sSEED, as in resnet56-s0")
     if known is not None and name not in (ALL, EACH, *known):
         hint = suggestion(name, (ALL, EACH, *known)) or f" (there are: {', '.join(known) or 'none'})"
         raise InvalidValue(f"no teacher named {name!r}{hint}")

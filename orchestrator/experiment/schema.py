@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from kd_core.bank.config import BankConfig
+from kd_core.data.place import Place
 from kd_core.data.table import DataConfig
 from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.plugins.tables import signature
@@ -19,10 +21,21 @@ from orchestrator.experiment.claims import ClaimSection
 from orchestrator.experiment.derive import FromKnobs, FromSwitch, Groups, OneOrMany, Section
 from orchestrator.experiment.evaluations import Asked, FromQuestions, asked_model
 from orchestrator.experiment.methods import HOLDOUT, NO_SPLIT, FromEntry, Variant
-from orchestrator.experiment.names import Context, ModelName, Name, Seed, Text, check_data, without_password
+from orchestrator.experiment.names import (
+    ALL,
+    STORE,
+    Context,
+    ModelName,
+    Name,
+    Seed,
+    TeacherName,
+    Text,
+    check_data,
+    without_password,
+)
 from orchestrator.experiment.problems import InvalidValue
 from orchestrator.experiment.search_config import SearchConfig
-from orchestrator.experiment.spec import Bank, Places, Resources, TeacherSpec, Tracking, Weights
+from orchestrator.experiment.spec import Resources, TeacherSpec, Tracking, Weights
 from orchestrator.experiment.weights import FromPlace
 from orchestrator.store.backends.uri import uri_problem
 
@@ -50,15 +63,33 @@ class TeacherGroup(Section):
         return self
 
 
+def noted_heard(teachers: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    cast(Context, info.context).heard = teachers
+    return teachers
+
+
 class StudentGroup(Section):
+    # `teachers` is validated before `methods`, which see it in the Context.
+
     models: Annotated[tuple[ModelName, ...], OneOrMany()] = Field(description="see `kd list models`")
     seeds: Annotated[tuple[Seed, ...], OneOrMany()] = Field(default=(0,), description="a student for each, in every cell")
+    teachers: Annotated[tuple[TeacherName, ...], OneOrMany(), AfterValidator(noted_heard)] = Field(
+        default=(ALL,),
+        description="whom methods learn from that do not say it themselves: all at once, each by itself, or names",
+    )
     methods: Annotated[tuple[Annotated[tuple[Variant, ...], FromEntry()], ...], OneOrMany()] = Field(
         description="see `kd list methods`; a list for a knob multiplies out"
     )
     recipe: Annotated[tuple[Recipe, ...], FromKnobs()] = Field(
         default_factory=lambda: (Recipe(),), description="how they are trained; a list for a knob multiplies out"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def of_its_own(cls, value: object, info: ValidationInfo) -> object:
+        """The group, whose methods do not hear the teachers of the group before it."""
+        cast(Context, info.context).heard = (ALL,)
+        return value
 
 
 def check_store(location: str) -> str:
@@ -72,7 +103,7 @@ def check_store(location: str) -> str:
     return location
 
 
-def check_split(found: tuple[DataConfig, Places], info: ValidationInfo) -> tuple[DataConfig, Places]:
+def check_split(found: tuple[DataConfig, Place], info: ValidationInfo) -> tuple[DataConfig, Place]:
     data, _ = found
     check_data(data)
     context = cast(Context, info.context)
@@ -146,9 +177,9 @@ class Experiment(Section):
         "`kd list published`",
     )
     store: Annotated[Text, AfterValidator(check_store)] = Field(
-        default="kd-store", description="where all results are kept: a path, or a URI such as s3://bucket/store"
+        default=STORE, description="where all results are kept: a path, or a URI such as s3://bucket/store"
     )
-    data: Annotated[tuple[DataConfig, Places], FromKnobs(), AfterValidator(check_split)] = Field(description="what is learnt")
+    data: Annotated[tuple[DataConfig, Place], FromKnobs(), AfterValidator(check_split)] = Field(description="what is learnt")
     teachers: Annotated[tuple[TeacherSpec, ...], Groups(TeacherGroup), AfterValidator(named_teachers)] = Field(
         default_factory=tuple, description="a group of teachers, or a list of groups"
     )
@@ -171,7 +202,9 @@ class Experiment(Section):
     claims: list[ClaimSection] = Field(
         default_factory=list, description="comparisons of two methods by name, which the report tests"
     )
-    bank: Annotated[Bank, FromKnobs()] = Field(default_factory=Bank, description="what teachers say, kept for all students")
+    bank: Annotated[BankConfig, FromKnobs()] = Field(
+        default_factory=BankConfig, description="what teachers say, kept for all students"
+    )
     resources: Annotated[Resources, FromKnobs()] = Field(default_factory=Resources, description="how jobs are run")
     tracking: Annotated[Tracking, FromKnobs(), AfterValidator(without_password)] = Field(
         default_factory=Tracking, description="the MLflow mirror"

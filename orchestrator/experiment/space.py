@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from kd_core.knobs import Choice, Distribution, IntUniform, Knobs, LogUniform, Uniform
 from kd_core.methods.table import METHODS
@@ -81,10 +81,10 @@ def points(space: Space) -> Iterator[Values]:
 
 
 def changed(config: Knobs, recipe: Recipe, values: Mapping[str, object]) -> tuple[Knobs, Recipe]:
-    """A method's config and a recipe with other values.
+    """A method's config and a recipe with other values, which are as YAML or JSON has them.
 
     Raises:
-        ValueError: where a knob does not allow its value, or values do not go together.
+        ValueError: where a knob does not allow its value, or it is of another kind, or values do not go together.
     """
     own: Values = {}
     inner: Values = {}
@@ -94,23 +94,41 @@ def changed(config: Knobs, recipe: Recipe, values: Mapping[str, object]) -> tupl
         {"": own, "knobs": inner, RECIPE: training}[group][rest] = value
     if inner:
         own["knobs"] = {**canonical.plain(config.knobs), **inner}  # type: ignore[attr-defined]
-    return _with(config, own), _with(recipe, training)
+    return config.but(own), recipe.but(training)
 
 
-def _with(config: Any, values: Values) -> Any:
-    return replace(config, **values) if values else config
+def _holder(config: Knobs, recipe: Recipe, name: str) -> tuple[Any, str]:
+    """The config that has a knob, and the knob's name in it."""
+    group, _, rest = name.rpartition(".")
+    return {"": config, "knobs": getattr(config, "knobs", None), RECIPE: recipe}[group], rest
 
 
 def held(config: Knobs, recipe: Recipe, name: str) -> Any:
     """The value of a knob by its dotted name."""
-    group, _, rest = name.rpartition(".")
-    return getattr({"": config, "knobs": getattr(config, "knobs", None), RECIPE: recipe}[group], rest)
+    return getattr(*_holder(config, recipe, name))
+
+
+def unsuited(distribution: Distribution, config: Knobs, recipe: Recipe, name: str) -> str:
+    """Why a knob cannot be drawn from a distribution of that kind; empty where it can, or there is no such knob."""
+    holder, knob = _holder(config, recipe, name)
+    hint = get_type_hints(type(holder)).get(knob, float)
+    numbers = {int, float} & {hint, *get_args(hint)} if get_origin(hint) is not tuple else set()
+    if isinstance(distribution, Choice) or float in numbers or (numbers and isinstance(distribution, IntUniform)):
+        return ""
+    return f"`{knob}` is {'a whole number: use int or choice' if numbers else 'no number: use choice'}"
 
 
 def defaults(space: Space, config: Knobs, recipe: Recipe) -> Values | None:
     """The point of the space at which a config and a recipe stand; None where they stand outside it."""
     here = {name: held(config, recipe, name) for name in space}
-    return here if all(distribution.holds(here[name]) for name, distribution in space.items()) else None
+    return here if all(_on(distribution, here[name]) for name, distribution in space.items()) else None
+
+
+def _on(distribution: Distribution, value: Any) -> bool:
+    """Whether a distribution, perhaps with values as YAML has them, holds the value of a config."""
+    if isinstance(distribution, Choice):
+        return canonical.text(value) in map(canonical.text, distribution.values)
+    return distribution.holds(value)
 
 
 def stands_at(student: Mapping[str, Any], space: Space) -> Values:

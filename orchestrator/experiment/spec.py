@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kd_core.bank.config import BankConfig
+from kd_core.data.place import Place
 from kd_core.data.table import DataConfig
 from kd_core.knobs import Distribution, Knobs, knob
 from kd_core.methods.modules.analysis_config import AnalysisConfig
@@ -11,25 +13,6 @@ from kd_core.probes.config import ProbeConfig
 from kd_core.recipe import Recipe
 from orchestrator.experiment.search_config import SearchConfig
 from orchestrator.jobs.kinds import KINDS, AllocationOf
-
-
-@dataclass(frozen=True)
-class Places(Knobs):
-    """Where the data set lies, and how it is held. In no job's key."""
-
-    root: str = knob("data", "directory that holds the data sets, relative to the current directory")
-    download: bool = knob(False, "fetch the data set into root when it is not there")
-    memory_gib: float = knob(
-        4.0, "a job keeps decoded files of images up to so much, GiB; more is decoded batch by batch", low=0
-    )
-
-
-@dataclass(frozen=True)
-class Bank(Knobs):
-    """The knowledge bank: what frozen teachers say, computed once for all students."""
-
-    mode: str = knob("auto", "auto: where it pays and fits; on: wherever it fits; off: never", choices=("auto", "on", "off"))
-    limit_gib: float = knob(2.0, "largest size of one teacher's bank, GiB", above=0)
 
 
 @dataclass(frozen=True)
@@ -67,6 +50,7 @@ class Resources(Knobs):
     max_failures: int = knob(2, "how often a job whose worker died is tried again", low=0)
     compile: bool = knob(False, "torch.compile the networks")
     deterministic: bool = knob(True, "bit-identical repetition on the same kind of machine")
+    system_metrics: bool = knob(False, "record the processor, memory and GPU use of every epoch, as curves `system/…`")
 
     def of(self, kind: str) -> Allocation:
         """What a job of a kind gets."""
@@ -90,9 +74,10 @@ class Tracking(Knobs):
 class Weights:
     """Weights that are given: a file, which its content names, or what torchvision publishes under a name."""
 
-    file: str | None = None
+    file: str | None = None  # where it lies; or, where it is gone and the store knows what it was, as it is written
     sha256: str | None = None  # of the file
     name: str | None = None
+    written: str | None = None  # the file, as the YAML names it
 
 
 @dataclass(frozen=True)
@@ -161,23 +146,31 @@ class PluginSpec:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What was asked for, so that it can be asked for again."""
+
+    text: str  # of the file, as it is
+    assignments: tuple[str, ...] = ()  # of --set
+    store: str | None = None  # of --store
+
+
+@dataclass(frozen=True)
 class Spec:
     name: str  # a safe file name
     file: str  # as the user gave it
     store: str  # local path or URI
     data: DataConfig  # every default written out
-    data_root: str
-    download: bool
+    place: Place
     teachers: tuple[TeacherSpec, ...]
     probes: ProbeConfig | None  # None: switched off
     students: tuple[StudentSpec, ...]
-    data_memory_gib: float = Places.memory_gib
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)  # of the teachers whose students ask for it
     evaluations: tuple[EvaluationSpec, ...] = ()  # of every student
     best_test: bool = False  # whether students read the test split at every epoch, for the report alone
     claims: tuple[Claim, ...] = ()  # that the report tests
-    bank: Bank = field(default_factory=Bank)
+    bank: BankConfig = field(default_factory=BankConfig)
     resources: Resources = field(default_factory=Resources)
     tracking: Tracking = field(default_factory=Tracking)
     protocol: str | None = None  # in PROTOCOLS: what the file left out is that
     plugins: tuple[PluginSpec, ...] = ()  # that say what it may name besides ours
+    source: Source = field(default=Source(""), compare=False)

@@ -42,11 +42,18 @@ def given(text: str, info: ValidationInfo) -> Weights:
         raise InvalidValue(
             f"must be a file that ends in {', '.join(FILES)}, or the name of weights of torchvision, but got {text!r}"
         )
-    try:
-        return Weights(file=text, sha256=sha256(path))
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise InvalidValue(f"{reason}: {text}") from None
+    context = cast(Context, info.context)
+    for place in dict.fromkeys((path, context.folder / path)):
+        try:
+            return Weights(file=str(place), sha256=sha256(place), written=text)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise InvalidValue(f"cannot be read: {error.strerror}: {place}") from None
+    if known := context.known_weights(text):
+        return Weights(file=text, sha256=known, written=text)
+    beside = "" if path.is_absolute() or context.folder == Path() else f" (nor {context.folder / path})"
+    raise InvalidValue(f"no such file: {text}{beside}")
 
 
 def _named(model: str, name: str, context: Context) -> Weights:

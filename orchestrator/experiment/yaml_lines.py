@@ -40,6 +40,7 @@ class Document:
     data: Any
     locations: dict[Path, SourceLocation]
     problems: list[Problem] = field(default_factory=list)
+    text: str = ""  # of the file, where it is one
 
     def nearest(self, path: Path) -> Path:
         """The longest part of ``path`` that is there. An index into what is no list (one group, one seed) is passed over."""
@@ -60,8 +61,8 @@ class Document:
         return self.locations[self.nearest(path)]
 
 
-def read_file(file: str) -> Document:
-    """The experiment in a file, which must be a section at its top.
+def read_file(file: str, least: str = "an experiment has at least `name` and `data`") -> Document:
+    """What is in a file, which must be a section at its top that holds what ``least`` says.
 
     Raises:
         SpecError: where the file cannot be read, or as YAML makes no sense at all. Smaller mistakes are in ``problems``.
@@ -83,9 +84,10 @@ def read_file(file: str) -> Document:
         raise SpecError([Problem(SourceLocation(file, line), (), f"not UTF-8: byte 0x{raw[error.start]:02x}")]) from None
     document = read(text, lambda line: SourceLocation(file, line))
     if document.data is None:
-        raise SpecError([Problem(whole, (), "is empty; an experiment has at least `name` and `data`")])
+        raise SpecError([Problem(whole, (), f"is empty; {least}")])
     if not isinstance(document.data, dict):
         raise SpecError([Problem(document.locations[()], (), "must hold `field: value` lines at its top")])
+    document.text = text
     return document
 
 

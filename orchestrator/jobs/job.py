@@ -14,7 +14,12 @@ SHOWN = 16  # hex digits of a key that people see
 
 def key_of(kind: str, version: int, config: dict[str, object], parents: dict[str, list[str]]) -> str:
     """SHA-256 of what decides a job's result: its kind, the stage's version, its config and its parents' keys."""
-    return canonical.digest({"kind": kind, "version": version, "config": config, "parents": parents})
+    return key_of_plain(kind, version, canonical.plain(config), canonical.plain(parents))
+
+
+def key_of_plain(kind: str, version: int, config: dict[str, object], parents: dict[str, list[str]]) -> str:
+    """:func:`key_of` what is in its plain form already."""
+    return canonical.digest_of_plain({"kind": kind, "version": version, "config": config, "parents": parents})
 
 
 class Named(Protocol):

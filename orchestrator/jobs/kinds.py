@@ -94,7 +94,7 @@ KINDS: dict[str, Kind] = {
     "teacher": Kind(1, "orchestrator.stages.teacher", "Teachers", Work.TRAIN, divisible=True, network=True),
     "probe": Kind(1, "orchestrator.stages.probe", "Probes", tabulated=("probes",), metrics="accuracy/"),
     "analysis": Kind(1, "orchestrator.stages.analysis", "Analyses"),
-    "bank": Kind(1, "orchestrator.stages.bank", "Knowledge banks", Work.ASK_EVERY_VIEW, target=False, tracked=False),
+    "bank": Kind(2, "orchestrator.stages.bank", "Knowledge banks", Work.ASK_EVERY_VIEW, target=False, tracked=False),
     "search": Kind(
         1,
         "orchestrator.stages.search",
@@ -127,5 +127,5 @@ KINDS: dict[str, Kind] = {
         attached=("model",),
         about_student=True,
     ),
-    "evaluation": Kind(1, "orchestrator.stages.evaluation", "Evaluations", about_student=True),
+    "evaluation": Kind(1, "orchestrator.stages.evaluation", "Evaluations", metrics="evaluation/", about_student=True),
 }

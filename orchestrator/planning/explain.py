@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.state import Standing, State, standings
+from orchestrator.search import journal
+from orchestrator.search.trial import AT_WORK
 from orchestrator.store.entry import Entry
 from orchestrator.store.store import Store
 
@@ -34,7 +36,21 @@ class Status:
 
 def statuses(plan: Plan, store: Store) -> dict[str, Status]:
     """The status of each job by key."""
-    found = standings(plan, store)
+    return explained(plan, store, standings(plan, store))
+
+
+def with_trials(plan: Plan, store: Store, found: Mapping[str, Status]) -> dict[str, Status]:
+    """The same statuses, where each search at work tells of its trials at work, too."""
+    told = dict(found)
+    for search in plan.of("search"):
+        status = found[search.key]
+        if status.state == State.RUNNING:
+            told[search.key] = replace(status, progress={**status.progress, AT_WORK: journal.at_work(search, store)})
+    return told
+
+
+def explained(plan: Plan, store: Store, found: Mapping[str, Standing]) -> dict[str, Status]:
+    """The status of each job by key, where its standing is known."""
     neighbours = Neighbours(plan, store)
     return {key: _status(standing, found, neighbours) for key, standing in found.items()}
 
@@ -102,10 +118,9 @@ class Neighbours:
     def _of(self, kind: str) -> Mapping[Identity, list[tuple[Entry, Settings]]]:
         if kind not in self._known:
             found = self._known[kind] = defaultdict(list)
-            for entry in self.store.entries(kind):
-                if entry.manifest["key"] not in self.plan.jobs:
-                    had = settings(entry.manifest["version"], entry.manifest["config"])
-                    found[_identity(had)].append((entry, had))
+            for entry in self.store.entries(kind, but=self.plan.jobs):
+                had = settings(entry.manifest["version"], entry.manifest["config"])
+                found[_identity(had)].append((entry, had))
         return self._known[kind]
 
 

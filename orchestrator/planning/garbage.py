@@ -17,14 +17,17 @@ from orchestrator.jobs.job import JobName
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.heaps import Heap
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.presence import experiment_of, run_lock
 from orchestrator.planning.state import State, standings
 from orchestrator.search.journal import trials_so_far
 from orchestrator.store.backends import cache
 from orchestrator.store.committed import is_manifest
+from orchestrator.store.logs import LOGS
 from orchestrator.store.manifest import MANIFEST
 from orchestrator.store.store import Store
 
 LOCKS, TUNE, QUARANTINE, PLUGINS = "locks", "tune", "quarantine", "plugins"
+ASIDE = ("work", "failed", LOGS)  # where a job is below another folder than its kind's
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,9 @@ class Garbage:
             return "a job is at work on this machine" if cache.in_use() else ""
         if heap not in (Heap.BANKS, Heap.OTHERS):
             return ""
-        known = {f"run-{plan.name}" for plan in self.plans}
-        others = [name for name in self.holders if name.startswith("run-") and name not in known]
-        return f"a run of {others[0].removeprefix('run-')} is at work ({self.holders[others[0]]})" if others else ""
+        known = {None, *(plan.name for plan in self.plans)}
+        others = [lock for lock in self.holders if experiment_of(lock) not in known]
+        return f"a run of {experiment_of(others[0])} is at work ({self.holders[others[0]]})" if others else ""
 
     @cached_property
     def needed(self) -> frozenset[JobName]:
@@ -86,11 +89,11 @@ class Garbage:
 
     @cached_property
     def jobs(self) -> dict[JobName, dict[str, int]]:
-        """The files of each job that the store holds anything of: of its attempts, its work and its failure."""
+        """The files of each job that the store holds anything of: of its attempts, its work, its failure and its logs."""
         found: dict[JobName, dict[str, int]] = defaultdict(dict)
         for name, size in self.sizes.items():
             parts = name.split("/")
-            if parts[0] in ("work", "failed"):
+            if parts[0] in ASIDE:
                 parts = parts[1:]
             if len(parts) > 1 and parts[0] in KINDS:
                 found[JobName(parts[0], parts[1].removesuffix(".json"))][name] = size
@@ -103,9 +106,10 @@ class Garbage:
             manifests = [name for name in files if name.startswith(place) and is_manifest(name.removeprefix(place))]
             if manifests and not self._at_work(job):
                 whole = {name.rpartition("/")[0] + "/" for name in manifests} - set(self._doubled(job, len(manifests)))
-                found |= {name: size for name, size in files.items() if not any(name.startswith(each) for each in whole)}
+                kept = (*whole, f"{LOGS}/")
+                found |= {name: size for name, size in files.items() if not name.startswith(kept)}
         names = {name: name.split("/") for name in self.sizes}
-        idle = [name for name, parts in names.items() if parts[0] == TUNE and f"run-{parts[1]}" not in self.holders]
+        idle = [name for name, parts in names.items() if parts[0] == TUNE and run_lock(parts[1]) not in self.holders]
         locks = [name for name, parts in names.items() if parts[0] == LOCKS and self._lock(name) not in self.holders]
         return found | {name: self.sizes[name] for name in (*idle, *locks)}
 
@@ -119,7 +123,7 @@ class Garbage:
             if parts[0] == LOCKS:
                 with self.store.backend.lock(self._lock(name), careful=False):  # who lets it go removes its file
                     continue
-            if parts[0] in ("work", "failed"):
+            if parts[0] in ASIDE:
                 parts = parts[1:]
             if parts[0] in KINDS and not parts[-1].startswith("."):
                 self._under_lock(JobName(parts[0], parts[1].removesuffix(".json")), self._tidy)

@@ -6,11 +6,14 @@ names the same teacher therefore finds it done.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kd_core import bank
+from kd_core.bank import decision
+from kd_core.bank.parts import parts
+from kd_core.bank.storage import Storage
 from kd_core.data.table import DataConfig
 from kd_core.evaluation.table import EVALUATIONS
 from kd_core.knobs import Knobs, stated
@@ -70,6 +73,9 @@ class _Maker:
         self._jobs: dict[str, Job] = {}
         self._teachers: dict[str, str] = {}  # keys by the teachers' names
         self._probes: dict[str, str] = {}
+        self._about: dict[tuple[str, str, str], str] = {}  # keys of jobs about a teacher, which students share
+        self._plain = functools.cache(canonical.plain)  # of recipes and knobs, which students share too
+        self._parts = parts(spec.data) if spec.data.views else []  # of every bank
 
     def plan(self) -> Plan:
         for teacher in self._spec.teachers:
@@ -99,7 +105,7 @@ class _Maker:
         return {**config, "plugins": dict(sorted(found.items()))} if found else config
 
     def _teacher(self, teacher: TeacherSpec) -> str:
-        config: dict[str, Any] = {"data": self._data, "model": teacher.model, "seed": teacher.seed}
+        config: dict[str, Any] = {"data": self._data, **_named(teacher.model), "seed": teacher.seed}
         if given := teacher.weights:
             config["weights"] = {"name": given.name} if given.name else {"sha256": given.sha256}
         else:
@@ -109,20 +115,34 @@ class _Maker:
         return self._add("teacher", config, {}, teacher.name, **labels)
 
     def _of_teacher(self, kind: str, config: dict[str, object], name: str, what: str) -> str:
-        """A job about one teacher."""
-        return self._add(kind, config, {"teachers": [self._teachers[name]]}, f"{what} of {name}", teacher=name)
+        """A job about one teacher; ``what`` is made of it says the config."""
+        if (key := self._about.get((kind, what, name))) is None:
+            key = self._add(kind, config, {"teachers": [self._teachers[name]]}, f"{what} of {name}", teacher=name)
+            self._about[kind, what, name] = key
+        return key
+
+    def _bank(self, need: Need, name: str, storage: Storage) -> list[str]:
+        """The parts of the bank of one kind of knowledge of one teacher, in the order of their views."""
+        whole: dict[str, object] = {"need": need.value, "storage": canonical.plain(storage)}
+        called = storage.called(need)
+        if len(self._parts) == 1:
+            return [self._of_teacher("bank", whole, name, called)]
+        return [
+            self._of_teacher("bank", {**whole, "views": [begin, end]}, name, f"{called} (views {begin} to {end - 1})")
+            for begin, end in self._parts
+        ]
 
     def _student(self, student: StudentSpec) -> None:
         """A student, what only students ask for, the search of its knobs, and the evaluations of it."""
         name, knobs = student.method.name, student.method.config
-        method = {"name": name, "version": METHODS[name].version, "knobs": canonical.plain(knobs)}
+        method = {"name": name, "version": METHODS[name].version, "knobs": self._plain(knobs)}
         if base := getattr(knobs, "base", None):  # of a method over another
             method["base_version"] = METHODS[base].version
         config = {
             "data": self._data,
-            "model": student.model,
+            **_named(student.model),
             "seed": student.seed,
-            "recipe": canonical.plain(student.recipe),
+            "recipe": self._plain(student.recipe),
             "method": method,
         }
         parents = self._parents(student, student.recipe)
@@ -179,9 +199,15 @@ class _Maker:
             parents["analyses"] = [self._of_teacher("analysis", config, name, "analysis") for name in student.teachers]
         if needs - ONCE and why_live(spec, student, recipe) is None:
             for need in sorted(needs - ONCE):
-                config = {"need": need.value}
-                parents[f"banks:{need}"] = [self._of_teacher("bank", config, name, need.value) for name in student.teachers]
+                storage = storage_of(spec, student, need)
+                parents[f"banks:{need}"] = [key for name in student.teachers for key in self._bank(need, name, storage)]
         return parents
+
+
+def _named(model: str) -> dict[str, Any]:
+    """A model in a config: its name and, where a network of this name was another once, its version."""
+    version = model_info(model).version
+    return {"model": model} | ({"model_version": version} if version > 1 else {})
 
 
 def why_live(spec: Spec, student: StudentSpec, recipe: Recipe) -> str | None:
@@ -189,24 +215,39 @@ def why_live(spec: Spec, student: StudentSpec, recipe: Recipe) -> str | None:
     needs = needed_by(student)
     if not needs - ONCE:
         return None
-    if reason := bank.why_live(needs, spec.data, recipe, spec.bank.mode, spec.bank.limit_gib):
-        return reason
-    if Need.ATTENTION in needs:
-        models = {teacher.name: model_info(teacher.model) for teacher in spec.teachers}
-        own, size = model_info(student.model), spec.data.info.size
-        if not all(bank.maps_suffice(own, models[name], size) for name in student.teachers):
-            return "banks keep attention maps at the teacher's size, which some stage of the student exceeds"
-    return None
+    if METHODS[student.method.name].further_views(student.method.config):
+        return "a second view of the batch is drawn anew in every step"
+    models = {teacher.name: teacher.model for teacher in spec.teachers}
+    teachers = [model_info(models[name]) for name in student.teachers]
+    own, softened = model_info(student.model), softened_by(student)
+    return decision.why_live(needs, spec.data, recipe, spec.bank, own, teachers, softened)
+
+
+def storage_of(spec: Spec, student: StudentSpec, need: Need) -> Storage:
+    """How the banks of a kind are kept that a student reads."""
+    return spec.bank.storage(need, spec.data, softened_by(student))
 
 
 def needed_by(student: StudentSpec) -> frozenset[Need]:
     """What a student's method needs; where its knobs are searched, at any corner of the space."""
     needs = METHODS[student.method.name].needs
-    found = needs(student.method.config)
+    return frozenset().union(*(needs(config) for config in _configs(student)))
+
+
+def softened_by(student: StudentSpec) -> float | None:
+    """The temperature of the softmax that is all it takes of its teachers' logits; None where it takes more, or where a search
+    tries several."""
+    softened = METHODS[student.method.name].softened
+    found = {softened(config) for config in _configs(student)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _configs(student: StudentSpec) -> Iterator[Knobs]:
+    """The config of a student's method and, where knobs are searched, those at the corners of the space."""
+    yield student.method.config
     for name, distribution in student.search.space if student.search else ():
         for value in corners(distribution):
-            found |= needs(changed(student.method.config, student.recipe, {name: value})[0])
-    return found
+            yield changed(student.method.config, student.recipe, {name: value})[0]
 
 
 def written(config: Knobs) -> dict[str, Any]:

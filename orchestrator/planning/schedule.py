@@ -43,6 +43,12 @@ class Machine:
         return cores + (f" and {self.gpus:g} GPU" if self.gpus else "")
 
 
+def processors() -> int:
+    """How many processors this process may use: a batch system may give fewer than it keeps a process to."""
+    allowed, granted = len(os.sched_getaffinity(0)), os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(allowed, int(granted)) if granted.isdecimal() and int(granted) else allowed
+
+
 def this_machine() -> Machine:
     """The processors that this process may use, and the NVIDIA devices there are; found without importing anything."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -50,7 +56,7 @@ def this_machine() -> Machine:
         gpus = sum(1 for _ in Path("/dev").glob("nvidia[0-9]*"))
     else:
         gpus = sum(name.strip() not in ("", "-1") for name in visible.split(","))
-    return Machine(len(os.sched_getaffinity(0)), gpus)
+    return Machine(processors(), gpus)
 
 
 def workers(job: Job, resources: Resources) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 from kd_core.training.checkpoint_files import CheckpointFiles, epoch_of, newest_first
 from orchestrator.jobs.job import Job
 from orchestrator.planning.plan import Plan
+from orchestrator.planning.presence import at_work_since
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry
@@ -31,6 +32,10 @@ class State(enum.StrEnum):
     FAILED = "failed"
     BLOCKED = "blocked"  # an ancestor failed
     IDLE = "idle"  # an intermediate result that nothing missing needs
+
+
+LOST = frozenset({State.FAILED, State.BLOCKED})
+OPEN = frozenset(State) - {State.DONE, State.IDLE}
 
 
 @dataclass(frozen=True)
@@ -85,30 +90,39 @@ def decide(plan: Plan, facts: Facts) -> dict[str, State]:
     needed = {job.key for job in plan.needed(facts.done)}
     found: dict[str, State] = {}
     for job in plan:
-        if job.key in facts.done:
-            found[job.key] = State.DONE
-        elif job.key not in needed:
-            found[job.key] = State.IDLE
-        elif job.key in facts.running:
-            found[job.key] = State.RUNNING
-        elif job.key in facts.failed:
-            found[job.key] = State.FAILED
-        elif any(found[above] in (State.FAILED, State.BLOCKED) for above in job.ancestors):
-            found[job.key] = State.BLOCKED
-        else:
-            found[job.key] = State.WAITING
+        found[job.key] = follows(
+            done=job.key in facts.done,
+            needed=job.key in needed,
+            running=job.key in facts.running,
+            failed=job.key in facts.failed,
+            lost=any(found[above] in LOST for above in job.ancestors),
+        )
     return found
+
+
+def follows(*, done: bool, needed: bool, running: bool, failed: bool, lost: bool) -> State:
+    """The state of a job. ``needed``: it is wanted for its own sake, or an open job below needs it; ``lost``: a job above it
+    failed or is blocked."""
+    if done:
+        return State.DONE
+    if not needed:
+        return State.IDLE
+    if running:
+        return State.RUNNING
+    if failed:
+        return State.FAILED
+    return State.BLOCKED if lost else State.WAITING
 
 
 def standings(plan: Plan, store: Store) -> dict[str, Standing]:
     """The standing of each job by key, in the order of the plan, derived from the store alone: each entry is read once.
 
-    Running is what a living process works on, of this run or of another one on the store; what failed under an earlier driver
-    than the living one is tried again.
+    Running is what a living process works on, of this run or of another one on the store; what failed before those began that
+    are at work now is tried again.
     """
     jobs = list(plan)
     evidence = dict(zip((job.key for job in jobs), gather_evidence(jobs, store), strict=True))
-    states = decide(plan, _facts(evidence, driver_since(plan, store)))
+    states = decide(plan, _facts(evidence, at_work_since(plan.name, store)))
     return {job.key: Standing(job, states[job.key], evidence[job.key], _lost(job, plan, states)) for job in jobs}
 
 
@@ -118,7 +132,7 @@ def gather_evidence(jobs: Iterable[Job], store: Store) -> Iterator[Evidence]:
 
 
 def _facts(evidence: Mapping[str, Evidence], since: float | None) -> Facts:
-    """What the store alone tells; ``since`` is when the living driver began."""
+    """What the store alone tells; ``since`` is when the first of those began that are at work."""
 
     def failed(found: Evidence) -> bool:
         return bool(found.failure) and (since is None or found.failure["time"] >= since)
@@ -134,16 +148,6 @@ def _lost(job: Job, plan: Plan, states: Mapping[str, State]) -> tuple[Job, ...]:
     if states[job.key] != State.BLOCKED:
         return ()
     return tuple(plan.jobs[above] for above in job.ancestors if states[above] in (State.FAILED, State.BLOCKED))
-
-
-def driver(plan: Plan, store: Store) -> Holder | None:
-    """The living `kd run` of this experiment; None where none lives."""
-    return store.holder(f"run-{plan.name}")
-
-
-def driver_since(plan: Plan, store: Store) -> float | None:
-    """When the living `kd run` of this experiment began, Unix time; None where none lives."""
-    return store.locked_since(f"run-{plan.name}")
 
 
 def checkpointed(work: CheckpointFiles) -> int:

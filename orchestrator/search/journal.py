@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.jobs.job import Job
-from orchestrator.search.trial import STATES, Trial, trials_of
+from orchestrator.jobs.job import Job, JobName
+from orchestrator.search.trial import STATES, Trial, shown, trials_of
 from orchestrator.store.artifacts import TRIALS
 from orchestrator.store.documents import JournalTrial, sound
 from orchestrator.store.errors import CorruptEntry
@@ -47,6 +47,18 @@ def trials_so_far(search: Job, store: Store) -> list[Trial]:
     except CorruptEntry:
         return []
     return written(search, store)
+
+
+def at_work(search: Job, store: Store) -> list[dict[str, Any]]:
+    """What is shown of the trials that are at work, as far as the store knows."""
+
+    def look(trial: Trial) -> list[dict[str, Any]]:
+        job = JobName("trial", trial.key)
+        return [shown(trial, epochs, store.progress(job))] if store.worker(job) else []
+
+    epochs = search.config["student"]["recipe"]["epochs"]
+    running = [trial for trial in written(search, store) if not trial.ended]
+    return [each for found in store.each(look, running) for each in found]
 
 
 def write(search: Job, store: Store, trial: Trial) -> None:

@@ -175,7 +175,8 @@ class Study:
         if ended:
             progress["trial_seconds"] = sum(trial.seconds for trial in ended) / len(ended)
         own = {"attempt": self._attempt, "pid": os.getpid(), "started": self._began, "updated": time.time()}
-        self.store.write_work(self.job, PROGRESS, own | progress)
+        self.progress = own | progress
+        self.store.write_work(self.job, PROGRESS, self.progress, durable=False)
 
 
 def _but_trials(config: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from orchestrator.experiment.space import Values
 from orchestrator.jobs import canonical
 from orchestrator.store.artifacts import TRIALS
 
+SAID = ("epoch", "loss", "accuracy", "seconds", "updated", "doing")  # of a trial's progress
+AT_WORK = "of_trials"  # in the progress of a search as it is shown: a list of what :func:`shown` gives
 RUNNING, DONE, STOPPED, FAILED = STATES = ("running", "done", "stopped", "failed")
 
 
@@ -50,6 +52,12 @@ class Trial:
     def read(cls, stated: Mapping[str, Any]) -> Trial:
         """The trial whose :meth:`plain` form is ``stated``."""
         return cls(**{**stated, "accuracies": tuple(stated["accuracies"])})
+
+
+def shown(trial: Trial, epochs: int, progress: Mapping[str, Any]) -> dict[str, Any]:
+    """What is shown of a trial at work: which it is, what it tries, and how far it is of so many epochs."""
+    said = {name: progress[name] for name in SAID if name in progress}
+    return {"number": trial.number, "values": dict(trial.values), "epochs": epochs, **said}
 
 
 def trials_table(trials: Sequence[Trial]) -> pa.Table:

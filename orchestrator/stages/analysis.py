@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from kd_core.analysis.training import Analysing
-from kd_core.bank import Live
+from kd_core.bank.source import Live
 from kd_core.methods.modules.analyser import Analyser
 from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.random import derive
@@ -28,7 +28,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     [key] = job.parents["teachers"]
     entry = context.store.entry("teacher", key)
     config = entry.manifest["config"]
-    splits = splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib)
+    splits = splits_of(config, runtime.place)
     torch.manual_seed(derive(config["seed"], job.kind, "init"))
     analyser = fresh(job.config, entry)
     training = Analysing(

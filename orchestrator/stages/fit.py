@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
+import torch
 
-from kd_core.bank import Source
+from kd_core.bank.source import Source
 from kd_core.data.batches import plain_batches
+from kd_core.data.load import with_views
 from kd_core.data.splits import Splits
+from kd_core.data.table import DataConfig
 from kd_core.distributed import ALONE, Group
 from kd_core.methods.method import Method
+from kd_core.models.measure import multiplications
 from kd_core.models.network import Network, shape_of
 from kd_core.random import derive
 from kd_core.recipe import Recipe
@@ -26,7 +32,10 @@ from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.stages.networks import splits_of
 from orchestrator.stages.runner import Context
+from orchestrator.stages.usage import Usage
 from orchestrator.store.artifacts import HISTORY, METHOD, MODEL, PREDICTIONS
+
+PACED = 9  # epochs by which a job tells how fast it is
 
 
 def prepared(
@@ -40,16 +49,18 @@ def prepared(
 ) -> Training:
     """A training as a config says."""
     runtime = context.runtime
+    splits = splits_of(config, runtime.place)
     return Training(
         network,
         method,
         teachers,
-        splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib),
+        with_views(splits, from_plain(DataConfig, config["data"]), method.further_views(method.config)),
         from_plain(Recipe, config["recipe"]),
         seed=derive(config["seed"], job.kind),
         device=runtime.device,
         compile=runtime.compile,
         watch_test=config.get("best_test", False),
+        measure=Usage(runtime.device) if runtime.measured else dict,
         group=group,
     )
 
@@ -90,8 +101,7 @@ def fit(job: Job, context: Context, training: Training) -> dict[str, Any]:
         **({"test_accuracy_best": max(watched)} if watched else {}),
         "chosen_epoch": result.chosen_epoch,
         "epochs": len(result.history),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "shape": dataclasses.asdict(shape_of(network, splits.image)),
+        **described(network, splits),
         "device": runtime.device,
         "seconds": sum(record.seconds for record in result.history),
     }
@@ -113,6 +123,16 @@ def tested(found: Scores) -> dict[str, float]:
     return {"test_accuracy": found.accuracy, **top5, "test_loss": found.loss, "test_brier": found.brier}
 
 
+def described(network: Network, splits: Splits) -> dict[str, Any]:
+    """What a manifest holds of the network itself."""
+    device = next(network.parameters()).device
+    return {
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "multiplications": multiplications(network, torch.zeros(1, *splits.image, device=device)),
+        "shape": dataclasses.asdict(shape_of(network, splits.image)),
+    }
+
+
 def predictions_table(found: Scores, splits: Splits) -> pa.Table:
     """The classes that were predicted for the images of the test split, and those that they are."""
     columns = {"predicted": found.predicted_N, "label": splits.test.labels_N.cpu()}
@@ -121,13 +141,16 @@ def predictions_table(found: Scores, splits: Splits) -> pa.Table:
 
 def teller(job: Job, context: Context) -> Callable[[Record], None]:
     """What says, at every epoch's end, how far the job is."""
+    last: deque[float] = deque(maxlen=PACED)
 
     def on_epoch(record: Record) -> None:
+        last.append(record.seconds)
         accuracy = record.metrics.get(VALIDATION_ACCURACY)
         context.say(
             epoch=record.epoch,
             epochs=job.epochs,
             seconds=record.seconds,
+            pace=statistics.median(last),
             loss=record.metrics["loss"],
             **({} if accuracy is None else {"accuracy": accuracy}),
         )

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from kd_core.data.load import MEMORY_GIB, load
+from kd_core.data.load import load
+from kd_core.data.place import Place
 from kd_core.data.splits import Splits
 from kd_core.data.table import DataConfig
 from kd_core.knowledge import NetworkShape
@@ -21,13 +22,13 @@ from orchestrator.store.entry import Entry
 
 
 @functools.lru_cache(maxsize=2)
-def _splits(config: DataConfig, root: Path, download: bool, memory_gib: float) -> Splits:
-    return load(config, root, download=download, memory_gib=memory_gib)
+def _splits(config: DataConfig, place: Place) -> Splits:
+    return load(config, Path(place.root), download=place.download, memory_gib=place.memory_gib, cache=place.cache)
 
 
-def splits_of(config: dict[str, Any], root: Path, download: bool, memory_gib: float = MEMORY_GIB) -> Splits:
+def splits_of(config: dict[str, Any], place: Place) -> Splits:
     """The data of a job's config; a worker that runs many jobs reads it once."""
-    return _splits(from_plain(DataConfig, config["data"]), root, download, memory_gib)
+    return _splits(from_plain(DataConfig, config["data"]), place)
 
 
 def fresh(config: dict[str, Any], kind: str) -> Network:

@@ -22,7 +22,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     [key] = job.parents["teachers"]
     entry = context.store.entry("teacher", key)
     config = entry.manifest["config"]
-    splits = splits_of(config, context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib)
+    splits = splits_of(config, context.runtime.place)
     asked = from_plain(ProbeConfig, job.config["probe"])
     rows = probe(trained(entry), splits, asked, context.runtime.device, config["data"]["split_seed"])
     PROBES.write(probe_table(rows, teacher=key, model=config["model"], seed=config["seed"]), context.attempt.path)

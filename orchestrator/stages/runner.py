@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import os
 import resource
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,17 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kd_core.data.place import Place
 from kd_core.distributed import WorkerLost
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.jobs.visible import visible
+from orchestrator.stages.record import recorded, results_line, said
 from orchestrator.store.attempt import Attempt
 from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.files import meant
+from orchestrator.store.logs import Log
 from orchestrator.store.plugins import use_stated
 from orchestrator.store.store import PROGRESS, Store
 from orchestrator.store.work import Work
 
+WARN = 1  # torch's number for deterministic kernels where there are some, and a warning where not
 NO_MEMORY = ("std::bad_alloc", "DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
@@ -47,9 +54,7 @@ class Runtime:
     """Where a job runs. Nothing here is part of its key."""
 
     store: str  # an absolute path or a URI
-    data_root: Path
-    download: bool = False
-    data_memory_gib: float = 4.0
+    place: Place = Place()  # of the data
     weights: Path | None = None  # of a teacher whose weights are given
     cpus: float = 1
     gpus: float = 0
@@ -57,6 +62,7 @@ class Runtime:
     too_small: tuple[float, ...] = ()  # shares of a GPU whose memory it ran out of before
     compile: bool = False
     deterministic: bool = True
+    measured: bool = False  # whether what it uses of the machine is recorded
 
     @property
     def device(self) -> str:
@@ -74,13 +80,15 @@ Progress = dict[str, Any]
 
 
 class Context:
-    """What a stage works with: the job's runtime, its attempt and a way to say how far it is."""
+    """What a stage works with: the job's runtime, its attempt, its log and a way to say how far it is."""
 
-    def __init__(self, runtime: Runtime, store: Store, attempt: Attempt, listen: Callable[[Progress], None]) -> None:
+    def __init__(self, runtime: Runtime, store: Store, attempt: Attempt, log: Log, listen: Callable[[Progress], None]) -> None:
         self.runtime = runtime
         self.store = store
         self.attempt = attempt
+        self.log = log
         self._listen = listen
+        self._kept = -math.inf  # when the store was told last, by the monotonic clock
 
     @property
     def work(self) -> Work:
@@ -88,10 +96,16 @@ class Context:
         return self.store.work(self.attempt.job)
 
     def say(self, **progress: object) -> None:
-        """Leave progress where ``kd status`` and the driver see it."""
+        """Tell who listens, and leave it where ``kd status`` and other runs see it: in a store that is far away no more often
+        than is useful, since each time is a request."""
         own = {"attempt": self.attempt.id, "pid": os.getpid(), "started": self.attempt.started, "updated": time.time()}
         progress = own | progress
-        self.store.write_work(self.attempt.job, PROGRESS, progress)
+        if (now := time.monotonic()) - self._kept >= self.store.backend.pause_s:
+            self._kept = now
+            self.store.write_work(self.attempt.job, PROGRESS, progress, durable=False)
+        if line := said(progress):
+            self.log.add(line)
+        self.log.flush_now_and_then()
         self._listen(progress)
 
 
@@ -154,14 +168,19 @@ def do_job(job: Job, runtime: Runtime, listen: Callable[[Progress], None] = lamb
             return False
     except Exception as error:
         raise _failed(job, runtime, store, error) from error
-    context = Context(runtime, store, attempt, listen)
+    log = store.log(attempt)
+    context = Context(runtime, store, attempt, log, listen)
     try:
-        with _process_as(runtime):
-            context.say(epochs=job.epochs)
-            use_stated(job.config, store)
-            results = KINDS[job.kind].run(job, context)
-            taken = {**runtime.resources, "peak_memory": _peak_memory()}
-            attempt.commit(results, results.pop("seconds", time.time() - attempt.started), taken)
+        with recorded(log, job, runtime.resources):
+            if "torch" not in sys.modules:
+                context.say(epochs=job.epochs, doing="importing torch")  # which takes seconds in a fresh process
+            with _process_as(runtime):
+                context.say(epochs=job.epochs)
+                use_stated(job.config, store)
+                results = KINDS[job.kind].run(job, context)
+                log.add(results_line(results))
+                taken = {**runtime.resources, "peak_memory": _peak_memory()}
+                attempt.commit(results, results.pop("seconds", time.time() - attempt.started), taken)
     except WorkerLost:
         attempt.discard()
         raise
@@ -260,8 +279,8 @@ def _process_as(runtime: Runtime) -> Iterator[None]:
 
     if runtime.gpus and not torch.cuda.is_available():
         raise RuntimeError(f"resources ask for {runtime.gpus:g} GPU, but this process sees no CUDA device")
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(runtime.deterministic, warn_only=True)
+    before = torch.get_deterministic_debug_mode()
+    _deterministic(WARN if runtime.deterministic else 0, runtime)
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
     torch.backends.cudnn.benchmark = not runtime.deterministic
@@ -271,7 +290,18 @@ def _process_as(runtime: Runtime) -> Iterator[None]:
         with _threads(max(1, int(runtime.cpus))):
             yield
     finally:
-        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+        _deterministic(before, runtime)
+
+
+def _deterministic(mode: int, runtime: Runtime) -> None:
+    """Ask torch for deterministic kernels: 0 not, WARN where there are some. ``use_deterministic_algorithms`` tells torch's
+    compiler too, and imports it for that (four seconds), which is left to jobs that use it."""
+    import torch
+
+    if runtime.compile:
+        torch.use_deterministic_algorithms(mode > 0, warn_only=mode <= WARN)
+    else:
+        torch.set_deterministic_debug_mode(mode)
 
 
 def _peak_memory() -> int:
@@ -289,15 +319,22 @@ def _threads(count: int) -> Iterator[None]:
     """Give torch, Arrow, and the BLAS and OpenMP of NumPy, SciPy and scikit-learn so many threads: jobs share a machine."""
     import pyarrow as pa
     import scipy.linalg  # noqa: F401  pools are known once they are loaded
-    import threadpoolctl
     import torch
 
     before, arrow = torch.get_num_threads(), pa.cpu_count()
     torch.set_num_threads(count)
     pa.set_cpu_count(count)
     try:
-        with threadpoolctl.threadpool_limits(count):
+        with _thread_pools(len(sys.modules)).limit(limits=count):
             yield
     finally:
         torch.set_num_threads(before)
         pa.set_cpu_count(arrow)
+
+
+@functools.lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    """The libraries with threads of their own that this process has loaded; looked for again where modules were imported."""
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController()

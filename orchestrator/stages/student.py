@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from kd_core.bank import Bank, Live, Source
+from kd_core.bank.read import banks_of
+from kd_core.bank.source import Live, Source
 from kd_core.data.splits import Splits
 from kd_core.knowledge import Need
 from kd_core.methods.method import Method
@@ -41,13 +43,13 @@ def run(job: Job, context: Context) -> dict[str, Any]:
 def training_of(job: Job, config: dict[str, object], context: Context) -> Training:
     """The training that a config describes, with the teachers among the job's parents."""
     runtime, store = context.runtime, context.store
-    splits = splits_of(config, runtime.data_root, runtime.download, runtime.data_memory_gib)
+    splits = splits_of(config, runtime.place)
     network = fresh(config, job.kind)
     banked = any(role.startswith("banks:") for role in job.parents)
     method, networks = method_of(config, job.parents, network, splits, context, live=not banked)
     sources: list[Source]
     if banked:
-        sources = [Bank(files, runtime.device) for files in bank_files(job, store)]
+        sources = list(banks_of(bank_files(job, store), runtime.device, splits.classes, runtime.gpus))
     else:
         sources = [Live(other, runtime.device, method.needs(method.config)) for other in networks]
     return prepared(job, context, config, network, method, sources)
@@ -89,7 +91,16 @@ def stage_accuracies(store: Store, key: str) -> tuple[float, ...]:
     return tuple(row["accuracy"] for row in sorted(stages, key=lambda row: row["stage"]))
 
 
-def bank_files(job: Job, store: Store) -> list[list[Any]]:
-    """For every teacher its bank files, one per kind of knowledge."""
+def bank_files(job: Job, store: Store) -> list[list[list[Path]]]:
+    """For every teacher, for every kind of knowledge, the files of the bank's parts.
+
+    In a job's parents the parts of a teacher stand together, in the order of their views, and the teachers in theirs.
+    """
     kinds = [keys for role, keys in job.parents.items() if role.startswith("banks:")]
-    return [[store.entry("bank", key).file(BANK.name) for key in keys] for keys in zip(*kinds, strict=True)]
+    count = len(job.parents["teachers"])
+
+    def files(keys: list[str], teacher: int) -> list[Path]:
+        parts = len(keys) // count
+        return [store.entry("bank", key).file(BANK.name) for key in keys[teacher * parts : (teacher + 1) * parts]]
+
+    return [[files(keys, teacher) for keys in kinds] for teacher in range(count)]

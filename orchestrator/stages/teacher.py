@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from kd_core.models.network import Network, shape_of
 from kd_core.models.weights import fill, published, read
 from kd_core.training.evaluate import evaluate, scores
 from orchestrator.jobs.job import Job
-from orchestrator.stages.fit import fit, predictions_table, prepared, tested
+from orchestrator.stages.fit import described, fit, predictions_table, prepared, tested
 from orchestrator.stages.networks import fresh, splits_of
 from orchestrator.stages.runner import Context
 from orchestrator.store.artifacts import MODEL, PREDICTIONS
@@ -27,7 +26,7 @@ from orchestrator.store.files import sha256
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Parents: none. Files: model.safetensors and, where it was trained, history.arrow. A group may share the training."""
-    splits = splits_of(job.config, context.runtime.data_root, context.runtime.download, context.runtime.data_memory_gib)
+    splits = splits_of(job.config, context.runtime.place)
     network = fresh(job.config, job.kind)
     if "weights" in job.config:
         return take(job, context, network, splits)
@@ -44,7 +43,7 @@ def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[s
     """
     device = context.runtime.device
     fill(network, _given(job.config["model"], job.config["weights"], context.runtime.weights))
-    network.to(device).eval()
+    network.on(device).eval()
     found = scores(network, plain_batches(splits, "test", device))
     MODEL.write(network.state_dict(), context.attempt.path)
     PREDICTIONS.write(predictions_table(found, splits), context.attempt.path)
@@ -54,8 +53,7 @@ def take(job: Job, context: Context, network: Network, splits: Splits) -> dict[s
     return {
         **validated,
         **tested(found),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "shape": dataclasses.asdict(shape_of(network, splits.image)),
+        **described(network, splits),
         "device": device,
     }
 

@@ -50,7 +50,7 @@ def _read(backend: Backend, kind: str, key: str, name: str, sizes: Mapping[str, 
     place = f"{kind}/{key}"
     folder = f"{place}/{name}".rpartition("/")[0]
     try:
-        body = manifest.read(backend.read(f"{place}/{name}"), kind, key)
+        body = manifest.read(backend.read(f"{place}/{name}", sizes[name]), kind, key)  # it is never replaced by another
     except FileNotFoundError:
         return None
     except UnsoundManifest as error:

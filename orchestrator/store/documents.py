@@ -6,11 +6,13 @@ Whoever can write to the store can write into these, and a disk can garble them;
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from orchestrator.jobs.visible import visible
+
+TOLD = ("reason", "doing")  # what people read
 
 
 class Progress(msgspec.Struct):
@@ -20,9 +22,11 @@ class Progress(msgspec.Struct):
     started: float  # Unix time
     updated: float
     pid: int = 0
+    doing: str = ""  # before it is at work on what it is for
     epoch: int = 0  # so many are done
     epochs: int = 0
     seconds: float = 0.0  # of the last epoch
+    pace: float = 0.0  # of an epoch: the median of the last ones
     loss: float = 0.0
     accuracy: float = 0.0  # in [0, 1], on the validation split
     trials: int = 0
@@ -40,6 +44,23 @@ class Failure(msgspec.Struct):
     trace: str = ""
     epoch: int = 0
     terms: dict[str, float] = {}
+
+
+class ImageFolder(msgspec.Struct):
+    """What was in a folder of images when it was first used."""
+
+    folder: str
+    listing: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    count: int  # of its files
+    time: float  # Unix time
+
+
+class GivenFile(msgspec.Struct):
+    """The content of a file of given weights, as an experiment named it."""
+
+    experiment: str
+    file: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class JournalTrial(msgspec.Struct):
@@ -64,4 +85,4 @@ def sound(document: Mapping[str, Any], form: type[msgspec.Struct]) -> dict[str, 
         msgspec.convert(document, form)
     except msgspec.ValidationError:
         return {}
-    return {name: visible(value) if name == "reason" else value for name, value in document.items()}
+    return {name: visible(value) if name in TOLD else value for name, value in document.items()}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 BESIDE = re.compile(r"\..+\.[0-9a-f]{8}\Z|\.write-[0-9a-f]{8}\Z")  # the name of a file that is being written
 RACES = 20  # lost in a row, before it is something else
@@ -30,6 +31,39 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_bytes(path: Path, size: int | None = None) -> bytes:
+    """What a file holds, or its first ``size`` bytes, also where another machine replaces it meanwhile: on a network's file
+    system the handle that was opened goes stale then.
+
+    Raises:
+        FileNotFoundError: where it is not there, or no longer.
+    """
+    for _ in range(RACES):
+        try:
+            with opened(path) as file:
+                return file.read(-1 if size is None else size)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file to read; where another machine has removed it since, a network's file system complains when it is closed."""
+    file = path.open("rb")
+    try:
+        yield file
+    finally:
+        close(file)
+
+
+def close(file: IO[Any]) -> None:
+    """Close a file to which nothing was written that matters."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def write_json(path: Path, value: object) -> None:
@@ -91,7 +125,7 @@ def meant(path: str | Path) -> Path:
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object; empty where the file is absent or not whole."""
     try:
-        return json_object(path.read_bytes())
+        return json_object(read_bytes(path))
     except OSError:
         return {}
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from orchestrator.jobs import canonical
-from orchestrator.jobs.job import key_of
+from orchestrator.jobs.job import key_of_plain
 from orchestrator.store import results
 from orchestrator.store.files import json_bytes
 
@@ -63,12 +63,12 @@ def read(content: bytes, kind: str, key: str) -> dict[str, Any]:
         UnsoundManifest: where it is none, was changed after it was written, or is of another kind and key.
     """
     try:
-        body = json.loads(content)
+        body, plain = json.loads(content), canonical.loads(content)
         stated = body.pop("digest")
-        sound = stated == canonical.digest(body)
+        sound = plain.pop("digest") == stated == canonical.digest_of_plain(plain)
         if sound:
             results.check(kind, msgspec.convert(body, Manifest).results)
-        named = key == key_of(kind, body["version"], body["config"], body["parents"])
+        named = key == key_of_plain(kind, plain["version"], plain["config"], plain["parents"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnsoundManifest(f"the manifest cannot be read ({_reason(error)})") from None
     if not (sound and named and body["kind"] == kind and body["key"] == key):

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "ray", "safetensors")
@@ -14,8 +15,9 @@ PACKAGES = ("torch", "torchvision", "numpy", "pyarrow", "ray", "safetensors")
 
 @functools.cache
 def environment() -> dict[str, str]:
-    """Versions of Python and of the packages that touch results, the processor, and the git commit."""
+    """Versions of Python and of the packages that touch results, the models of CPU and GPU, and the git commit."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    found |= {name: value for name, value in (("processor", processor()), ("gpu", gpu())) if value}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -24,6 +26,24 @@ def environment() -> dict[str, str]:
     if commit := git_commit():
         found["git_commit"] = commit
     return found
+
+
+def processor() -> str:
+    """The model of the CPU, as its maker calls it; empty where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
+
+
+def gpu() -> str:
+    """The model of the GPU that this process computes on; empty where it uses none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return ""
+    return str(torch.cuda.get_device_name())
 
 
 @functools.cache

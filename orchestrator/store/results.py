@@ -14,7 +14,7 @@ Size = Annotated[int, msgspec.Meta(ge=1)]
 class Shape(msgspec.Struct):
     """Of what a network says of an image."""
 
-    stages: list[tuple[Size, Size, Size]]  # channels, height, width of each feature map
+    stages: list[Annotated[list[Size], msgspec.Meta(min_length=2, max_length=3)]]  # (C, H, W) of maps, (P, D) of tokens
     embedding: Size
     classes: Size
 
@@ -47,6 +47,7 @@ class Trained(Fitted, kw_only=True):
     test_brier: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0
     test_top5: Accuracy = 0
     parameters: Count = 0
+    multiplications: Count = 0  # in a forward pass of an image; older entries do not know it
 
 
 class Searched(msgspec.Struct):

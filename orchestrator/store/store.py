@@ -4,6 +4,7 @@
     <store>/<kind>/<key>/<attempt>/…                the files that the manifest names, with their SHA-256
     <store>/work/<kind>/<key>/…                     checkpoints and progress of what is not done
     <store>/failed/<kind>/<key>.json                why a job failed, until it succeeds
+    <store>/logs/<kind>/<key>/<time>-<attempt>.log  what was said and went wrong, of failed attempts too
     <store>/quarantine/…                            attempts that were found corrupt
     <store>/locks/…                                 who is at work, on what
 
@@ -20,7 +21,7 @@ import contextlib
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -36,10 +37,12 @@ from orchestrator.store.documents import Failure, Progress, sound
 from orchestrator.store.entry import Entry
 from orchestrator.store.errors import CorruptEntry, StoreFailed
 from orchestrator.store.files import json_bytes, json_object
+from orchestrator.store.logs import Kept, Log, log_folder, names, read
 from orchestrator.store.manifest import MANIFEST
 from orchestrator.store.work import Scratch, Work
 
 PROGRESS = "progress.json"  # in a job's work folder
+LOCK_AGAIN_S = 0.5  # between two tries at a lock that is waited for
 IDENTITY, IDENTITY_TRIES = re.compile(rb"[0-9a-f]{12}"), 5
 
 T = TypeVar("T")
@@ -105,15 +108,16 @@ class Store:
             raise CorruptEntry(f"{kind}/{key}: {found[0].problem}")
         return None
 
-    def entries(self, kind: str) -> Iterator[Entry]:
-        """All sound entries of a kind, in the order of their keys."""
+    def entries(self, kind: str, *, but: Container[str] = (), most: int | None = None) -> Iterator[Entry]:
+        """All sound entries of a kind, in the order of their keys: without those keys, and of so many of the others."""
 
         def sound(key: str) -> Entry | None:
             with contextlib.suppress(KeyError, CorruptEntry):
                 return self.entry(kind, key)
             return None
 
-        yield from filter(None, self.each(sound, self.backend.folders(kind)))
+        keys = [key for key in self.backend.folders(kind) if key not in but]
+        yield from filter(None, self.each(sound, keys[:most]))
 
     def each(self, read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """What ``read`` gives of each item, in their order; many at once where the store is far away."""
@@ -137,24 +141,25 @@ class Store:
         """The folder of a job's checkpoints and progress; it may not exist."""
         return Work(self.backend, f"work/{job.kind}/{job.key}")
 
-    def write_work(self, job: Job, name: str, value: dict[str, object]) -> None:
-        """Keep a small JSON object in the job's work folder, in one step; ``name`` may have folders: ``trials/00012.json``."""
-        self.backend.write(f"{self.work(job).folder}/{name}", json_bytes(value))
+    def write_work(self, job: Named, name: str, value: dict[str, object], *, durable: bool = True) -> None:
+        """Keep a small JSON object in the job's work folder, in one step; ``name`` may have folders: ``trials/00012.json``. Not
+        ``durable``: a power cut may leave none."""
+        self.backend.write(f"{self.work(job).folder}/{name}", json_bytes(value), durable=durable)
 
-    def read_work(self, job: Job, name: str) -> dict[str, Any]:
+    def read_work(self, job: Named, name: str) -> dict[str, Any]:
         """What :meth:`write_work` kept under that name; empty where there is nothing."""
         return self.read_json(f"{self.work(job).folder}/{name}")
 
-    def list_work(self, job: Job, folder: str) -> list[str]:
+    def list_work(self, job: Named, folder: str) -> list[str]:
         """Sorted names, ``folder`` included, of what :meth:`write_work` kept in a folder of the job's work."""
         names = self.backend.sizes(f"{self.work(job).folder}/{folder}")
         return sorted(f"{folder}/{name}" for name in names if name.endswith(".json"))
 
-    def progress(self, job: Job) -> dict[str, Any]:
+    def progress(self, job: Named) -> dict[str, Any]:
         """What the job last said of itself; empty where it has not begun (see :mod:`orchestrator.stages.runner`)."""
         return sound(self.read_work(job, PROGRESS), Progress)
 
-    def failure(self, job: Job) -> dict[str, Any]:
+    def failure(self, job: Named) -> dict[str, Any]:
         """Why the job failed the last time; empty where it did not. The reason is fit to be shown."""
         return sound(self.read_json(_failed(job)), Failure)
 
@@ -165,6 +170,15 @@ class Store:
     def forget_failure(self, job: Named) -> None:
         """Forget why a job failed."""
         self.backend.remove(_failed(job))
+
+    def log(self, attempt: Attempt) -> Log:
+        """The log of a new attempt."""
+        return Log(self.backend, log_folder(attempt.job.kind, attempt.job.key), attempt.id)
+
+    def logs(self, job: Named) -> list[Kept]:
+        """The logs of a job's attempts, the oldest first."""
+        found = [read(self.backend, name) for name in names(self.backend, log_folder(job.kind, job.key))]
+        return [log for log in found if log]
 
     def discard_work(self, job: Named) -> None:
         """Forget checkpoints and progress of a job that nobody goes on with."""
@@ -197,6 +211,7 @@ class Store:
         for name in sorted(self.backend.tree(place), key=lambda name: not is_manifest(name)):
             self.backend.remove(f"{place}/{name}")
         self.backend.remove_tree(place)
+        self.backend.remove_tree(log_folder(job.kind, job.key))
         self.forget_failure(job)
         self.discard_work(job)
 
@@ -236,9 +251,24 @@ class Store:
         """
         return self.backend.lock(name)
 
-    def lock_job(self, job: Named) -> AbstractContextManager[bool]:
-        """Hold the lock of who works on a job; False where another does. It saves work: no result depends on it."""
-        return self.backend.lock(_lock_of(job), careful=False)
+    @contextlib.contextmanager
+    def awaited(self, name: str) -> Iterator[None]:
+        """Hold the lock of that name while the block runs, once who holds it has let it go."""
+        while True:
+            with self.lock(name) as held:
+                if held:
+                    yield
+                    return
+            time.sleep(LOCK_AGAIN_S)
+
+    @contextlib.contextmanager
+    def lock_job(self, job: Named) -> Iterator[bool]:
+        """Hold the lock of who works on a job; False where another does. It saves work: no result depends on it. Who has got it
+        sees what who had it before has left."""
+        with self.backend.lock(_lock_of(job), careful=False) as held:
+            if held:
+                self.backend.look_again(f"{job.kind}/{job.key}")
+            yield held
 
     def worker(self, job: Named) -> Holder | None:
         """The living process that works on a job."""
@@ -248,16 +278,25 @@ class Store:
         """The living process that holds the lock of that name."""
         return self.backend.holder(name)
 
+    def locks(self) -> list[str]:
+        """The names of all locks, also of those that nobody holds any more."""
+        return [name.rpartition(".")[0] for name in self.backend.sizes("locks")]
+
+    def forget_dead_locks(self) -> None:
+        """Remove the locks of processes that were killed, which nobody may ask for by name again."""
+
+        def forget(name: str) -> None:
+            if not self.holder(name):
+                with self.backend.lock(name, careful=False):  # who lets it go removes its file
+                    pass
+
+        list(self.each(forget, self.locks()))
+
     def holders(self) -> dict[str, Holder]:
         """The living processes that hold locks, by the locks' names."""
-        names = [name.rpartition(".")[0] for name in self.backend.sizes("locks")]
+        names = self.locks()
         found = zip(names, self.each(self.holder, names), strict=True)
         return {name: holder for name, holder in found if holder}
-
-    def locked_since(self, name: str) -> float | None:
-        """When the living process that holds the lock of that name took it, Unix time; None where none does."""
-        holder = self.holder(name)
-        return holder.since if holder else None
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A small JSON object; empty where there is none, or it is not whole."""

@@ -23,6 +23,10 @@ def sentence(error: BaseException, location: TrackingLocation, file: str) -> str
     if isinstance(error, Busy):
         return f"{error}; `kd track {file}` writes what is missing"
     root = _root(error)
+    if isinstance(root, PermissionError | FileNotFoundError | NotADirectoryError) and root.filename:
+        what = f"its artifacts cannot be written to {root.filename} ({root.strerror})"
+        how = f"make that place, or name another by `tracking.uri`, and give `kd track {file}`"
+        return f"MLflow at {location.shown} was not written: {what}; {how}"
     reason = root.strerror or str(root) if isinstance(root, UNREACHABLE) else str(error)
     lines = location.hide(reason).strip().splitlines() or [type(error).__name__]
     how = "did not answer" if isinstance(root, UNREACHABLE) else "was not written"

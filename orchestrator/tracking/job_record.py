@@ -15,6 +15,7 @@ from orchestrator.experiment.space import applied
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
+from orchestrator.planning.names import path_of
 from orchestrator.planning.state import Evidence
 from orchestrator.search.journal import written
 from orchestrator.search.trial import Trial, trials_of
@@ -23,7 +24,11 @@ from orchestrator.store.entry import Entry
 from orchestrator.store.store import Store
 from orchestrator.tracking import history, search_run
 from orchestrator.tracking.history import Epoch, Point, flat
-from orchestrator.tracking.record import FORMAT, Status
+from orchestrator.tracking.names import as_planned, metric, with_teachers
+from orchestrator.tracking.note import note
+from orchestrator.tracking.record import FORMAT, Data, Status
+
+DIGEST = 16  # hex digits of a data set's, of which MLflow takes 36
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class JobRecord:
 
     @property
     def title(self) -> str:
-        return self.job.title
+        return path_of(self.job)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -68,8 +73,14 @@ class JobRecord:
         if KINDS[self.job.kind].of_trials:
             return search_run.best_so_far(self.trials)[:limit]
         if self.entry is None:
-            return history.unfinished(self.work)
-        return history.finished(HISTORY.read(self.entry), limit) if HISTORY.is_in(self.entry) else ()
+            return with_teachers(history.unfinished(self.work), self._teachers)
+        found = history.finished(HISTORY.read(self.entry), limit) if HISTORY.is_in(self.entry) else ()
+        return with_teachers(found, self._teachers)
+
+    @property
+    def _teachers(self) -> list[str]:
+        names = self.job.labels.get("teachers", "")
+        return names.split(", ") if names else []
 
     def params(self) -> dict[str, str]:
         """The settings in force: of a searched student the values that were chosen."""
@@ -79,16 +90,17 @@ class JobRecord:
             more = {"chosen": self.entry.results["chosen"]} if self.entry else {}
         elif self.searched is not None:
             config, more = applied(config, self.searched), {"searched": self.searched}
-        return {name: value for name, value in (self.job.labels | flat(config) | flat(more)).items() if value}
+        return {name: value for name, value in (self.job.labels | flat(as_planned(config)) | flat(more)).items() if value}
 
     def tags(self) -> dict[str, str]:
         names = {"teacher": "teachers"} | ({"model": "student"} if KINDS[self.job.kind].about_student else {})
         found = {f"kd.{names.get(label, label)}": value for label, value in self.job.labels.items()}
-        found |= {"kd.stage": self.job.kind, "kd.reason": self.reason}
+        found |= {"kd.stage": self.job.kind, "kd.reason": self.reason, "mlflow.note.content": note(self.job, self.entry)}
         if self.entry:
             environment = self.entry.manifest["environment"]
             commit = environment.get("git_commit", "")
-            found |= {"kd.git_commit": commit, "mlflow.source.git.commit": commit.removesuffix("+")}
+            dirty = str(commit.endswith("+")).lower() if commit else ""
+            found |= {"mlflow.source.git.commit": commit.removesuffix("+"), "mlflow.source.git.dirty": dirty}
             found["kd.environment"] = canonical.text(environment)
             found |= {f"kd.{name}": value for name, value in self.entry.results.items() if isinstance(value, str)}
         return {name: value for name, value in found.items() if value}
@@ -98,7 +110,8 @@ class JobRecord:
         if self.entry is None:
             return []
         prefix = KINDS[self.job.kind].metrics
-        values = {f"{prefix}{metric(name)}": value for name, value in self.entry.results.items() if _number(value)}
+        numbers = {metric(name): value for name, value in self.entry.results.items() if _number(value)}
+        values = {f"{prefix}{name}": value for name, value in numbers.items() if name}
         values["seconds"] = self.entry.manifest["seconds"]
         points = [Point(name, float(value), self.ended_ms, 0) for name, value in values.items()]
         if PROBES.is_in(self.entry):
@@ -107,6 +120,12 @@ class JobRecord:
                 step = depth[row["split"]] = depth.get(row["split"], -1) + 1
                 points.append(Point(f"depth/{row['split']}_accuracy", row["accuracy"], self.ended_ms, step))
         return points
+
+    def data(self) -> Data | None:
+        data = self.job.config.get("data")
+        if data is None:
+            return None
+        return Data(data["name"], canonical.digest(data)[:DIGEST], canonical.text(data))
 
     def files(self, folder: Path) -> list[Path]:
         if self.entry is None:
@@ -147,11 +166,6 @@ def with_trials(record: JobRecord, store: Store, known: dict[str, Trial]) -> Job
     else:
         trials = written(record.job, store, known)
     return replace(record, trials=tuple(trials), reported=len(search_run.best_so_far(trials)))
-
-
-def metric(name: str) -> str:
-    """A number's name as MLflow allows it: accuracy@0.1 is accuracy/0.1 there."""
-    return name.replace("@", "/")
 
 
 def _number(value: object) -> bool:

@@ -1,13 +1,15 @@
-"""The store, projected into MLflow: one run for each job, one for each trial of a search, below the search's, and one for the
-experiment, however often it is repeated.
+"""The store, projected into MLflow: one run for each job, one for each trial of a search, below the search's, one for each
+cell, above its students', and one for the experiment, however often it is repeated.
 
-A run that bears its record's fingerprint is complete and is not touched again. Everything else is found by ``kd.key`` and
+A run that bears its record's fingerprint is complete and is not touched again. Everything else is found by its key and
 brought up to date; a mark of the epochs that it holds lets a run that grows receive only what is new.
 """
 
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import tempfile
 import time
 from collections.abc import Collection, Iterator
@@ -25,31 +27,37 @@ from orchestrator.search.trial import Trial
 from orchestrator.store.entry import Entry
 from orchestrator.store.store import Store
 from orchestrator.tracking.attachments import attach
+from orchestrator.tracking.cell_record import cells
 from orchestrator.tracking.experiment_record import Artifacts, ExperimentRecord
 from orchestrator.tracking.failure import Busy, TrackingError, sentence
 from orchestrator.tracking.history import Epoch, count, mark
 from orchestrator.tracking.job_record import JobRecord, record_of, with_trials
 from orchestrator.tracking.location import tracking_location
+from orchestrator.tracking.models import ModelSummary, log_models
 from orchestrator.tracking.record import Record, Status
 from orchestrator.tracking.server import Run, Server, failures, settings
+from orchestrator.tracking.tags import EPOCHS, KEY, OLDER, WRITTEN
 from orchestrator.tracking.trial_record import TrialRecord, key_of, trial_record
 
-KEY, PARENT, REASON = "kd.key", "mlflow.parentRunId", "kd.reason"
-EPOCHS = "kd.epochs"  # the mark of the epochs in the run
-WRITTEN = "kd.written"  # the fingerprint of what the run holds; set last
+PARENT, REASON = "mlflow.parentRunId", "kd.reason"
+AWAY = "kd.away"  # a tag of the user's: the run, once it is deleted, is not written again
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a projection did, in runs: one for each job that has begun, each trial that has ended, and the experiment."""
+    """What a projection did, in runs: one for each job that has begun, each trial that has ended, each cell of which a student
+    has begun, and the experiment."""
 
     written: int
     unchanged: int
     removed: int  # duplicates, and runs that held something else than the store does
+    note: str = ""  # what a user should know of MLflow's place
+    models: ModelSummary | None = None
 
     def __str__(self) -> str:
         removed = f", {self.removed} removed" if self.removed else ""
-        return f"{self.written} runs written, {self.unchanged} unchanged{removed}"
+        runs = f"{self.written} runs written, {self.unchanged} unchanged{removed}"
+        return "\n".join(map(str, filter(None, (self.note, runs, self.models))))
 
 
 def project(
@@ -60,6 +68,8 @@ def project(
     running: Collection[str] = (),
     artifacts: Artifacts | None = None,
     rebuild: bool = False,
+    models: bool = False,
+    register: bool = False,
 ) -> Summary:
     """Write into MLflow what it does not hold yet.
 
@@ -67,15 +77,20 @@ def project(
         running: keys of the jobs at work now.
         artifacts: writes the experiment's own artifacts; by default :func:`orchestrator.tracking.attachments.attach`.
         rebuild: whether to remove the experiment's runs first.
+        models: whether to keep models, too, and to ``register`` them (see :mod:`orchestrator.tracking.models`).
 
     Raises:
         TrackingError: where MLflow fails, or another process writes the same runs.
+        DataError, CorruptEntry: of models, where they cannot be made.
     """
     try:
         with settings(), opened(spec, plan, store, artifacts) as projection:
             if rebuild:
                 projection.clear()
-            return projection.sync(running, active=bool(running))
+            done = projection.sync(running, active=bool(running))
+            if not models:
+                return done
+            return replace(done, models=log_models(spec, plan, store, projection.server, projection.run, register=register))
     except Busy:
         raise
     except failures() as error:
@@ -93,7 +108,7 @@ def opened(spec: Spec, plan: Plan, store: Store, artifacts: Artifacts | None) ->
         if not held:
             raise Busy(f"another `kd run` or `kd track` of {spec.name} is writing to MLflow")
         server = Server(tracking_location(spec, store), spec.tracking.experiment or spec.name)
-        yield Projection(spec, plan, store, server, artifacts or partial(attach, plan, store))
+        yield Projection(spec, plan, store, server, artifacts or partial(attach, spec, plan, store))
 
 
 class Projection:
@@ -102,7 +117,7 @@ class Projection:
     def __init__(self, spec: Spec, plan: Plan, store: Store, server: Server, artifacts: Artifacts) -> None:
         self._spec = spec
         self._store = store
-        self._server = server
+        self.server = server
         self._artifacts = artifacts
         self._jobs = [job for job in plan if KINDS[job.kind].tracked]
         self._finished: dict[str, JobRecord] = {}  # what cannot change any more is read once
@@ -112,9 +127,29 @@ class Projection:
         self._written: set[str] = set()
         self._removed = 0
         self._whose = {"kd.experiment": spec.name, "kd.store": store.identity()}
-        for run in sorted(server.runs(self._whose), key=_worth, reverse=True):
+        found = self._found()
+        for run in sorted((run for run in found if not run.deleted), key=_worth, reverse=True):
             if self._runs.setdefault(run.tags[KEY], run) is not run:
                 self._remove(run)
+        gone = {run.tags[KEY]: run for run in found if run.deleted and run.tags[KEY] not in self._runs}
+        self._away = {key for key, run in gone.items() if AWAY in run.tags}
+        self._deleted = gone.keys() - self._away
+
+    def _found(self) -> list[Run]:
+        """All runs of the experiment, also those that were deleted. What bears the tags of an older version gets today's."""
+        found = self.server.runs(self._whose)
+        for run in found:
+            if tags := {name: run.tags[old] for name, old in OLDER.items() if old in run.tags}:
+                if run.deleted:  # MLflow tags no such run
+                    run.tags |= tags
+                else:
+                    self.server.write(run, (), {}, tags)
+                    self.server.untag(run, *OLDER.values())
+        return found
+
+    def run(self, key: str) -> Run | None:
+        """The run of a record; None where there is none."""
+        return self._runs.get(key)
 
     def clear(self) -> None:
         """Remove all runs of the experiment."""
@@ -132,22 +167,43 @@ class Projection:
         keys: set[str] = set()
         jobs = tuple(self._records(running))
         if jobs:
-            parent = ExperimentRecord(self._spec, len(self._jobs), jobs, active, self._artifacts)
-            keys = {parent.key, *(record.key for record in jobs)}
+            grouped = cells(self._jobs, jobs, active)
+            parent = ExperimentRecord(self._spec, len(self._jobs), jobs, active, self._artifacts, tuple(grouped.values()))
+            shown = {name: cell for name, cell in grouped.items() if cell.key not in self._away}
+            keys = {parent.key, *(record.key for record in jobs), *(cell.key for cell in shown.values())}
             above = self._open(parent, (), None)
+            of_cell = {name: self._put(cell, above) for name, cell in shown.items()}
             for record in jobs:
-                run = self._put(record, above)
+                if record.key in self._away:
+                    keys.discard(record.key)
+                    continue
+                of_it = of_cell.get(record.job.labels["cell"]) if record.job.kind == "student" else None
+                run = self._put(record, of_it or above)
                 for trial in self._trials(record):
-                    keys.add(trial.key)
-                    self._put(trial, run)
+                    if trial.key not in self._away:
+                        keys.add(trial.key)
+                        self._put(trial, run)
             self._fill(above, parent, ())
         for key, run in self._runs.items():
             if run.status == Status.RUNNING and key not in keys:
-                self._server.end(run, Status.KILLED, int(1000 * time.time()))
+                self.server.end(run, Status.KILLED, int(1000 * time.time()))
                 self._written.add(key)
-        summary = Summary(len(self._written), len(keys - self._written), self._removed)
+        note = "\n".join(filter(None, (self.server.note, self._deletions())))
+        summary = Summary(len(self._written), len(keys - self._written), self._removed, note)
         self._written, self._removed = set(), 0
         return summary
+
+    def _deletions(self) -> str:
+        """What became of runs that somebody deleted in MLflow."""
+        again, away = len(self._deleted & self._written), len(self._away)
+        self._deleted -= self._written
+        told = []
+        if again:
+            how = f"one that bore the tag {AWAY} when it was deleted stays away"
+            told.append(f"runs that were deleted in MLflow are written again, since the store has them: {again}; {how}")
+        if away:
+            told.append(f"runs that stay away, as their tag {AWAY} says: {away}")
+        return "\n".join(told)
 
     def _records(self, running: Collection[str]) -> Iterator[JobRecord]:
         """Of the jobs that have begun; what cannot change any more is not looked at again."""
@@ -197,7 +253,7 @@ class Projection:
             run = self._open(record, epochs, above)
             self._fill(run, record, epochs)
         elif run.tags.get(PARENT) != above.id:
-            self._server.write(run, (), {}, {PARENT: above.id})
+            self.server.write(run, (), {}, {PARENT: above.id})
             self._written.add(record.key)
         return run
 
@@ -213,32 +269,33 @@ class Projection:
             self._remove(run)
             run = None
         if run is None:
-            run = self._runs[record.key] = self._server.create(record.title, record.began_ms, tags)
+            run = self._runs[record.key] = self.server.create(record.title, record.began_ms, tags | whose())
             return run
-        self._server.untag(run, WRITTEN, REASON)
-        self._server.write(run, (), {}, tags)
+        self.server.untag(run, WRITTEN, REASON)
+        self.server.write(run, (), {}, tags)
         if record.status is Status.RUNNING and run.status != Status.RUNNING:
-            self._server.reopen(run)
+            self.server.reopen(run)
         return run
 
     def _fill(self, run: Run, record: Record, epochs: tuple[Epoch, ...]) -> None:
-        """Write what the run lacks; where the record has ended, end the run, and say last that it is complete."""
+        """Write what the run lacks; where the record has ended, end the run, last of all."""
         if _current(run, record):
             return
         held = count(run.tags.get(EPOCHS, ""))
         points = [point for epoch in epochs[held:] for point in epoch.points]
-        self._server.write(
-            run, points + record.results(), record.params(), {EPOCHS: mark(epochs)} if len(epochs) >= held else {}
-        )
-        if record.status is Status.RUNNING:
-            return
-        with tempfile.TemporaryDirectory(prefix="kd-") as folder:
-            self._server.attach(run, record.files(Path(folder)))
-        self._server.end(run, record.status, record.ended_ms)
-        self._server.write(run, (), {}, {WRITTEN: record.fingerprint})
+        tags = {EPOCHS: mark(epochs)} if len(epochs) >= held else {}
+        if record.status is not Status.RUNNING:
+            if data := record.data():
+                self.server.log_data(run, data)
+            with tempfile.TemporaryDirectory(prefix="kd-") as folder:
+                self.server.attach(run, record.files(Path(folder)))
+            tags[WRITTEN] = record.fingerprint
+        self.server.write(run, points + record.results(), record.params(), tags)
+        if record.status is not Status.RUNNING:
+            self.server.end(run, record.status, record.ended_ms)
 
     def _remove(self, run: Run) -> None:
-        self._server.delete(run)
+        self.server.delete(run)
         self._removed += 1
 
 
@@ -246,7 +303,7 @@ def _current(run: Run, record: Record) -> bool:
     """Whether a run holds all that its record says."""
     if record.status is Status.RUNNING:
         return run.status == Status.RUNNING and EPOCHS in run.tags and count(run.tags[EPOCHS]) >= record.reported
-    return run.tags.get(WRITTEN) == record.fingerprint
+    return run.tags.get(WRITTEN) == record.fingerprint and run.status == record.status
 
 
 def _continues(run: Run, record: Record, epochs: tuple[Epoch, ...]) -> bool:
@@ -259,6 +316,13 @@ def _continues(run: Run, record: Record, epochs: tuple[Epoch, ...]) -> bool:
     return not held or len(epochs) < count(held) or mark(epochs[: count(held)]) == held
 
 
+def whose() -> dict[str, str]:
+    """The tag of who made a run, which stays as it is whoever writes to it later; none where the system knows no name."""
+    with contextlib.suppress(Exception):  # of many kinds, where a container's user has no entry
+        return {"mlflow.user": os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()}
+    return {}
+
+
 def _worth(run: Run) -> tuple[bool, int, int, str]:
     """Of duplicates the complete one is kept, then the one with the most epochs, then the oldest."""
-    return WRITTEN in run.tags, count(run.tags.get(EPOCHS, "")), -run.began_ms, run.id
+    return WRITTEN in run.tags and run.status != Status.RUNNING, count(run.tags.get(EPOCHS, "")), -run.began_ms, run.id

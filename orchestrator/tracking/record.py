@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from orchestrator.tracking.history import Epoch, Point
 
-FORMAT = 1  # raise it when a change of code changes what a run holds: finished runs are then written anew
+FORMAT = 2  # raise it when a change of code changes what a run holds: finished runs are then written anew
 
 
 class Status(enum.StrEnum):
@@ -20,12 +21,21 @@ class Status(enum.StrEnum):
     KILLED = "KILLED"
 
 
+@dataclass(frozen=True)
+class Data:
+    """The data set of a run: its name, and what decides its images and labels, which the digest is of."""
+
+    name: str
+    digest: str
+    config: str  # canonical JSON
+
+
 class Record(Protocol):
     """One run as it is to be."""
 
     @property
     def key(self) -> str:
-        """Tag ``kd.key``: names the run within its experiment."""
+        """Names the run within its experiment."""
 
     @property
     def title(self) -> str:
@@ -62,6 +72,9 @@ class Record(Protocol):
 
     def results(self) -> list[Point]:
         """Metrics that are known at the end."""
+
+    def data(self) -> Data | None:
+        """What it was trained on; None where it is no training."""
 
     def files(self, folder: Path) -> list[Path]:
         """Artifacts; what does not exist yet is written into ``folder``."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from kd_core.training.metrics import VALIDATION_ACCURACY
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
+from orchestrator.planning.names import path_of
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
 from orchestrator.store.artifacts import HISTORY
 from orchestrator.store.entry import Entry
@@ -16,7 +17,9 @@ from orchestrator.store.errors import CorruptEntry
 from orchestrator.store.store import Store
 from orchestrator.tracking import history
 from orchestrator.tracking.history import Epoch, Point, flat
-from orchestrator.tracking.record import FORMAT, Status
+from orchestrator.tracking.names import CHOSEN, with_teachers
+from orchestrator.tracking.record import FORMAT, Data, Status
+from orchestrator.tracking.tags import JOB
 
 STATUS = {DONE: Status.FINISHED, STOPPED: Status.KILLED, FAILED: Status.FAILED}
 
@@ -38,7 +41,7 @@ class TrialRecord:
 
     @property
     def title(self) -> str:
-        return f"trial {self.trial.number} of {self.search.labels['cell']}"
+        return f"trial/{path_of(self.search).partition('/')[2]}/{self.trial.number}"
 
     @property
     def status(self) -> Status:
@@ -60,7 +63,8 @@ class TrialRecord:
     def epochs(self) -> tuple[Epoch, ...]:
         """All curves of what came to its end. Of the others the accuracies are known, and drawn evenly over their time."""
         if self.entry:
-            return history.finished(HISTORY.read(self.entry))
+            names = self.search.labels.get("teachers", "")
+            return with_teachers(history.finished(HISTORY.read(self.entry)), names.split(", ") if names else [])
         each = (self.ended_ms - self.began_ms) / max(1, len(self.trial.accuracies))
         return tuple(
             Epoch(
@@ -78,7 +82,7 @@ class TrialRecord:
         labels = {("student" if label == "model" else label): value for label, value in self.search.labels.items()}
         found = {f"kd.{label}": value for label, value in labels.items()}
         found |= {"kd.stage": "trial", "kd.search": self.search.key, "kd.trial": str(self.trial.number)}
-        found |= {"kd.job": self.trial.key, "kd.reason": self.trial.reason}
+        found |= {JOB: self.trial.key, "kd.reason": self.trial.reason}
         if self.trial.state == STOPPED:
             found["kd.stopped"] = "true"
         if self.trial.parent is not None:
@@ -89,8 +93,11 @@ class TrialRecord:
         """The best accuracy and the time; nothing of a trial that came to no epoch."""
         if self.trial.accuracy is None:
             return []
-        values = {"validation_accuracy": self.trial.accuracy, "seconds": self.trial.seconds}
+        values = {CHOSEN: self.trial.accuracy, "seconds": self.trial.seconds}
         return [Point(name, float(value), self.ended_ms, 0) for name, value in values.items()]
+
+    def data(self) -> Data | None:
+        return None
 
     def files(self, folder: Path) -> list[Path]:
         return []

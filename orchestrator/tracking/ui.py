@@ -10,12 +10,52 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.experiment.spec import Spec
+from orchestrator.jobs import canonical
 from orchestrator.store.files import write_bytes
 from orchestrator.store.store import Store
 from orchestrator.tracking.location import tracking_location
 from orchestrator.tracking.server import Server, settings
 
 HOST = "127.0.0.1"
+VIEW_KEY = "kd"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"  # where MLflow keeps what its button "Share view" shares
+COLUMNS = ("test/accuracy.mean", "test/accuracy.std", "test/accuracy.n", "test/accuracy.vs_plain", "test/accuracy")
+SECTION = "kd"  # of the page of charts, above those that MLflow makes of every metric
+_LINE = {  # what MLflow's page has for a line chart by itself
+    "lineSmoothness": 0,
+    "xAxisKey": "step",
+    "selectedXAxisMetricKey": "",
+    "xAxisScaleType": "linear",
+    "scaleType": "linear",
+    "range": {},
+    "yAxisKey": "metric",
+    "yAxisExpressions": [],
+    "ignoreOutliers": False,
+    "useGlobalXaxisKey": True,
+    "useGlobalLineSmoothing": True,
+}
+
+
+def _chart(kind: str, metric: str, **more: object) -> dict[str, object]:
+    """A chart of a metric as MLflow's page keeps it: ``kind`` is BAR, of runs that have it, or LINE, over the epochs."""
+    own = {"type": kind, "uuid": f"kd-{metric}", "metricSectionId": SECTION, "deleted": False, "isGenerated": False}
+    return own | {"metricKey": metric, "selectedMetricKeys": [metric], "runsCountToCompare": 20} | more
+
+
+# In any order but that of their beginnings runs are listed flat: children are seen, and cells, which have a mean, come first.
+VIEW: dict[str, object] = {
+    "orderByKey": f"metrics.`{COLUMNS[0]}`",
+    "orderByAsc": False,
+    "selectedColumns": [f"metrics.`{name}`" for name in COLUMNS],
+    "isAccordionReordered": True,  # sections stay in this order, and not in that of their names
+    "compareRunSections": [{"uuid": SECTION, "name": "Methods compared", "display": True, "isReordered": False}],
+    "compareRunCharts": [
+        _chart("BAR", "test/accuracy.mean"),
+        _chart("BAR", "test/accuracy.vs_plain"),
+        _chart("LINE", "validation/accuracy", **_LINE),
+        _chart("LINE", "loss", **_LINE),
+    ],
+}
 EVERYWHERE = ("0.0.0.0", "::")
 SECRETS = ("MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_AUTH_ADMIN_PASSWORD")
 
@@ -50,14 +90,16 @@ def ui(spec: Spec, port: int, host: str = HOST, *, insecure: bool = False) -> In
     url = f"http://{HOST if host in EVERYWHERE else host}:{port}"
     if location.file:
         with settings():
-            experiment = Server(location, spec.tracking.experiment or spec.name).experiment
-        url += f"/#/experiments/{experiment}/runs"  # not the overview of traces, which is empty
+            server = Server(location, spec.tracking.experiment or spec.name)
+            server.tag(VIEW_TAG, canonical.text(VIEW))
+        url += f"/#/experiments/{server.experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW_KEY}"
     command = (sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1")
     environment = {
         "MLFLOW_BACKEND_STORE_URI": location.uri,
         "MLFLOW_ARTIFACTS_DESTINATION": location.artifacts.as_uri(),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONSAFEPATH": "1",  # `-m` would look for modules in the working folder first
     }
     return Interface(url, command + (("--app-name", "basic-auth") if guard else ()), environment | guard)
 

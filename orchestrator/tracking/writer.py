@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from orchestrator.experiment.spec import Spec
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.snapshot import Snapshot
-from orchestrator.planning.state import State
 from orchestrator.store.store import Store
 from orchestrator.tracking.experiment_record import Artifacts
 from orchestrator.tracking.failure import sentence
@@ -38,6 +37,7 @@ class Writer:
         self._closing = False
         self._complete = False
         self._problem: str | None = None
+        self.note = ""  # what a user should know of MLflow's place
         self._environment = ExitStack()
         self._environment.enter_context(settings())  # the process's, so from here and not from the thread
         self._thread = threading.Thread(target=self._work, name="kd-mlflow", daemon=True)
@@ -45,7 +45,7 @@ class Writer:
 
     def update(self, snapshot: Snapshot) -> None:
         """Take note of a snapshot. Never waits for MLflow."""
-        running = frozenset(key for key, state in snapshot.states.items() if state is State.RUNNING)
+        running = frozenset(job.key for job in snapshot.running)
         with self._inbox:
             self._running, self._fresh = running, True
             self._inbox.notify()
@@ -76,7 +76,7 @@ class Writer:
                         self._wait(lambda: self._fresh)
                         with self._inbox:
                             running, closing, self._fresh = self._running, self._closing, False
-                        projection.sync(running, active=not closing)
+                        self.note = projection.sync(running, active=not closing).note or self.note
                         self._problem, self._complete, failed = None, closing, 0
                         self._wait(lambda: self._closing, ROUND_S)
             except Exception as error:  # whatever it is, it must not reach the training

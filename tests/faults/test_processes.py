@@ -143,7 +143,7 @@ def assert_one_run_for_each_job(uri, jobs):
     client = MlflowClient(tracking_uri=uri)
     experiments = [each.experiment_id for each in client.search_experiments()]
     runs = client.search_runs(experiments, run_view_type=ViewType.ALL)
-    keys = [run.data.tags["kd.key"] for run in runs if "kd.key" in run.data.tags]
+    keys = [run.data.tags["mlflow.kd.key"] for run in runs if "mlflow.kd.key" in run.data.tags]
     assert len(keys) == len(set(keys))
     assert {job.key for job in jobs} <= set(keys)
     assert {run.info.status for run in runs} == {"FINISHED"}

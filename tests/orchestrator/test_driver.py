@@ -179,6 +179,26 @@ def test_two_drivers_at_once_are_refused(small):
         go(small)
 
 
+def test_what_is_waited_for_is_told_and_what_failed_and_what_waits_for_a_worker(small):
+    said, seen = [], []
+    go(
+        small,
+        "teachers.models=[resnet8]",
+        "teachers.recipe.lr=1e30",
+        "students.methods=[none]",
+        watch=seen.append,
+        waits=said.append,
+    )
+    assert said[0] == "looking into the store"
+    assert "verifying every byte of what the store holds (0 of 4 jobs are done)" in said
+    assert said[-2:] == ["", "letting the workers go"]
+    assert said.index("reading the data (digits)") > 1
+    [reason] = seen[-1].failed.values()
+    assert "diverged" in reason
+    assert max(snapshot.ready for snapshot in seen) == 2, "of the students, one runs after the other"
+    assert seen[0].machine.cpus >= 1
+
+
 def test_missing_data_is_said_before_anything_is_trained(small):
     with pytest.raises(ValueError, match="cifar"):
         go(small, "data={name: cifar100}", f"data.root={small.parent}/none")

@@ -8,9 +8,9 @@ import os
 
 import pytest
 
+from kd_core.bank.config import BankConfig
 from orchestrator import driver
 from orchestrator.executors.executor import Ended
-from orchestrator.experiment.spec import Bank
 from orchestrator.planning.state import State
 from orchestrator.store.store import Store
 from tests.support.world import TEACHERS, a_spec, begin, finish_job, tamper, the
@@ -18,6 +18,8 @@ from tests.support.world import TEACHERS, a_spec, begin, finish_job, tamper, the
 
 class Script:
     """An executor that ends one job at each poll, as ``choose`` says, and remembers what it was given beside what had ended."""
+
+    machine = None
 
     def __init__(self, store: Store, choose) -> None:
         self.store, self.choose = store, choose
@@ -41,11 +43,11 @@ class Script:
 @pytest.fixture
 def go(tmp_path, monkeypatch):
     """Runs a spec with a script."""
-    monkeypatch.setattr(driver, "_check_data", lambda spec: [])
+    monkeypatch.setattr(driver, "check_data", lambda *asked: [])
 
     def run(spec, choose=lambda waiting: waiting[0]):
         script = Script(Store(spec.store), choose)
-        monkeypatch.setattr(driver._Run, "executor", lambda self, name, address: script)
+        monkeypatch.setattr(driver._Run, "executor", lambda self, *asked: script)
         spec = dataclasses.replace(spec, tracking=dataclasses.replace(spec.tracking, enabled=False))
         outcome = driver.run(spec)
         assert not outcome.failed
@@ -71,7 +73,7 @@ def test_a_student_is_given_as_soon_as_its_own_teacher_probes_and_banks_are_ther
         [*others] = [job for job in waiting if TEACHERS[0] not in job.title]
         return others[0] if others else waiting[0]
 
-    spec = alone(a_spec(tmp_path / "store", methods=("kd", "gpac", "mgd"), seeds=(0, 1), bank=Bank("on")))
+    spec = alone(a_spec(tmp_path / "store", methods=("kd", "gpac", "mgd"), seeds=(0, 1), bank=BankConfig("on")))
     script = go(spec, choose)
     for job, ended in script.given:
         assert set(job.ancestors) <= ended
@@ -84,7 +86,7 @@ def test_a_student_is_given_as_soon_as_its_own_teacher_probes_and_banks_are_ther
 
 
 def test_each_job_is_given_in_the_very_moment_its_last_ancestor_ended(go, tmp_path):
-    script = go(alone(a_spec(tmp_path / "store", methods=("kd", "gpac"), bank=Bank("on"))))
+    script = go(alone(a_spec(tmp_path / "store", methods=("kd", "gpac"), bank=BankConfig("on"))))
     for job, ended in script.given:
         if job.ancestors:
             assert script.ended[len(ended) - 1] in job.ancestors
@@ -130,13 +132,13 @@ class Elsewhere(Script):
 
 @pytest.mark.parametrize("leaves", ["a result", "nothing", "a corrupt result"])
 def test_what_another_run_does_is_waited_for_and_done_here_where_it_leaves_nothing(tmp_path, monkeypatch, leaves):
-    monkeypatch.setattr(driver, "_check_data", lambda spec: [])
+    monkeypatch.setattr(driver, "check_data", lambda *asked: [])
     monkeypatch.setattr(driver, "LOOK_AGAIN_S", 0.0)
     spec = a_spec(tmp_path / "store", methods=("none", "kd"), seeds=(0,))
     spec = dataclasses.replace(spec, tracking=dataclasses.replace(spec.tracking, enabled=False))
     store = Store(spec.store)
     script = Elsewhere(store, None)
-    monkeypatch.setattr(driver._Run, "executor", lambda self, name, address: script)
+    monkeypatch.setattr(driver._Run, "executor", lambda self, *asked: script)
     theirs = the(driver.make(spec), TEACHERS[1])
     lock = contextlib.ExitStack()
     lock.enter_context(store.lock_job(theirs))

@@ -31,9 +31,11 @@ from orchestrator.report.analysis.formatting import count
 def models() -> Iterator[RenderableType]:
     made = table("model", "parameters", "smallest input", "", right=["parameters", "smallest input"], whole=["model"])
     for name, info in MODELS.items():
-        made.add_row(name, count(info.parameters), f"{info.smallest}×{info.smallest}", info.description)
+        size = f"{info.smallest}×{info.smallest}{'' if info.larger else ' alone'}"
+        made.add_row(name, count(info.parameters), size, info.description)
     yield made
     yield Text("\nParameters at 3 channels and 100 classes. Also torchvision:NAME, and timm:NAME where timm is installed.")
+    yield Text("kd list models NAME tells a network's stages, and its tensors by name and shape.")
 
 
 def datasets() -> Iterator[RenderableType]:

@@ -6,15 +6,18 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Literal
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 
 from orchestrator.planning.state import State
 
+LOOKING = 4.0  # a look is not taken again before so many times what it took
 WIDE = 1000  # columns where nobody's window limits them: a pipe, a file
 
 STYLES = {
@@ -34,21 +37,25 @@ def console(*, stderr: bool = False) -> Console:
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
-def terminate_like_ctrl_c() -> None:
+def interruptible(stops: Callable[[str], None] = lambda by: None) -> None:
     """SIGTERM, a batch system's way to say Ctrl-C, ends the command as that does; so does SIGHUP of a closed terminal,
-    unless it is ignored, as after nohup. What would be written to that terminal goes nowhere."""
+    unless it is ignored, as after nohup. What would be written to that terminal goes nowhere. ``stops`` is told at once by
+    what the command is ended."""
     terminals = [stream for stream in (1, 2) if os.isatty(stream)]
 
-    def hung_up(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the shell sends another one
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in terminals:
-            os.dup2(nowhere, stream)
+    def stop(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the shell sends another one
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in terminals:
+                os.dup2(nowhere, stream)
+        with contextlib.suppress(RuntimeError):  # the signal came in the middle of a write to the same stream
+            stops("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, hung_up)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, stop)
 
 
 def show(*parts: RenderableType) -> None:
@@ -57,9 +64,35 @@ def show(*parts: RenderableType) -> None:
     if out.is_terminal:
         out.print(*parts, sep="\n")
         return
+    sys.stdout.write(rendered(out, *parts))
+
+
+def rendered(out: Console, *parts: RenderableType) -> str:
+    """What would be printed, without blanks at the ends of lines."""
     with out.capture() as captured:
         out.print(*parts, sep="\n")
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def follow(look: Callable[[], tuple[list[RenderableType], bool]], every: float) -> None:
+    """Show again and again what is seen, until that says that it changes no more, or Ctrl-C: on a terminal in one place,
+    elsewhere anew where it changed. Looks that take long are taken less often."""
+    out = console()
+    said = ""
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        live = stack.enter_context(Live(console=out, auto_refresh=False)) if out.is_terminal else None
+        while True:
+            began = time.monotonic()
+            parts, goes_on = look()
+            if live:
+                live.update(Group(*parts), refresh=True)
+            elif (text := rendered(out, *parts)) != said:
+                sys.stdout.write(f"\n{text}" if said else text)
+                sys.stdout.flush()
+                said = text
+            if not goes_on:
+                return
+            time.sleep(max(every, LOOKING * (time.monotonic() - began)))
 
 
 @contextlib.contextmanager

@@ -12,4 +12,4 @@ def line(check: Check) -> Text:
     shown = Text.assemble(
         ("ok   " if check.ok else "wrong", "green" if check.ok else "red"), f"  {check.name:<12} {check.found}"
     )
-    return shown if check.ok else shown.append(f"\n       {'':<12} {check.remedy}")
+    return shown if check.ok or not check.remedy else shown.append(f"\n       {'':<12} {check.remedy}")

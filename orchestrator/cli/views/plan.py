@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -16,26 +17,22 @@ from kd_core.knowledge import Need
 from kd_core.methods.table import METHODS
 from kd_core.published.ledger import PROTOCOLS
 from kd_core.recipe import Recipe
-from orchestrator.cli.views.console import STYLES, clock, counted, table
-from orchestrator.experiment.search_config import SearchConfig
-from orchestrator.experiment.space import plain, read_space
+from orchestrator.cli.time_left import Left
+from orchestrator.cli.views import banks
+from orchestrator.cli.views.console import clock, counted
+from orchestrator.cli.views.plan_jobs import cells_table, counts, is_large, jobs_table, trials, word
+from orchestrator.experiment.space import plain
 from orchestrator.experiment.spec import SearchSpec, Spec, Weights
 from orchestrator.jobs import canonical
-from orchestrator.jobs.job import SHOWN, Job
+from orchestrator.jobs.job import SHOWN
 from orchestrator.jobs.kinds import KINDS
 from orchestrator.planning.estimate import Estimate
 from orchestrator.planning.explain import Status
-from orchestrator.planning.plan import Plan, why_live, written
+from orchestrator.planning.plan import Plan, written
 from orchestrator.planning.schedule import Machine, demand, workers
 from orchestrator.planning.state import State
-from orchestrator.search.budget import planned
 
-WORDS = {State.WAITING: "missing", State.IDLE: "not needed"}
-
-
-def word(state: State) -> str:
-    """The state as a plan says it: what waits in a run is missing here."""
-    return WORDS.get(state, state.value)
+START_S = (5.0, 30.0)  # until Ray's first workers have imported torch, on two cores, idle and busy
 
 
 def as_json(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> dict[str, Any]:
@@ -57,11 +54,15 @@ def as_json(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estim
     ]
     return {
         "name": plan.name,
-        "settings": canonical.plain(spec),
+        "settings": {name: value for name, value in canonical.plain(spec).items() if name != "source"},
         "jobs": jobs,
+        "banks": banks.as_json(spec, plan),
         "counts": Counter(word(found[job.key].state) for job in plan),
         "estimate": {
             "seconds": estimate.total if estimate.known else None,
+            "low": estimate.low if estimate.known else None,
+            "high": estimate.high if estimate.known and not estimate.unknown else None,
+            "start": {"low": START_S[0], "high": START_S[1]},  # seconds before the jobs', which are not in the others
             "guessed_jobs": len(estimate.guessed),
             "cpus": machine.cpus,
             "gpus": machine.gpus,
@@ -73,41 +74,30 @@ def as_json(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estim
     }
 
 
-def view(spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> Iterator[RenderableType]:
-    """The plan for people."""
+def view(
+    spec: Spec, plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine, *, every: bool = False
+) -> Iterator[RenderableType]:
+    """The plan for people; of a large one each cell, unless ``every`` job is asked for."""
+    cells = is_large(plan) and not every
     yield Text(f"{spec.name}: settings, with every default", style="bold")
-    yield settings(spec)
+    yield settings(spec, plan, estimate)
     for kind, kind_info in KINDS.items():
         if jobs := plan.of(kind):
             yield Text()
             yield Text(f"{kind_info.plural}: {counts(jobs, found)}", style="bold")
-            yield jobs_table(jobs, found, estimate)
+            yield (cells_table if cells else jobs_table)(jobs, found, estimate)
     yield Text()
     searched = sum(map(trials, plan.of("search")))
     tried = f"; {counted(searched, 'trial')} in its searches" if searched else ""
     yield Text(f"{counted(len(plan), 'job')}: {counts(list(plan), found)}{tried}")
+    if cells:
+        yield Text(
+            "Each line stands for jobs that differ in their seed alone; --all shows every job, its key and why it is missing."
+        )
     for line in time_left(plan, found, estimate, machine):
         yield Text(line)
     for problem in too_large(plan, found, spec, machine):
         yield Text(problem, style="red")
-
-
-def counts(jobs: list[Job], found: Mapping[str, Status]) -> str:
-    """3 done, 1 missing"""
-    number = Counter(found[job.key].state for job in jobs)
-    return ", ".join(f"{number[state]} {word(state)}" for state in State if number[state])
-
-
-def jobs_table(jobs: list[Job], found: Mapping[str, Status], estimate: Estimate) -> Table:
-    """A row for each job."""
-    made = table("key", "state", "job", "left", "why", right=["left"], whole=["key", "state"])
-    for job in jobs:
-        status, seconds = found[job.key], estimate.seconds.get(job.key)
-        left = "" if seconds is None else ("~" if job.key in estimate.guessed else "") + clock(seconds)
-        title = f"{job.title} ({counted(trials(job), 'trial')})" if KINDS[job.kind].of_trials else job.title
-        made.add_row(job.short, Text(word(status.state), style=STYLES[status.state]), title, left, _why(job, status))
-    made.columns = [column for column in made.columns if any(map(str, column.cells))]
-    return made
 
 
 def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machine: Machine) -> Iterator[str]:
@@ -119,11 +109,16 @@ def time_left(plan: Plan, found: Mapping[str, Status], estimate: Estimate, machi
     chain = " → ".join(job.title for job in estimate.path)
     if not estimate.known:
         yield f"Critical path, by arithmetic: {chain}."
-        yield "No estimate of the time yet: nothing has been measured in this store."
+        yield "No estimate of the time yet: nothing has been measured in this store that is long enough to tell."
         return
     yield f"Critical path: {chain}: {clock(estimate.path_seconds)} on any machine."
-    guessed = f"; ~ is guessed, by arithmetic, for {counted(len(estimate.guessed), 'job')}" if estimate.guessed else ""
-    yield f"Estimated time on {machine}: {clock(estimate.total)}{guessed}."
+    guesses = len(estimate.guessed & estimate.seconds.keys())
+    guessed = f"; ~ is guessed, by arithmetic, for {counted(guesses, 'job')}" if guesses else ""
+    untold = (
+        f"; nothing like {counted(estimate.unknown, 'job')} was measured long enough to tell more" if estimate.unknown else ""
+    )
+    left = Left(estimate.low + START_S[0], estimate.high + START_S[1], estimate.unknown)
+    yield f"Estimated time on {machine}, with the start of Ray and its workers: {left}{guessed}{untold}."
 
 
 def too_large(plan: Plan, found: Mapping[str, Status], spec: Spec, machine: Machine) -> Iterator[str]:
@@ -138,7 +133,7 @@ def too_large(plan: Plan, found: Mapping[str, Status], spec: Spec, machine: Mach
             yield f"resources.{name} asks for {allocation}: more than {machine}; `kd run` needs a larger cluster."
 
 
-def settings(spec: Spec) -> Table:
+def settings(spec: Spec, plan: Plan, estimate: Estimate) -> Table:
     """Every setting in force."""
     made = Table.grid(padding=(0, 2, 0, 0))
     made.add_column(no_wrap=True, style="cyan")
@@ -148,8 +143,7 @@ def settings(spec: Spec) -> Table:
     if spec.protocol:
         protocol = PROTOCOLS[spec.protocol]
         made.add_row("protocol", f"{spec.protocol} fills what the file leaves out: {protocol.description} ({protocol.source})")
-    places = f"root {spec.data_root}, download {knob(spec.download)}, memory_gib {knob(spec.data_memory_gib)}"
-    made.add_row("data", f"{knobs(spec.data)}, {places}")
+    made.add_row("data", f"{knobs(spec.data)}, {knobs(spec.place)}")
     for name, text in (*_teachers(spec), *_students(spec)):
         made.add_row(name, text)
     for asked in spec.evaluations:
@@ -160,9 +154,8 @@ def settings(spec: Spec) -> Table:
         made.add_row("claim", f"{claim.text}: {claim.better} against {claim.than} by {claim.by}")
     for name in ("bank", "resources", "tracking"):
         made.add_row(name, knobs(getattr(spec, name)))
-    for reason, number in Counter(why_live(spec, student, student.recipe) for student in spec.students).items():
-        if reason:
-            made.add_row("asked live", f"the teachers of {counted(number, 'student')}: {reason}")
+    for name, text in banks.rows(spec, plan, estimate):
+        made.add_row(name, text)
     return made
 
 
@@ -203,7 +196,8 @@ def _teachers(spec: Spec) -> Iterator[tuple[str, str]]:
 
 
 def _given(weights: Weights) -> str:
-    return weights.name or f"{weights.file} (SHA-256 {str(weights.sha256)[:SHOWN]}…)"
+    gone = "" if weights.name or Path(str(weights.file)).exists() else ", as it was when it was used last: the file is gone"
+    return weights.name or f"{weights.file} (SHA-256 {str(weights.sha256)[:SHOWN]}…{gone})"
 
 
 def _students(spec: Spec) -> Iterator[tuple[str, str]]:
@@ -222,7 +216,9 @@ def _students(spec: Spec) -> Iterator[tuple[str, str]]:
     for (model, recipe), methods in seeds.items():
         lines: list[tuple[str, str]] = []
         for described, some in methods.items():
-            lines.append(("  method", f"{described}; {'seed' if len(some) == 1 else 'seeds'} {', '.join(some)}"))
+            alone = some[0] if len(some) == 1 else ""
+            meant = f" alone (that many seeds are [0, …, {int(alone) - 1}])" if alone and int(alone) > 1 else ""
+            lines.append(("  method", f"{described}; {'seed' if alone else 'seeds'} {', '.join(some)}{meant}"))
             if described in searches:
                 lines += _search(*searches[described])
         groups.setdefault((recipe, tuple(lines)), []).append(model)
@@ -244,18 +240,3 @@ def distribution(found: Distribution) -> str:
     """uniform [0.1, 4]"""
     [(kind, values)] = plain(found).items()
     return f"{kind} {knob(values)}"
-
-
-def trials(search: Job) -> int:
-    """How many trials a search is to be; fewer, where its space has no more points."""
-    config = search.config
-    how, space = canonical.from_plain(SearchConfig, config["how"]), read_space(config["space"])
-    return planned(how, space, config["student"]["recipe"]["epochs"])
-
-
-def _why(job: Job, status: Status) -> str:
-    if status.state == State.RUNNING and KINDS[job.kind].of_trials:
-        return f"{status.progress.get('ended', 0)} of {status.progress.get('trials', '…')} trials have ended"
-    if status.state == State.RUNNING and job.epochs:
-        return f"epoch {status.progress.get('epoch', 0)} of {job.epochs}"
-    return status.reason

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -20,10 +21,14 @@ import ray
 from orchestrator.executors.executor import CannotRun, Ended
 from orchestrator.executors.memory_retry import larger_allocation
 from orchestrator.executors.ray.data_parallel import RemoteDataParallel
+from orchestrator.executors.ray.remote_error import last_line, times
 from orchestrator.executors.ray.report import Report
 from orchestrator.experiment.spec import TeacherAllocation
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, RunsElsewhere, Runtime, run_job
+
+UP_S = 3.0  # an actor that is not up by then waits for room
+LOOK_S = 2.0  # between two looks at how far the jobs on actors are
 
 
 class Worker:
@@ -54,6 +59,10 @@ class _Task:
     slots: int = field(compare=False, default=1)
     lost: int = field(compare=False, default=0)  # how often its actor's node went away
     actor: Any = field(compare=False, default=None)
+    begun: float = field(compare=False, default=0.0)  # monotonic clock
+    up: Any = field(compare=False, default=None)  # a reference that is ready as soon as a new actor is up
+    before: str | None = field(compare=False, default=None)  # the attempt that the store told of when it was begun
+    said: dict[str, Any] = field(compare=False, default_factory=dict)  # what it told last
 
     @property
     def reusable(self) -> bool:
@@ -63,7 +72,7 @@ class _Task:
 
 class Actors:
     """At most ``slots`` times the teachers' share at work. ``priority`` of a job: what is higher goes first; ``alive`` is
-    called before a worker is taken for dead, and returns only where its cluster lives."""
+    called before a worker is taken for dead, and returns only where its cluster lives; ``progress`` is what the store holds."""
 
     def __init__(
         self,
@@ -73,6 +82,7 @@ class Actors:
         max_failures: int,
         priority: Callable[[Job], float] = lambda job: 0.0,
         alive: Callable[[], None] = lambda: None,
+        progress: Callable[[Job], dict[str, Any]] = lambda job: {},
     ) -> None:
         self._runtime = runtime
         self._allocation = allocation
@@ -80,10 +90,13 @@ class Actors:
         self._max_failures = max_failures
         self._priority = priority
         self._alive = alive
+        self._progress = progress
+        self._looked = -math.inf  # by the monotonic clock
         self._turn = count()  # of equal priority, the first goes first
         self._queue: list[_Task] = []  # a heap
         self._running: dict[Any, _Task] = {}  # by the reference to its result
         self._idle: list[Any] = []  # since the last poll
+        self._drained = False  # nothing more is begun
 
     def submit(self, job: Job) -> None:
         """Run the job as soon as a worker is free.
@@ -122,8 +135,27 @@ class Actors:
 
     @property
     def urgency(self) -> float:
-        """The priority of the first job that waits for a worker; -inf where none does."""
-        return -self._queue[0].rank[0] if self._queue else -math.inf
+        """The priority of the first job that waits for a worker, or whose worker waits for resources; -inf where none does."""
+        waiting = [task.rank[0] for task in (*self._queue[:1], *filter(_waits_for_room, self._running.values()))]
+        return -min(waiting, default=math.inf)
+
+    def said(self) -> dict[str, dict[str, Any]]:
+        """By key, what jobs at work have said of themselves since the last call, or some seconds ago: there are as many as
+        actors, and the store is asked for it."""
+        if (now := time.monotonic()) - self._looked < LOOK_S:
+            return {}
+        self._looked = now
+        found = {}
+        for task in self._running.values():
+            progress = self._progress(task.job)
+            if progress and progress["attempt"] != task.before and progress != task.said:
+                found[task.job.key] = task.said = progress
+        return found
+
+    def drain(self) -> list[Job]:
+        """Begin nothing more; the jobs that are at work."""
+        self._drained = True
+        return [task.job for task in self._running.values()]
 
     def close(self) -> None:
         """Forget every worker; they go down with our job in Ray. Killing them here would only print that they were killed."""
@@ -144,9 +176,9 @@ class Actors:
             if task.lost < self._max_failures:
                 self._wait(task.job, task.runtime, task.slots, task.lost + 1)
                 return None
-            report = Report(f"its node went away {task.lost + 1} times ({_first_line(error)})", restarted=True)
+            report = Report(f"its node went away {times(task.lost + 1)}({last_line(error)})", restarted=True)
         except ray.exceptions.RayError as error:
-            report = Report(f"its worker died {self._max_failures + 1} times ({_first_line(error)})", restarted=True)
+            report = Report(f"its worker died {times(self._max_failures + 1)}({last_line(error)})", restarted=True)
         if report.out_of_memory and (runtime := larger_allocation(task.runtime)):
             self._wait(task.job, runtime, min(self._slots, math.ceil(runtime.gpus / self._allocation.gpus)))
             return None
@@ -163,7 +195,7 @@ class Actors:
 
     def _assign(self) -> None:
         """Begin what there is room for; what is first in the queue is not overtaken by what needs less."""
-        while self._queue:
+        while self._queue and not self._drained:
             used = sum(task.slots for task in self._running.values())
             if used + self._queue[0].slots > self._slots:
                 return
@@ -172,6 +204,7 @@ class Actors:
 
     def _begin(self, task: _Task) -> Any:
         """Set an actor to work; the reference to its report."""
+        task.before, task.begun = self._progress(task.job).get("attempt"), time.monotonic()
         restarts = {"max_restarts": self._max_failures, "max_task_retries": self._max_failures}
         if task.runtime.workers > 1:
             task.actor = RemoteDataParallel.options(num_cpus=0, **restarts).remote()
@@ -180,9 +213,15 @@ class Actors:
             task.actor = self._idle.pop()
         else:
             task.actor = RemoteWorker.options(num_cpus=task.runtime.cpus, num_gpus=task.runtime.gpus, **restarts).remote()
+            task.up = task.actor.__ray_ready__.remote()
         return task.actor.run.remote(task.job, task.runtime)
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def _waits_for_room(task: _Task) -> bool:
+    """Whether Ray has found no room yet for the actor of a job, which takes it a second else."""
+    if task.up is None or time.monotonic() - task.begun < UP_S:
+        return False
+    up, _ = ray.wait([task.up], timeout=0)
+    if up:
+        task.up = None
+    return not up

@@ -15,15 +15,22 @@ from typing import Any
 
 from orchestrator.executors.executor import CannotRun
 from orchestrator.executors.ray.auth import HOW, MODE, make_token, token_at_hand, use_token
+from orchestrator.executors.ray.owner import require_own_cluster
 from orchestrator.executors.ray.private import settings
 from orchestrator.executors.ray.private.auth_headers import auth_headers
 from orchestrator.executors.ray.private.gcs import refuses_token
+from orchestrator.executors.ray.private.import_path import job_config
 from orchestrator.executors.ray.private.loopback import loopback
 from orchestrator.executors.ray.private.orphan_watch import watch_this_process
+from orchestrator.executors.ray.remote_error import last_line
+from orchestrator.executors.ray.temp_folder import REMEDY, temp_folder
 from orchestrator.experiment.spec import Allocation
+from orchestrator.planning.schedule import processors
 
 CONNECT_TIMEOUT_S = 10  # for a cluster that is to be joined
+NODES_S = 120  # for the nodes that were asked for to join
 ANSWER_S = 60  # for a worker of a new cluster
+SHOW = "KD_RAY_OUTPUT"  # set to anything, Ray's own messages are shown
 OBJECT_STORE_BYTES = 200 * 2**20  # jobs pass keys and files, not objects
 
 
@@ -31,8 +38,11 @@ def connect(address: str | None) -> None:
     """Start a private cluster, on loopback and with a token of its own, or join the one at ``address``.
 
     Raises:
-        CannotRun: where there is no cluster at that address, or it does not accept our token.
+        CannotRun: where there is no cluster at that address, it is a stranger's or does not accept our token, or none can be
+            started.
     """
+    if address == "auto":
+        require_own_cluster()
     for name, value in settings.CLUSTER.items():
         os.environ.setdefault(name, value)
     with watch_this_process():
@@ -105,36 +115,44 @@ def _connect(address: str | None) -> None:
     """Have Ray start the cluster or join it.
 
     Raises:
-        CannotRun: where the cluster does not let us in.
+        CannotRun: where the cluster does not let us in, or none can be started.
     """
     import ray
-    from ray.exceptions import AuthenticationError
+    from ray.exceptions import AuthenticationError, RayError
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": True, "namespace": "kd"}
+    if not (address or "").startswith("ray://"):  # where the server of clients makes the job
+        common["job_config"] = job_config()
     if address:
         try:
             ray.init(address=address, **common)
         except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:
-            raise CannotRun(f"no Ray cluster lets us in at {address}: {error}") from error
+            raise CannotRun(f"no Ray cluster lets us in at {address}: {last_line(error)}") from error
         return
-    with loopback() as bound:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            num_cpus=len(os.sched_getaffinity(0)),
-            object_store_memory=OBJECT_STORE_BYTES,
-            **bound,
-            **common,
-        )
+    folder = temp_folder()
+    try:
+        with loopback() as bound:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                num_cpus=processors(),
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=folder,
+                **bound,
+                **common,
+            )
+    except OSError as error:
+        raise CannotRun(f"Ray cannot start: {last_line(error)}; {REMEDY}") from error
+    except (RuntimeError, ValueError, RayError) as error:
+        raise CannotRun(f"Ray cannot start: {last_line(error)} ({SHOW}=1 shows all that it says)") from error
 
 
 def answer_s() -> float:
     """Seconds until a worker of a new private cluster, which ends here, has answered.
 
     Raises:
-        CannotRun: as :func:`connect`.
-        ray.exceptions.GetTimeoutError: where it has not after ANSWER_S.
+        CannotRun: as :func:`connect`, and where it has not after ANSWER_S, or raised.
     """
     began = time.monotonic()
     connect(None)
@@ -142,6 +160,12 @@ def answer_s() -> float:
 
     try:
         ray.get(ray.remote(_in_worker).remote(), timeout=ANSWER_S)
+    except ray.exceptions.GetTimeoutError:
+        raise CannotRun(
+            f"no worker of a new cluster answered in {ANSWER_S} s: is the machine busy, or short of memory?"
+        ) from None
+    except ray.exceptions.RayError as error:
+        raise CannotRun(f"no worker of a new cluster can run this project: {last_line(error)}") from error
     finally:
         ray.shutdown()
     return time.monotonic() - began
@@ -150,6 +174,18 @@ def answer_s() -> float:
 def _in_worker() -> str:
     """Found by name in the worker, which so shows that it has the project."""
     return platform.python_version()
+
+
+def await_nodes(count: int) -> int:
+    """Wait until so many nodes live, or NODES_S have gone by; how many do."""
+    import ray
+
+    until = time.monotonic() + NODES_S
+    while True:
+        living = len([node for node in ray.nodes() if node["Alive"]])
+        if living >= count or time.monotonic() > until:
+            return living
+        time.sleep(0.5)
 
 
 def slots(allocation: Allocation) -> int:

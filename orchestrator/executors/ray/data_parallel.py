@@ -14,6 +14,7 @@ import ray
 
 from kd_core.distributed import Group
 from orchestrator.executors.ray.private import settings
+from orchestrator.executors.ray.remote_error import last_line, times
 from orchestrator.executors.ray.report import Report
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, RunsElsewhere, Runtime, do_job, follow_job, working_on
@@ -55,7 +56,7 @@ class DataParallel:
                 return Report()
             if failure := store.failure(job):
                 return Report(failure["reason"])
-        return Report(f"a worker of {runtime.workers} died {max_failures + 1} times ({problem})")
+        return Report(f"a worker of {runtime.workers} died {times(max_failures + 1)}({problem})")
 
     def _train(self, job: Job, runtime: Runtime) -> str:
         """Run the workers to their end; Ray Train's error where that was not a good one."""
@@ -77,7 +78,7 @@ class DataParallel:
             try:
                 trainer.fit()
             except TrainingFailedError as error:
-                return str(error).strip().splitlines()[-1]
+                return last_line(error)
         return "they ended without a result"
 
 

@@ -20,7 +20,7 @@ from orchestrator.experiment.spec import Spec, other_data
 PACKAGES = (kd_core, orchestrator)
 LARGEST = 400 * 2**20  # bytes of weights; Ray takes packages of 512 MiB
 WITHOUT_FILES = ("digits", "synthetic")  # data sets that lie nowhere
-CODE = (".py", ".j2", ".typed", ".csv")  # suffixes of what our packages consist of
+CODE = (".py", ".j2", ".js", ".typed", ".csv")  # suffixes of what our packages consist of
 HERE = "of this machine, which the cluster's nodes do not share"
 
 
@@ -46,8 +46,8 @@ def local_paths(spec: Spec) -> Iterator[tuple[YamlPath, str]]:
     if _relative(spec.store):
         yield ("store",), f"{spec.store!r} is a folder {HERE}: give an absolute path that they share, or s3://bucket/folder"
     data = [spec.data, *(data for asked in spec.evaluations for data in other_data(asked.config).values())]
-    if any(config.name not in WITHOUT_FILES for config in data) and _relative(spec.data_root):
-        yield ("data", "root"), f"{spec.data_root!r} is a folder {HERE}: give an absolute path that each of them has"
+    if any(config.name not in WITHOUT_FILES for config in data) and _relative(spec.place.root):
+        yield ("data", "root"), f"{spec.place.root!r} is a folder {HERE}: give an absolute path that each of them has"
     scheme, _, path = (spec.tracking.uri or "").partition(":///")
     if scheme.startswith("sqlite") and _relative(path):
         yield ("tracking", "uri"), f"{spec.tracking.uri!r} is a file {HERE}: name an MLflow server, or leave it out"
@@ -57,11 +57,14 @@ def local_paths(spec: Spec) -> Iterator[tuple[YamlPath, str]]:
         if plugin.name.startswith("/") or ".." in parts or linked:
             yield ("plugins",), f"{plugin.name!r} lies outside of this folder, which is what is sent: give a path in it"
     sent = _weights(spec)
-    for file in sent:
-        if _leads_out(Path(file), Path()):
-            lies = f"lies outside of this folder ({Path(file).resolve()}), which is what is sent"
-            yield ("teachers",), f"weights: {file!r} {lies}: give a path in it, or one that all nodes have"
-    if sum(Path(file).stat().st_size for file in sent) > LARGEST:
+    gone = [name for name, file in sent.items() if not file.exists()]
+    for name, file in sent.items():
+        if name in gone:
+            yield ("teachers",), f"weights: {name!r} is not here any more"
+        elif _leads_out(file, Path()) or ".." in PurePath(name).parts:
+            lies = f"lies outside of this folder ({file.resolve()}), which is what is sent"
+            yield ("teachers",), f"weights: {name!r} {lies}: give a path in it, or one that all nodes have"
+    if sum(file.stat().st_size for name, file in sent.items() if name not in gone) > LARGEST:
         asked = "are more than can be sent: put them where every node sees them, and give that absolute path"
         yield ("teachers",), f"weights: {', '.join(sent)} {asked}"
 
@@ -79,7 +82,7 @@ def contents(spec: Spec) -> tuple[str, dict[str, Path | bytes]]:
         found |= {f"{package.__name__}/{name}": path for name, path in _code(Path(source)).items()}
     for plugin in map(known, (plugin.sha256 for plugin in spec.plugins)):
         found |= {plugin.name if plugin.is_file else path: content for path, content in plugin.files.items()}
-    found |= {file: Path(file) for file in _weights(spec)}
+    found |= _weights(spec)
     written = PurePath(spec.file)
     name = str(written.name if written.is_absolute() or ".." in written.parts else written)
     return name, {**found, name: Path(spec.file)}
@@ -113,10 +116,14 @@ def _code(package: Path) -> dict[str, Path]:
     return found
 
 
-def _weights(spec: Spec) -> list[str]:
-    """Files of given weights that go along: those that are named by where the command is given."""
-    named = {teacher.weights.file for teacher in spec.teachers if teacher.weights}
-    return sorted(file for file in named if file and _relative(file))
+def _weights(spec: Spec) -> dict[str, Path]:
+    """Files of given weights that go along, by the names that the YAML has for them: those that are no place of the machine."""
+    given = [teacher.weights for teacher in spec.teachers if teacher.weights]
+    return {
+        weights.written: Path(weights.file)
+        for weights in sorted(given, key=lambda weights: str(weights.written))
+        if weights.written and weights.file and _relative(weights.written)
+    }
 
 
 def _relative(path: str) -> bool:

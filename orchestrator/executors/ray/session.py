@@ -11,15 +11,17 @@ import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
+from typing import Any
 
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import CannotRun, Ended
-from orchestrator.executors.ray.cluster import connect, require
+from orchestrator.executors.ray.cluster import await_nodes, connect, require
 from orchestrator.executors.ray.early_stopping import early_stopping_of
 from orchestrator.executors.ray.terms import Terms
 from orchestrator.executors.ray.watch import Watch
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.kinds import KINDS
+from orchestrator.planning.schedule import Machine
 from orchestrator.store.errors import StoreError, StoreFailed
 from orchestrator.store.store import Store
 
@@ -43,6 +45,7 @@ class Session:
             from orchestrator.executors.ray.tune import Trials
 
             store, runtimes = Store(terms.runtimes.store), terms.runtimes
+            self._missing = terms.nodes - await_nodes(terms.nodes)
             resources = runtimes.resources
             require_shared_store(store)
             dispatched = {kind for kind in terms.kinds if KINDS[kind].dispatched}
@@ -52,7 +55,7 @@ class Session:
             self._priorities: dict[str, float] = {}
             alive, limit = self._watch.require, resources.max_failures
             dispatcher = Dispatcher(store, runtimes, early_stopping_of, self._priority)
-            self._actors = Actors(runtimes, resources.teacher, slots, limit, self._priority, alive)
+            self._actors = Actors(runtimes, resources.teacher, slots, limit, self._priority, alive, store.progress)
             self._trials = Trials(dispatcher, limit, store.scratch(terms.scratch), alive)
         except BaseException:
             self._shutdown()
@@ -88,6 +91,25 @@ class Session:
             ended += self._trials.poll(0 if self._actors.busy else left) if self._trials.busy else []
         return ended
 
+    def said(self) -> dict[str, dict[str, Any]]:
+        """By key, what jobs at work have said of themselves since the last call."""
+        return self._actors.said() | self._trials.said()
+
+    def machine(self) -> Machine:
+        """What all living nodes have."""
+        import ray
+
+        found = ray.cluster_resources()
+        return Machine(found.get("CPU", 0), found.get("GPU", 0))
+
+    def missing(self) -> int:
+        """How many of the nodes that were waited for were not there when it opened."""
+        return max(0, self._missing)
+
+    def drain(self) -> list[Job]:
+        """Begin nothing more; the jobs that are at work."""
+        return self._actors.drain() + self._trials.drain()
+
     def close(self) -> None:
         """Let go of every worker; a private cluster ends."""
         self._actors.close()
@@ -119,6 +141,7 @@ def serve(descriptor: int) -> None:
     os.set_inheritable(descriptor, False)  # Ray's processes would hold it open
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave_it_to_the_run)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a batch system may send it to every process, and Ray's would end by it
     threading.Thread(target=_outlive_no_run, args=[os.getppid()], daemon=True).start()
     session: Session | None = None
     with Connection(descriptor) as run:

@@ -16,12 +16,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from orchestrator.executors.ray.cluster import SHOW
 from orchestrator.executors.ray.terms import Terms
 from orchestrator.executors.ray.watch import WHY
 
 MARK = "KD_SESSION"  # a variable that all processes of a session inherit
 KEEP_ENVIRONMENT = {"SPT_NOENV": "1"}  # else Ray's names of its processes overwrite what /proc tells of theirs
-SHOW = "KD_RAY_OUTPUT"  # set to anything, Ray's own messages are shown
 LAST_WORDS = 500  # characters of them
 CLOSE_S = 90  # for a session to end in order: what Tune may take to end, and Ray
 DIED_S = 10  # for a process whose socket is closed to be dead
@@ -45,7 +45,8 @@ class SessionProcess:
     """
 
     def __init__(self, terms: Terms) -> None:
-        self._opened = False
+        self.opened = False
+        self.interrupted = False  # in a request: the answer to it would be taken for that to the next one
         self._mark = uuid.uuid4().hex
         self._output = None if os.environ.get(SHOW) else tempfile.TemporaryFile()  # noqa: SIM115 -- closed in end()
         ours, theirs = socket.socketpair()
@@ -70,9 +71,9 @@ class SessionProcess:
             SessionLost: where the process is gone, or goes meanwhile.
             CannotRun: where the cluster is not there or has too little for one job.
         """
-        if not self._opened:
+        if not self.opened:
             self._answer()
-            self._opened = True
+            self.opened = True
 
     def ask(self, name: str, *arguments: object) -> Any:
         """What a method of the session returns.
@@ -82,15 +83,18 @@ class SessionProcess:
             Exception: what the method raised.
         """
         self.wait()
+        self.interrupted = True
         with contextlib.suppress(ConnectionError):
             self._link.send((name, *arguments))
-        return self._answer()
+        answer = self._answer()
+        self.interrupted = False
+        return answer
 
     def end(self) -> None:
         """End it, in order where it had been opened, and whatever is left of its private cluster."""
         self._link.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(CLOSE_S if self._opened else 0)
+            self._process.wait(CLOSE_S if self.opened else 0)
         self._process.kill()
         self._process.wait()
         if self._output:

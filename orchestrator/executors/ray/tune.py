@@ -6,9 +6,11 @@ rerun builds a new Tuner from what is missing: a restored Tuner lost results and
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -17,7 +19,9 @@ from ray.tune.search import Searcher
 
 from orchestrator.executors.dispatcher import Dispatcher
 from orchestrator.executors.executor import Ended
+from orchestrator.executors.ray.private.idle_worker import keep_idle_worker
 from orchestrator.executors.ray.private.trial_environment import withhold_credentials
+from orchestrator.executors.ray.remote_error import last_line, times
 from orchestrator.jobs.job import Job
 from orchestrator.stages.runner import JobFailed, OutOfMemory, RunsElsewhere, run_job
 from orchestrator.store.work import Scratch
@@ -96,15 +100,27 @@ class _DispatcherScheduler(FIFOScheduler):
         self._name = name
 
     def on_trial_result(self, tune_controller: object, trial: Any, result: dict[str, object]) -> str:
-        stops = _CHANNELS[self._name].dispatcher.report(trial.config["key"], result)
+        dispatcher, key = _CHANNELS[self._name].dispatcher, trial.config["key"]
+        if "accuracy" in result:
+            dispatcher.note(key, **{name: result[name] for name in REPORTED})
+        stops = dispatcher.report(key, result)
         return TrialScheduler.STOP if stops else TrialScheduler.CONTINUE
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The first that waits. A worker without a trial is let go where a job outside of Tune waits for its resources."""
+        channel = _CHANNELS.get(self._name)  # none where all is being closed
+        keep_idle_worker(tune_controller, keep=not channel or channel.dispatcher.floor == -math.inf)
+        return super().choose_trial_to_run(tune_controller)
 
 
 class _DispatcherCallback(tune.Callback):
-    """Tells the dispatcher of every trial that ended."""
+    """Tells the dispatcher of every trial that begins or ended."""
 
     def __init__(self, name: str) -> None:
         self._name = name
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:
+        _CHANNELS[self._name].dispatcher.note(trial.config["key"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:
         result = trial.last_result
@@ -120,7 +136,16 @@ class _DispatcherCallback(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: object) -> None:
         channel = _CHANNELS[self._name]
         channel.alive()
-        channel.dispatcher.end(trial.config["key"], f"its worker died {trial.num_failures} times")
+        failure = f"its worker died {times(trial.num_failures)}({_told(trial)})"
+        channel.dispatcher.end(trial.config["key"], failure)
+
+
+def _told(trial: Any) -> str:
+    """What Tune has written of a trial's errors; the last one is the last line."""
+    try:
+        return last_line(Path(trial.error_file).read_text())
+    except (OSError, TypeError):
+        return "Ray Tune does not say why"
 
 
 class _Silent(tune.ProgressReporter):
@@ -165,8 +190,12 @@ class Trials:
         """
         found = self._dispatcher.ended(timeout)
         if self._broken and not found:
-            raise RuntimeError(f"Ray Tune stopped: {self._broken}") from self._broken
+            raise RuntimeError(f"Ray Tune stopped: {last_line(self._broken)}") from self._broken
         return found
+
+    def said(self) -> dict[str, dict[str, Any]]:
+        """By key, what jobs at work have said of themselves since the last call."""
+        return self._dispatcher.said()
 
     def settle(self, floor: float) -> None:
         """Have a Tuner where there is something to run, and none where there is not; what is below ``floor`` waits."""
@@ -180,6 +209,10 @@ class Trials:
     def busy(self) -> bool:
         """Whether a job runs or waits."""
         return self._dispatcher.open > 0
+
+    def drain(self) -> list[Job]:
+        """Begin nothing more; the jobs that are at work."""
+        return self._dispatcher.drain()
 
     def close(self) -> None:
         """End the Tuner: at once where all trials have ended; otherwise it goes down with Ray."""

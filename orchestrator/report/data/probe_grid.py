@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from kd_core.knowledge import spatial_size
 from kd_core.methods.selection import ProbeSelection, Rows, Sizes, matched_accuracy, selection
 from kd_core.methods.table import METHODS
 from orchestrator.experiment.space import applied
@@ -30,11 +31,10 @@ class Grid:
     accuracy: dict[tuple[str, str], float]
     judged_on: str = "validation"  # or "holdout"
 
-    def best(self, layer: str) -> str:
-        """The teacher with the most accurate probe of a layer; of equal ones the earlier."""
-        return max(
-            (name for name in self.teachers if (name, layer) in self.accuracy), key=lambda name: self.accuracy[name, layer]
-        )
+    def leads(self, teacher: str, layer: str) -> bool:
+        """Whether no teacher has a more accurate probe of a layer; of equal ones each leads."""
+        of_layer = [accuracy for (_, each), accuracy in self.accuracy.items() if each == layer]
+        return self.accuracy.get((teacher, layer)) == max(of_layer)
 
 
 @dataclass(frozen=True)
@@ -116,4 +116,4 @@ def _sizes(reading: Reading) -> Iterator[tuple[str, Sizes]]:
     """(H, W) of the stages of every model of which a network has been trained."""
     for job in [*reading.plan.of("teacher"), *reading.plan.of("student")]:
         if entry := reading.entry(job):
-            yield job.config["model"], tuple((height, width) for _, height, width in entry.results["shape"]["stages"])
+            yield job.config["model"], tuple(map(spatial_size, entry.results["shape"]["stages"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from kd_core.methods.table import METHODS
@@ -41,20 +40,20 @@ def _row(job: Job, plan: Plan) -> Published | None:
         if (row.dataset, row.teacher, row.student, row.method) != (job.config["data"]["name"], teacher, student, key):
             continue
         protocol = PROTOCOLS[row.protocol]
-        trained = _trained_so(job, protocol, protocol.recipe) and all(
-            _trained_so(each, protocol, protocol.teacher) for each in teachers
+        trained = _trained_so(job, protocol, protocol.student(student, key)) and all(
+            _trained_so(each, protocol, protocol.teacher(teacher)) for each in teachers
         )
         if trained and _taught_so(method, protocol, row):
             return row
     return None
 
 
-def _trained_so(job: Job, protocol: Protocol, recipe: Callable[[str], Recipe]) -> bool:
+def _trained_so(job: Job, protocol: Protocol, recipe: Recipe) -> bool:
     """Whether a training has the protocol's data and recipe; a teacher with given weights has whatever it has."""
     config = job.config
     if config["data"] != written(protocol.data(config["data"]["name"])):
         return False
-    return "recipe" not in config or from_plain(Recipe, config["recipe"]) == recipe(config["model"])
+    return "recipe" not in config or from_plain(Recipe, config["recipe"]) == recipe
 
 
 def _taught_so(method: dict[str, object], protocol: Protocol, row: Published) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from typing import Any, TypeVar, cast
 
 import pyarrow as pa
 
@@ -18,6 +20,8 @@ from orchestrator.store.store import Store
 
 DONE, FAILED, MISSING = "done", "failed", "missing"  # the words of a report's tables
 
+Made = TypeVar("Made")
+
 
 class Reading:
     """A plan and what the store held of it at one moment. Entries are read at the first question, many at once where the store
@@ -28,11 +32,18 @@ class Reading:
         self.store = store
         self._tables: dict[tuple[str, str], pa.Table | None] = {}
         self._trials: dict[str, list[Trial]] = {}
+        self._made: dict[Callable[[Reading], Any], Any] = {}
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
         """Of every job by key, in the order of the plan."""
         return standings(self.plan, self.store)
+
+    def made(self, make: Callable[[Reading], Made]) -> Made:
+        """What a function makes of this reading, made at the first question."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast(Made, self._made[make])
 
     def entry(self, job: Job) -> Entry | None:
         """What is committed of a job."""
@@ -69,9 +80,18 @@ class Reading:
         """
         where = job.key, artifact.name
         if where not in self._tables:
-            entry = self.entry(job)
-            self._tables[where] = artifact.read(entry) if entry and artifact.is_in(entry) else None
+            self._tables[where] = self.read(job, artifact)
         return self._tables[where]
+
+    def read(self, job: Job, artifact: Table) -> pa.Table | None:
+        """What :meth:`table` gives, read for the asker alone: a table that is kept is a file that stays mapped, of which a
+        process may have some ten thousand.
+
+        Raises:
+            CorruptEntry: where it is not what the manifest says.
+        """
+        entry = self.entry(job)
+        return artifact.read(entry) if entry and artifact.is_in(entry) else None
 
     def tables(self, jobs: Iterable[Job], artifact: Table) -> list[tuple[Job, pa.Table]]:
         """That table of every job that has it; many are fetched at once where the store is far away.
@@ -96,3 +116,13 @@ class Reading:
             if self.standings[above.key].state == State.FAILED:
                 return above
         return next(filter(None, (self._failed_above(self.standings[above.key]) for above in standing.lost)), None)
+
+
+def once(make: Callable[[Reading], Made]) -> Callable[[Reading], Made]:
+    """Decorates what makes something of a reading: it is made once of each, whoever asks."""
+
+    @functools.wraps(make)
+    def asked(reading: Reading) -> Made:
+        return reading.made(make)
+
+    return asked

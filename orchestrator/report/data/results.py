@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 from kd_core.recipe import Recipe
 from orchestrator.jobs import canonical
 from orchestrator.jobs.job import Job
-from orchestrator.planning.plan import Plan
-from orchestrator.report.data.reading import Reading
+from orchestrator.report.data.reading import Reading, once
 from orchestrator.store import artifacts
 
 MEASURES = pa.schema(
@@ -31,6 +30,7 @@ MEASURES = pa.schema(
         ("test_brier", pa.float64()),  # in [0, 2]
         ("test_top5", pa.float64()),  # of 50 classes and more
         ("parameters", pa.int64()),
+        ("multiplications", pa.int64()),  # of an image; older entries do not know them
         ("seconds", pa.float64()),  # of training
         ("peak_memory", pa.int64()),  # bytes: of tensors on a GPU, of the process elsewhere
         ("device_seconds", pa.float64()),  # seconds times GPUs or, without any, CPU cores
@@ -69,9 +69,10 @@ EVALUATIONS = pa.schema(  # a row for each number; of an evaluation that is not 
 HISTORY = pa.schema([("key", pa.string()), *(artifacts.HISTORY.schema.field(name) for name in ("epoch", "name", "value"))])
 
 
+@once
 def results(reading: Reading) -> pa.Table:
     """A row of :data:`RESULTS` for every student."""
-    named = _students(reading.plan)
+    named = _students(reading)
     agreed = agreements(reading)
     rows = [
         {"key": key, **names, **_measures(reading, reading.plan.jobs[key]), "agreement": agreed.get(key)}
@@ -82,7 +83,7 @@ def results(reading: Reading) -> pa.Table:
 
 def evaluations(reading: Reading) -> pa.Table:
     """A row of :data:`EVALUATIONS` for every (student, evaluation, number)."""
-    named = _students(reading.plan)
+    named = _students(reading)
     rows = []
     for job in reading.plan.of("evaluation"):
         [student] = job.parents["students"]
@@ -97,15 +98,19 @@ def evaluations(reading: Reading) -> pa.Table:
 def agreements(reading: Reading) -> dict[str, float]:
     """By key of a student, the share of the test images of which it says what a teacher of it says, their mean; of those whose
     predictions are all known."""
-    jobs = [*reading.plan.of("teacher"), *reading.plan.of("student")]
-    said = {job.key: table["predicted"] for job, table in reading.tables(jobs, artifacts.PREDICTIONS)}
-    found = {}
-    for job in reading.plan.of("student"):
-        listened = job.parents.get("teachers", [])
-        if listened and job.key in said and all(len(said.get(key, ())) == len(said[job.key]) for key in listened):
-            shares = [pc.mean(pc.equal(said[job.key], said[key])).as_py() for key in listened]
-            found[job.key] = sum(shares) / len(shares)
-    return found
+    teachers = {job.key: table for job, table in reading.tables(reading.plan.of("teacher"), artifacts.PREDICTIONS)}
+
+    def agreement(student: Job) -> float | None:
+        others = [teachers.get(key) for key in student.parents["teachers"]]
+        said = reading.read(student, artifacts.PREDICTIONS)
+        if said is None or any(other is None or len(other) != len(said) for other in others):
+            return None
+        shares = [pc.mean(pc.equal(said["predicted"], other["predicted"])).as_py() for other in others if other is not None]
+        return float(sum(shares) / len(shares))
+
+    taught = [job for job in reading.plan.of("student") if job.parents.get("teachers") and reading.entry(job)]
+    found = zip(taught, reading.store.each(agreement, taught), strict=True)
+    return {job.key: share for job, share in found if share is not None}
 
 
 def teachers(reading: Reading) -> pa.Table:
@@ -133,15 +138,22 @@ def probes(reading: Reading) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def history(reading: Reading, jobs: Iterable[Job], names: Collection[str]) -> pa.Table:
-    """The curves of these names of all jobs that are done: a row of :data:`HISTORY` for every (job, epoch, name). A teacher
-    whose weights were given has none."""
-    found, wanted = [HISTORY.empty_table()], pa.array(names, pa.string())
-    for job, table in reading.tables(jobs, artifacts.HISTORY):
-        rows = table.filter(pc.is_in(table["name"], wanted))
-        keys = pa.array([job.key] * len(rows), pa.string())
-        found.append(rows.append_column("key", keys).select(HISTORY.names))
-    return pa.concat_tables(found)
+def history(reading: Reading, jobs: Iterable[Job], names: Collection[str], prefixes: Collection[str] = ()) -> pa.Table:
+    """The curves of these names, and of those that begin so, of all jobs that are done: a row of :data:`HISTORY` for every
+    (job, epoch, name). A teacher whose weights were given has none."""
+    wanted = pa.array(names, pa.string())
+
+    def rows(job: Job) -> pa.Table | None:
+        if (table := reading.read(job, artifacts.HISTORY)) is None:
+            return None
+        asked = pc.is_in(table["name"], wanted)
+        for prefix in prefixes:
+            asked = pc.or_(asked, pc.starts_with(table["name"], prefix))
+        rows = table.filter(asked)
+        return rows.append_column("key", pa.array([job.key] * len(rows), pa.string())).select(HISTORY.names)
+
+    found = reading.store.each(rows, [job for job in jobs if reading.entry(job)])
+    return pa.concat_tables([HISTORY.empty_table(), *(table for table in found if table is not None)])
 
 
 def _measures(reading: Reading, job: Job) -> dict[str, Any]:
@@ -157,8 +169,10 @@ def _measures(reading: Reading, job: Job) -> dict[str, Any]:
     return row
 
 
-def _students(plan: Plan) -> dict[str, dict[str, Any]]:
+@once
+def _students(reading: Reading) -> dict[str, dict[str, Any]]:
     """What names each student in a table, by key."""
+    plan = reading.plan
     jobs = plan.of("student")
     return {
         job.key: {
@@ -174,18 +188,22 @@ def _students(plan: Plan) -> dict[str, dict[str, Any]]:
     }
 
 
-def _settings(students: list[Job]) -> list[str]:
+def _settings(students: Sequence[Job]) -> list[str]:
     """For each student its model, with the knobs of the recipe in which it differs from others of that model."""
-    recipes = [canonical.from_plain(Recipe, job.config["recipe"]) for job in students]
+    trained = [(job.config["model"], canonical.text(job.config["recipe"])) for job in students]
+    recipes = dict(zip(trained, (job.config["recipe"] for job in students), strict=True))  # a few, whatever the students
+    knobs = {
+        each: {name: canonical.text(value) for name, value in vars(canonical.from_plain(Recipe, recipe)).items()}
+        for each, recipe in recipes.items()
+    }
     values: dict[str, dict[str, set[str]]] = {}  # by model and knob
-    for job, recipe in zip(students, recipes, strict=True):
-        of_model = values.setdefault(job.config["model"], {})
-        for name, value in vars(recipe).items():
-            of_model.setdefault(name, set()).add(canonical.text(value))
-    apart = {model: [name for name, found in knobs.items() if len(found) > 1] for model, knobs in values.items()}
+    for (model, _), found in knobs.items():
+        for name, value in found.items():
+            values.setdefault(model, {}).setdefault(name, set()).add(value)
 
-    def setting(model: str, recipe: Recipe) -> str:
-        described = ", ".join(f"{name}={canonical.text(getattr(recipe, name))}" for name in apart[model])
+    def setting(model: str, found: dict[str, str]) -> str:
+        described = ", ".join(f"{name}={value}" for name, value in found.items() if len(values[model][name]) > 1)
         return f"{model} ({described})" if described else model
 
-    return [setting(job.config["model"], recipe) for job, recipe in zip(students, recipes, strict=True)]
+    named = {each: setting(each[0], found) for each, found in knobs.items()}
+    return [named[each] for each in trained]

@@ -14,7 +14,7 @@ from orchestrator.jobs import canonical
 from orchestrator.jobs.canonical import from_plain
 from orchestrator.jobs.job import Job
 from orchestrator.report.analysis.statistics import paired, sample
-from orchestrator.report.data.reading import Reading
+from orchestrator.report.data.reading import Reading, once
 from orchestrator.report.data.results import RESULTS, results
 from orchestrator.search.budget import planned
 from orchestrator.search.trial import DONE, FAILED, STOPPED, Trial
@@ -68,9 +68,12 @@ TRIALS = pa.schema(
 )
 
 
+@once
 def searches(reading: Reading) -> pa.Table:
     """A row of :data:`SEARCHES` for every student and method whose knobs are searched."""
     plan = reading.plan
+    if not plan.of("search"):
+        return SEARCHES.empty_table()
     cells: dict[str, list[dict[str, Any]]] = {}
     for row in results(reading).to_pylist():
         cells.setdefault(row["cell"], []).append(row)

@@ -2,67 +2,106 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from markupsafe import Markup
 
 from kd_core.training.metrics import TRAIN_ACCURACY, VALIDATION_ACCURACY
 from orchestrator.experiment.spec import TEST
+from orchestrator.jobs.job import Job
 from orchestrator.report.analysis.claims import FAILS, HOLDS, Tested, evaluate_claims
 from orchestrator.report.analysis.summary import CONTROL
 from orchestrator.report.data.reading import Reading
-from orchestrator.report.data.results import evaluations, history, results
-from orchestrator.report.figures import plots
+from orchestrator.report.data.results import evaluations, history, results, teachers
+from orchestrator.report.figures import plots, size_plots
 from orchestrator.report.figures.canvas import COLORS, INK
+from orchestrator.report.figures.chart import Chart, Curves, Rows, colors_of, curves_of
+from orchestrator.report.figures.foremost import LINES, Foremost, best
 from orchestrator.report.figures.plots import Panel, Strip, Whisker
-
-WEIGHT = "weight/teacher"  # and the teacher's place among those of its student
-
-Rows = Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """``about`` says in words what is to be seen; ``under`` is the title of its table; none: the first."""
-
-    title: str
-    caption: str
-    svg: Markup
-    under: str = ""
+from orchestrator.report.figures.selection_charts import selection_charts
+from orchestrator.report.figures.size_plots import Dot
+from orchestrator.report.figures.training_charts import BETA, GUIDE, TERM, WEIGHT, training_charts
 
 
 def charts(reading: Reading) -> list[Chart]:
     """The pictures for which there are results."""
     table = results(reading)
-    rows, tested = table.to_pylist(), evaluate_claims(reading.plan.claims, table, evaluations(reading))
-    found = (accuracies(rows), claims(tested), learning(reading, rows), weights(reading, rows))
+    foremost, tested = Foremost(table.to_pylist()), evaluate_claims(reading.plan.claims, table, evaluations(reading))
+    rows, every_teacher = foremost.rows, teachers(reading).to_pylist()
+    of_teachers = _foremost_teachers(every_teacher)
+    left_out = len(of_teachers) < len(every_teacher)
+    note = foremost.note + left_out * f" Of {len(every_teacher)} teachers the {len(of_teachers)} most accurate are drawn."
+    jobs = [reading.plan.jobs[row["key"]] for row in (*of_teachers, *rows)]
+    curves = curves_of(history(reading, jobs, {VALIDATION_ACCURACY, TRAIN_ACCURACY, BETA}, (WEIGHT, GUIDE, TERM)))
+    found = (
+        accuracies(rows, of_teachers, note),
+        claims(tested),
+        sizes(rows, of_teachers, note),
+        learning(jobs, rows, curves, note),
+        *training_charts(foremost, curves),
+        *selection_charts(reading),
+    )
     return [chart for chart in found if chart]
 
 
-def accuracies(rows: Rows) -> Chart | None:
-    """Every seed and every mean."""
-    colors = _colors(rows)
-    cells: dict[str, dict[str, Strip]] = {}
+def _foremost_teachers(rows: Rows) -> Rows:
+    worth = {row["teacher"]: -1.0 if row["test_accuracy"] is None else row["test_accuracy"] for row in rows}
+    kept = best(worth, LINES)
+    return [row for row in rows if row["teacher"] in kept]
+
+
+def accuracies(rows: Rows, of_teachers: Rows, note: str) -> Chart | None:
+    """Every seed and every mean, and the best teacher."""
+    colors = colors_of(rows)
+    seeds: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        strips = cells.setdefault(row["setting"], {})
-        before = strips[row["cell"]].values if row["cell"] in strips else ()
-        values = (*before, row["test_accuracy"]) if row["status"] == "done" else before
-        strips[row["cell"]] = Strip(row["method"], values, colors[row["method"]], control=row["algorithm"] == CONTROL)
+        seeds.setdefault((row["setting"], row["cell"]), []).append(row)
+    cells: dict[str, dict[str, Strip]] = {}
+    for (setting, cell), of_cell in seeds.items():
+        values = tuple(row["test_accuracy"] for row in of_cell if row["status"] == "done")
+        method, control = of_cell[0]["method"], of_cell[0]["algorithm"] == CONTROL
+        cells.setdefault(setting, {})[cell] = Strip(method, values, colors[method], control=control)
     if not any(strip.values for strips in cells.values() for strip in strips.values()):
         return None
     epoch = "epoch chosen on the validation split" if rows[0]["validated"] else "last epoch"
     caption = (
         f"Test accuracy at the {epoch}. A dot is a seed, a diamond the mean of a method, a bar its "
         "95 % confidence interval (Student's t), which may go on beyond the picture. The dashed line is the mean of plain "
-        "training."
+        f"training, the dotted one the best teacher.{note}"
     )
-    svg = plots.strips({setting: list(strips.values()) for setting, strips in cells.items()})
-    return Chart("Accuracy by method", caption, Markup(svg))
+    above = max((row for row in of_teachers if row["status"] == "done"), key=lambda row: row["test_accuracy"], default=None)
+    lines = {above["teacher"]: above["test_accuracy"]} if above else {}
+    return Chart(
+        "Accuracy by method", caption, plots.strips({each: list(strips.values()) for each, strips in cells.items()}, lines)
+    )
+
+
+def sizes(rows: Rows, of_teachers: Rows, note: str) -> Chart | None:
+    """Students and teachers by what they cost."""
+    colors, points = colors_of(rows), []
+    for row in of_teachers:
+        if row["status"] == "done":
+            points.append(
+                Dot(row["teacher"], row["test_accuracy"], INK, row["parameters"], row["multiplications"], square=True)
+            )
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "done":
+            cells.setdefault(row["cell"], []).append(row)
+    several = len({row["student"] for row in rows}) > 1
+    for those in cells.values():
+        first, mean = those[0], sum(row["test_accuracy"] for row in those) / len(those)
+        label = f"{first['setting']}, {first['method']}" if several else first["method"]
+        points.append(Dot(label, mean, colors[first["method"]], first["parameters"], first["multiplications"]))
+    if not cells or not any(point.square for point in points):
+        return None
+    caption = (
+        "Test accuracy over the size of the network. A square is a teacher, a dot the mean of a student's method over its "
+        "seeds. Multiply-accumulates are those of convolutions and linear layers for one image; older entries, of which they "
+        f"were not counted, are left out there.{note}"
+    )
+    return Chart("Students and teachers by size", caption, size_plots.sizes(points))
 
 
 def claims(tested: Sequence[Tested]) -> Chart | None:
@@ -86,60 +125,27 @@ def claims(tested: Sequence[Tested]) -> Chart | None:
         "(Student's t, not corrected). Green: the claim holds after Holm's correction; red: it does not; grey: it cannot be "
         "told."
     )
-    return Chart("Claims: differences and intervals", caption, Markup(plots.forest(panels)), under="Claims")
+    return Chart("Claims: differences and intervals", caption, plots.forest(panels), under="Claims")
 
 
-def learning(reading: Reading, rows: Rows) -> Chart | None:
+def learning(jobs: Sequence[Job], rows: Rows, curves: Curves, note: str) -> Chart | None:
     """Validation accuracy over epochs, or training accuracy where nothing is validated on: a panel of the teachers, and one
     for each student."""
-    plan = reading.plan
     labels = {row["key"]: (row["setting"], row["method"]) for row in rows}
-    labels |= {job.key: ("Teachers", job.title) for job in plan.of("teacher")}
-    colors = _colors(rows)
+    labels |= {job.key: ("Teachers", job.title) for job in jobs if job.kind == "teacher"}
+    colors = colors_of(rows)
     panels: dict[str, dict[str, list[np.ndarray]]] = {}
-    jobs = [*plan.of("teacher"), *plan.of("student")]
     validated = any(job.validated for job in jobs)
     what, curve_of = ("Validation", VALIDATION_ACCURACY) if validated else ("Training", TRAIN_ACCURACY)
-    for (key, _), curve in _curves(history(reading, jobs, {curve_of})).items():
-        title, label = labels[key]
-        panels.setdefault(title, {}).setdefault(label, []).append(100 * curve)
+    for (key, name), curve in curves.items():
+        if name == curve_of:
+            title, label = labels[key]
+            panels.setdefault(title, {}).setdefault(label, []).append(100 * curve)
     if not panels:
         return None
     caption = (
-        f"{what} accuracy by epoch. Thin lines are seeds, thick ones their mean. The first epochs may lie below the picture."
+        f"{what} accuracy by epoch. Lines are means over the seeds; bands hold all seeds. The first epochs may lie below the "
+        f"picture.{note}"
     )
     shown = [Panel(title, those, colors) for title, those in panels.items()]
-    return Chart("Learning curves", caption, Markup(plots.curves(shown, f"{what.lower()} accuracy, %")))
-
-
-def weights(reading: Reading, rows: Rows) -> Chart | None:
-    """Mean instructional weight of every teacher over epochs: a panel for each student whose method reports it."""
-    plan = reading.plan
-    jobs = [plan.jobs[row["key"]] for row in rows]
-    titles = {row["key"]: f"{row['setting']}, {row['method']}" for row in rows}
-    most = max((len(row["teachers"]) for row in rows), default=0)
-    names = {f"{WEIGHT}{index}": index for index in range(most)}
-    panels: dict[str, dict[str, list[np.ndarray]]] = {}
-    for (key, name), curve in _curves(history(reading, jobs, names)).items():
-        teacher = plan.jobs[plan.jobs[key].parents["teachers"][names[name]]]
-        panels.setdefault(titles[key], {}).setdefault(teacher.title, []).append(curve)
-    if not panels:
-        return None
-    caption = "Mean instructional weight of each teacher by epoch. Lines are means over the seeds; bands hold all seeds."
-    shown = [Panel(title, those) for title, those in panels.items()]
-    return Chart("Instructional weights", caption, Markup(plots.curves(shown, "weight", limits=(0, 1), band=True)))
-
-
-def _colors(rows: Rows) -> dict[str, str]:
-    """A colour for every method, the same in all pictures; plain training has that of the text."""
-    palette = itertools.cycle(COLORS)
-    control = {row["method"]: row["algorithm"] == CONTROL for row in rows}
-    return {method: INK if plain else next(palette) for method, plain in control.items()}
-
-
-def _curves(table: pa.Table) -> dict[tuple[str, str], np.ndarray]:
-    """By (key, name) the values in the order of the epochs."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for row in table.sort_by("epoch").to_pylist():
-        found.setdefault((row["key"], row["name"]), []).append(row["value"])
-    return {which: np.array(values) for which, values in found.items()}
+    return Chart("Learning curves", caption, plots.curves(shown, f"{what.lower()} accuracy, %"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from orchestrator.report.analysis.statistics import sample
 from orchestrator.report.data.probe_grid import Grid, grid
-from orchestrator.report.figures.canvas import COLORS, INK, figure, style, svg
+from orchestrator.report.figures.canvas import COLORS, INK, Picture, figure
 from orchestrator.store.files import OutputError, write_output
 
 if TYPE_CHECKING:
@@ -69,57 +69,64 @@ def heat_map(table: pa.Table, path: Path) -> None:
     found = grid(table)
     if not found.teachers:
         raise ValueError("no teacher has been probed yet")
-    content = io.BytesIO()
-    with style("heat map"):
-        _heat_map(found).savefig(content, format=format, dpi=180, facecolor="white")
-    write_output(path, content.getvalue())
+    write_output(path, Picture("heat map", lambda: _heat_map(found)).content(format))
 
 
-def strips(groups: Mapping[str, Sequence[Strip]]) -> str:
-    """SVG: for each student the accuracy of every seed, and mean and 95 % confidence interval of every method."""
+def strips(groups: Mapping[str, Sequence[Strip]], lines: Mapping[str, float] = MappingProxyType({})) -> Picture:
+    """For each student the accuracy of every seed, and mean and 95 % confidence interval of every method; ``lines`` are
+    accuracies to compare with, by name."""
     sizes = [len(rows) for rows in groups.values()]
-    with style("strips"):
+
+    def draw() -> Figure:
         drawn = figure(0.55 * len(sizes) + 0.34 * sum(sizes) + 0.3)
         all_axes = drawn.subplots(len(groups), 1, squeeze=False, height_ratios=[size + 0.6 for size in sizes])[:, 0]
         for axes, (title, rows) in zip(all_axes, groups.items(), strict=True):
-            _strips(axes, rows)
+            _strips(axes, rows, lines)
             axes.set_title(title, loc="left")
         all_axes[-1].set_xlabel("test accuracy, %")
-        return svg(drawn)
+        return drawn
+
+    return Picture("strips", draw)
 
 
-def forest(groups: Mapping[tuple[str, str], Sequence[Whisker]]) -> str:
-    """SVG: differences and their confidence intervals about zero; for each (title, label of the axis) a panel."""
+def forest(groups: Mapping[tuple[str, str], Sequence[Whisker]]) -> Picture:
+    """Differences and their confidence intervals about zero; for each (title, label of the axis) a panel."""
     sizes = [len(rows) for rows in groups.values()]
-    with style("forest"):
+
+    def draw() -> Figure:
         drawn = figure(0.85 * len(sizes) + 0.28 * sum(sizes))
         all_axes = drawn.subplots(len(groups), 1, squeeze=False, height_ratios=[size + 1.2 for size in sizes])[:, 0]
         for axes, ((title, label), rows) in zip(all_axes, groups.items(), strict=True):
             _forest(axes, rows)
             axes.set_title(title, loc="left")
             axes.set_xlabel(label)
-        return svg(drawn)
+        return drawn
+
+    return Picture("forest", draw)
 
 
-def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | None = None, *, band: bool = False) -> str:
-    """SVG: two panels in a row; every seed thin, or a ``band`` that holds all seeds; their mean thick. Without limits the later
-    epochs decide what is seen."""
+def curves(panels: Sequence[Panel], label: str, limits: tuple[float, float] | None = None) -> Picture:
+    """Two panels in a row: of each label the mean over seeds, in a band that holds all of them. Without limits the later epochs
+    decide what is seen."""
     rows = (len(panels) + 1) // 2
     most = max(len(panel.curves) for panel in panels)
-    with style(label):
+
+    def draw() -> Figure:
         drawn = figure((2.9 + (most > MANY) * 0.1 * most) * rows)
         all_axes = drawn.subplots(rows, 2, squeeze=False).flat
         for axes in all_axes[len(panels) :]:
             axes.set_visible(False)
         for axes, panel in zip(all_axes, panels, strict=False):
-            _curves(axes, panel, band)
+            _curves(axes, panel)
             axes.set_title(panel.title, loc="left")
             axes.set_xlabel("epoch")
             axes.set_ylabel(label)
             axes.set_ylim(limits or _later([curve for those in panel.curves.values() for curve in those]))
             below = {"loc": "upper left", "bbox_to_anchor": (0, -0.15)} if len(panel.curves) > MANY else {}
             axes.legend(frameon=False, fontsize="small", ncols=2 if len(panel.curves) > 5 else 1, **below)
-        return svg(drawn)
+        return drawn
+
+    return Picture(f"{label} {panels[0].title}", draw)
 
 
 def _heat_map(found: Grid) -> Figure:
@@ -136,7 +143,7 @@ def _heat_map(found: Grid) -> Figure:
         if np.isnan(value):
             continue
         red, green, blue, _ = image.cmap(image.norm(value))
-        best = found.best(found.layers[column]) == found.teachers[row]
+        best = found.leads(found.teachers[row], found.layers[column])
         axes.text(
             column,
             row,
@@ -161,7 +168,7 @@ def _heat_map(found: Grid) -> Figure:
     return drawn
 
 
-def _strips(axes: Axes, rows: Sequence[Strip]) -> None:
+def _strips(axes: Axes, rows: Sequence[Strip], lines: Mapping[str, float]) -> None:
     for position, row in enumerate(rows):
         found = sample(row.values)
         if found is None:
@@ -174,7 +181,11 @@ def _strips(axes: Axes, rows: Sequence[Strip]) -> None:
         axes.scatter([100 * found.mean], [position + 0.12], s=42, marker="D", color=row.color, zorder=4)
         if row.control:
             axes.axvline(100 * found.mean, color=INK, alpha=0.45, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    values = [100 * value for row in rows for value in row.values]
+    for name, accuracy in lines.items():
+        axes.axvline(100 * accuracy, color=INK, alpha=0.3, linewidth=1, linestyle=":", zorder=1)
+        at = axes.get_xaxis_transform()
+        axes.text(100 * accuracy, 0.02, f" {name}", transform=at, rotation=90, ha="right", va="bottom", fontsize="x-small")
+    values = [100 * value for row in rows for value in row.values] + [100 * value for value in lines.values()]
     if margin := max(values, default=0) - min(values, default=0):  # the interval of two seeds is often wider than all else
         low, high = axes.get_xlim()
         axes.set_xlim(max(low, min(values) - margin), min(high, max(values) + margin))
@@ -198,21 +209,16 @@ def _rows(axes: Axes, labels: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _curves(axes: Axes, panel: Panel, band: bool) -> None:
+def _curves(axes: Axes, panel: Panel) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for index, (label, those) in enumerate(panel.curves.items()):
         color = panel.colors.get(label, COLORS[index % len(COLORS)])
-        epochs = min(map(len, those))
-        for curve in those if len(those) > 1 and not band else ():
-            axes.plot(np.arange(1, len(curve) + 1), curve, color=color, alpha=0.25, linewidth=0.8)
-        truncated = [curve[:epochs] for curve in those]
-        if len(those) > 1 and band:
-            axes.fill_between(
-                np.arange(1, epochs + 1), np.min(truncated, 0), np.max(truncated, 0), color=color, alpha=0.18, linewidth=0
-            )
-        mean = np.mean(truncated, axis=0)
-        axes.plot(np.arange(1, epochs + 1), mean, color=color, linewidth=1.8, label=label)
+        shortest = min(map(len, those))
+        epochs, shared = np.arange(1, shortest + 1), np.array([curve[:shortest] for curve in those])
+        if len(those) > 1:
+            axes.fill_between(epochs, shared.min(0), shared.max(0), color=color, alpha=0.18, linewidth=0)
+        axes.plot(epochs, shared.mean(0), color=color, linewidth=1.8, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from markupsafe import Markup
 
 from kd_core.knobs import Choice, Distribution, IntUniform, LogUniform
 from orchestrator.experiment.search_config import SearchConfig
@@ -18,8 +17,8 @@ from orchestrator.report.analysis.formatting import SEARCHES
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.searches import searches
 from orchestrator.report.figures import search_plots
-from orchestrator.report.figures.canvas import style, svg
-from orchestrator.report.figures.charts import Chart
+from orchestrator.report.figures.canvas import Picture, style
+from orchestrator.report.figures.chart import Chart
 from orchestrator.report.figures.search_plots import Point, Slice
 from orchestrator.search.importance import importances, why_no_importances
 from orchestrator.search.trial import STOPPED, Trial
@@ -35,11 +34,9 @@ def search_charts(reading: Reading) -> list[Chart]:
     for row in searches(reading).to_pylist():
         name, search = f"{row['setting']}, {row['method']}", reading.plan.jobs[row["key"]]
         trials = reading.trials(search)
-        with style(f"slices {row['cell']}"):
-            drawn = slices(search, trials, row["winner"])
-            if drawn is None:
-                continue
-            picture = Markup(svg(drawn))
+        if not _shown(trials):
+            continue
+        picture = Picture(f"slices {row['cell']}", partial(slices, search, trials, row["winner"]))
         caption = SLICES
         if reason := _why_no_importances(search, trials):
             caption += f" The importance of its knobs is not told: {reason}."
@@ -47,8 +44,7 @@ def search_charts(reading: Reading) -> list[Chart]:
             by_search[name] = importances(read_space(search.config["space"]), trials)
         found.append(Chart(f"Slices of the search: {name}", caption, picture, under=SEARCHES))
     if by_search:
-        with style("importance"):
-            picture = Markup(svg(search_plots.importance(by_search)))
+        picture = Picture("importance", lambda: search_plots.importance(by_search))
         found.append(Chart("Importance of the searched knobs", IMPORTANCE, picture, under=SEARCHES))
     return found
 
@@ -63,13 +59,15 @@ IMPORTANCE = (
 )
 
 
-def slices(search: Job, trials: Sequence[Trial], winner: int | None) -> Figure | None:
-    """The picture of a search; None before a trial has an accuracy."""
+def _shown(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.ended and trial.accuracy is not None]
+
+
+def slices(search: Job, trials: Sequence[Trial], winner: int | None) -> Figure:
+    """The picture of a search of which a trial has an accuracy."""
     space = read_space(search.config["space"])
     defaults = stands_at(search.config["student"], space)
-    shown = [trial for trial in trials if trial.ended and trial.accuracy is not None]
-    if not shown:
-        return None
+    shown = _shown(trials)
     points = [
         Point(
             trial.number,
@@ -93,7 +91,7 @@ def importance(search: Job, trials: Sequence[Trial]) -> Figure | None:
 def pictures(search: Job, trials: Sequence[Trial], winner: int | None, folder: Path, dpi: int) -> list[Path]:
     """Write slices.png and importance.png, as far as they can be drawn."""
     draws: tuple[Callable[[], Figure | None], ...] = (
-        lambda: slices(search, trials, winner),
+        lambda: slices(search, trials, winner) if _shown(trials) else None,
         lambda: importance(search, trials),
     )
     found: list[Path] = []

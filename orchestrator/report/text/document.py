@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.report.analysis.claims import evaluate_claims, verdicts
@@ -15,41 +16,60 @@ from orchestrator.report.data.published import counterparts
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import evaluations, probes, results, teachers
 from orchestrator.report.data.searches import searches
-from orchestrator.report.text import tables
-from orchestrator.report.text.search_table import of_searches, sentences
-from orchestrator.report.text.tables import Table
+from orchestrator.report.tables.claims import of_claims
+from orchestrator.report.tables.compared import of_compared
+from orchestrator.report.tables.evaluations import of_answers
+from orchestrator.report.tables.jobs import of_jobs
+from orchestrator.report.tables.networks import of_networks
+from orchestrator.report.tables.probes import of_grid, of_selection
+from orchestrator.report.tables.published import of_published
+from orchestrator.report.tables.scores import of_scores
+from orchestrator.report.tables.searches import of_searches, sentences
+from orchestrator.report.tables.setup import of_setup
+from orchestrator.report.tables.students import of_cells
+from orchestrator.report.tables.table import Table
+from orchestrator.report.tables.teachers import of_teachers
+from orchestrator.report.text.origin import Origin
 
 
 @dataclass(frozen=True)
 class Document:
-    """``facts`` are pairs of a name and what it is; ``jobs`` lists every job with its key."""
+    """``facts`` are pairs of a name and what it is; ``setup`` is what was asked for, ``jobs`` every job with its key,
+    ``origin`` how to ask for it again, where that is known."""
 
     name: str
     findings: tuple[str, ...]
     tables: tuple[Table, ...]
+    setup: Table
     jobs: Table
     facts: tuple[tuple[str, str], ...]
+    origin: Origin | None = None
 
 
-def document(reading: Reading) -> Document:
-    """The report of an experiment, from the store alone: the same store gives the same report."""
+def document(reading: Reading, origin: Origin | None = None, other: Reading | None = None) -> Document:
+    """The report of an experiment, from the store alone: the same store gives the same report. ``other`` is one to compare it
+    with."""
     plan, students, evaluated = reading.plan, results(reading), evaluations(reading)
     cells, claims, asked = summarise(students), evaluate_claims(plan.claims, students, evaluated), answers(evaluated)
     probed = grid(probes(reading))
     sought = searches(reading)
-    repeated = tables.of_published(cells, counterparts(plan))
-    parts = [tables.of_cells(cells), repeated, tables.of_claims(claims), of_searches(sought), tables.of_scores(cells)]
-    parts += [tables.of_answers(*found) for found in asked.items()]
-    parts.append(tables.of_teachers(teachers(reading)))
+    repeated = of_published(cells, counterparts(plan))
+    compared = [of_compared(plan.name, students, other.plan.name, results(other))] if other else []
+    parts = [of_cells(cells), *compared, repeated, of_claims(claims), of_searches(sought), of_scores(cells)]
+    parts += [of_answers(*found) for found in asked.items()]
+    taught = teachers(reading)
+    parts += [of_teachers(taught), of_networks(students, taught)]
     if probed.teachers:
-        parts.append(tables.of_grid(probed))
-    parts += map(tables.of_selection, selections(reading))
+        parts.append(of_grid(probed))
+    parts += map(of_selection, selections(reading))
     return Document(
         name=plan.name,
         findings=(*findings(cells), *verdicts(claims), *sentences(sought)),
         tables=tuple(table for table in parts if table.groups),
-        jobs=tables.of_jobs(reading),
+        setup=of_setup(plan),
+        jobs=of_jobs(reading),
         facts=tuple(_facts(reading)),
+        origin=origin,
     )
 
 
@@ -78,5 +98,5 @@ def _moment(seconds: float) -> str:
 
 def _all(values: Iterable[str]) -> str:
     """The different values, the most frequent first."""
-    seen: Sequence[str] = list(values)
-    return ", ".join(sorted(set(seen), key=lambda value: (-seen.count(value), value)))
+    seen = Counter(values)
+    return ", ".join(sorted(seen, key=lambda value: (-seen[value], value)))

@@ -18,9 +18,12 @@ from orchestrator.report.data.probe_grid import grid, selections
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import evaluations, probes, results
 from orchestrator.report.data.searches import searches
-from orchestrator.report.text import tables
-from orchestrator.report.text.search_table import of_searches, sentences
-from orchestrator.report.text.tables import Table, Value
+from orchestrator.report.tables.claims import of_claims
+from orchestrator.report.tables.evaluations import of_answers
+from orchestrator.report.tables.probes import of_grid, of_selection
+from orchestrator.report.tables.searches import of_searches, sentences
+from orchestrator.report.tables.students import of_cells
+from orchestrator.report.tables.table import Table, Value
 
 LONG = 20  # least width of a column whose values go over several lines
 MARK = "*"  # of what is strong, for terminals without bold
@@ -31,12 +34,12 @@ def terminal(reading: Reading, width: int = 100, color: bool = False) -> str:
     """What ``kd run`` prints at its end; ``color`` adds ANSI codes."""
     plan, students, evaluated = reading.plan, results(reading), evaluations(reading)
     cells, claims, found = summarise(students), evaluate_claims(plan.claims, students, evaluated), grid(probes(reading))
-    parts = [tables.of_cells(cells)] if cells else []
-    parts += [tables.of_claims(claims)] if claims else []
+    parts = [of_cells(cells)] if cells else []
+    parts += [of_claims(claims)] if claims else []
     sought = searches(reading)
     parts += [of_searches(sought)] if sought.num_rows else []
-    parts += [tables.of_answers(*asked) for asked in answers(evaluated).items()]
-    parts += [tables.of_grid(found)] if found.teachers else []
+    parts += [of_answers(*asked) for asked in answers(evaluated).items()]
+    parts += [of_grid(found)] if found.teachers else []
     return _print(parts, [*findings(cells, numbers=False), *verdicts(claims), *sentences(sought)], width, color)
 
 
@@ -45,7 +48,7 @@ def probe_table(reading: Reading, width: int = 100, color: bool = False) -> str:
     found = grid(probes(reading))
     if not found.teachers:
         return "No teacher has been probed yet.\n"
-    return _print([tables.of_grid(found), *map(tables.of_selection, selections(reading))], (), width, color)
+    return _print([of_grid(found), *map(of_selection, selections(reading))], (), width, color)
 
 
 def _print(parts: Iterable[Table], sentences: Iterable[str], width: int, color: bool) -> str:

@@ -29,6 +29,7 @@ class Backend(Protocol):
 
     location: str  # an absolute path or a URI, without any secret
     many: int  # how many requests at once are worth their while
+    pause_s: float  # what is best left between two writes of what is soon replaced
 
     def prepare(self) -> None:
         """Make the place ready to be written.
@@ -98,6 +99,9 @@ class Backend(Protocol):
 
     def holder(self, name: str) -> Holder | None:
         """The living process that holds the lock of that name."""
+
+    def look_again(self, folder: str) -> None:
+        """Have what is read of a folder from now on be as others have written it until now."""
 
     def outside(self, folder: str) -> tuple[str, Any]:
         """A folder for libraries that read and write by themselves: its path, and the pyarrow file system of that path, or

@@ -17,9 +17,10 @@ from typing import IO, Any
 
 from orchestrator.store.backends.backend import Holder
 from orchestrator.store.errors import StoreError, StoreFailed
-from orchestrator.store.files import BESIDE, in_made_folder, read_json, sha256, write_bytes
+from orchestrator.store.files import BESIDE, close, in_made_folder, opened, read_bytes, read_json, sha256, write_bytes
 
 PARTIAL_S = 3600.0  # since when nobody has written to a file that was begun
+GONE = (errno.ENOENT, errno.ESTALE)  # the latter on a network's file system, where another machine removed what was open
 LOCK_TRIES, LOCK_PAUSE_S = 3, 0.05  # one that only looks, as `kd status` does, holds a lock for an instant
 
 
@@ -27,6 +28,7 @@ class Local:
     """See :class:`orchestrator.store.backends.backend.Backend`. Locks are the kernel's: they end with their process."""
 
     many = 1
+    pause_s = 0.0
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
@@ -43,8 +45,7 @@ class Local:
 
     def read(self, name: str, size: int | None = None) -> bytes:
         try:
-            with (self.root / name).open("rb") as file:
-                return file.read(-1 if size is None else size)
+            return read_bytes(self.root / name, size)
         except NotADirectoryError as error:
             raise FileNotFoundError(*error.args) from None
 
@@ -64,13 +65,7 @@ class Local:
         top = str(self.root / folder)
         if os.path.isfile(top):
             return {"": os.path.getsize(top)}
-        found = {}
-        for path, _, names in os.walk(top):
-            for name in names:
-                if not name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):  # removed just now
-                        found[f"{path}/{name}"[len(top) + 1 :]] = os.path.getsize(f"{path}/{name}")
-        return found
+        return dict(_files(top, len(top) + 1))
 
     def folders(self, folder: str) -> list[str]:
         return [path.name for path in self._in(folder) if path.is_dir()]
@@ -134,7 +129,7 @@ class Local:
             with self._failing():
                 file = next(filter(None, (_locked(path) for _ in range(LOCK_TRIES))), None)
                 if file:
-                    stack.enter_context(file)
+                    stack.callback(close, file)
                     file.truncate(0)
                     json.dump({"since": time.time(), "host": socket.gethostname(), "pid": os.getpid()}, file)
                     file.flush()
@@ -149,14 +144,23 @@ class Local:
     def holder(self, name: str) -> Holder | None:
         path = self._lock(name)
         try:
-            with path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return None
-        except BlockingIOError:
-            content = read_json(path)
-            return Holder(**content) if content else Holder(path.stat().st_mtime)
+            with opened(path) as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    content = read_json(path)
+                    return Holder(**content) if content else Holder(os.fstat(file.fileno()).st_mtime)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
         return None
+
+    def look_again(self, folder: str) -> None:
+        """NFS answers of folders as they were half a minute ago; whoever sets their times is told how they are."""
+        place = Path(folder)
+        for path in (*reversed(place.parents), place):
+            with contextlib.suppress(OSError):
+                os.utime(self.root / path)
 
     def outside(self, folder: str) -> tuple[str, Any]:
         return str(self.root / folder), None
@@ -190,18 +194,37 @@ class Local:
         return self.root / "locks" / f"{name}.lock"
 
 
+def _files(folder: str, skipped: int) -> Iterator[tuple[str, int]]:
+    """Name, without its first characters, and bytes of every file in a folder, however deep."""
+    try:
+        found = list(os.scandir(folder))
+    except OSError:  # it is not there, or no folder
+        return
+    for each in found:
+        with contextlib.suppress(FileNotFoundError):  # removed just now
+            if each.is_dir(follow_symlinks=False):
+                yield from _files(each.path, skipped)
+            elif not each.name.startswith(".") and not each.is_dir():
+                yield each.path[skipped:], each.stat().st_size
+
+
 def _locked(path: Path) -> IO[str] | None:
     """The file of a lock, locked; None where another process holds it, or removed it just now."""
-    file = in_made_folder(path.parent, lambda: path.open("a"))
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except BaseException:
-        file.close()
-        raise
-    file.close()
+    with contextlib.ExitStack() as stack:
+        try:
+            file = in_made_folder(path.parent, lambda: path.open("a"))
+            stack.callback(close, file)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # opened once more: what stat says of a path may be seconds old on a network's file system
+            with opened(path) as again:
+                same = os.path.sameopenfile(file.fileno(), again.fileno())
+            if same:
+                stack.pop_all()
+                return file
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
     time.sleep(LOCK_PAUSE_S)
     return None

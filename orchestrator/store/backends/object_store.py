@@ -37,6 +37,7 @@ class Remote:
     seconds. Once the place has answered, later requests are tried again for a minute or two."""
 
     many = 16
+    pause_s = 5.0
 
     def __init__(self, uri: str) -> None:
         self.location = uri
@@ -145,6 +146,9 @@ class Remote:
 
     def holder(self, name: str) -> Holder | None:
         return holder(self, f"locks/{name}.json")
+
+    def look_again(self, folder: str) -> None:
+        """Object stores always tell how things are."""
 
     def outside(self, folder: str) -> tuple[str, Any]:
         with self._at(folder) as (files, path):

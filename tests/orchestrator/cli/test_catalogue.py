@@ -12,6 +12,10 @@ def test_lists(capsys):
     assert [line.split()[:4] for line in of_one.splitlines() if line.startswith("gamma")] == [["gamma", "0.5", ">=", "0"]]
     assert "did you mean 'gpac'" in printed(capsys, "list", "methods", "gpak", code=2).err
     assert "0.28 M" in printed(capsys, "list", "models").out
+    of_one = printed(capsys, "list", "models", "resnet8").out
+    assert ["layer2", "32×16×16"] in [line.split() for line in of_one.splitlines()]
+    assert ["head.weight", "100×64", "float32"] in [line.split() for line in of_one.splitlines()]
+    assert "did you mean resnet32x4" in printed(capsys, "list", "models", "resnet32x5", code=2).err
     assert "1,438" in printed(capsys, "list", "datasets").out
     assert "accuracy@0.05, accuracy@0.1" in printed(capsys, "list", "evaluations").out
     of_one = printed(capsys, "list", "evaluations", "calibration").out

@@ -63,6 +63,15 @@ def test_a_store_without_room_or_in_a_file(tmp_path, monkeypatch):
 
 def test_devices(monkeypatch):
     assert "CPU" in doctor.devices().found
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "1")  # a job of one processor on a node of more
+    assert doctor.devices().found.startswith("1 CPU cores")
+
+
+def test_mps_is_found_by_its_pipe(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert not doctor.mps()
+    (tmp_path / "control").write_bytes(b"")
+    assert doctor.mps()
 
 
 def test_mlflow_databases(spec, tmp_path):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from orchestrator.cli import options
 from tests.support.command_line import printed
 
 
@@ -17,8 +14,3 @@ def test_a_wrong_path_suggests_files_near_by(toy, capsys):
 def test_a_store_that_cannot_be_used_is_the_users_mistake(toy, capsys):
     output = printed(capsys, "plan", toy, "--store", "ftp://there/store", code=2).err
     assert output.startswith("--store ftp://there/store: store: has the scheme ftp://, but a store is a path, ")
-
-
-def test_the_same_command_is_told_as_it_must_be_typed():
-    output = options.command("ui", Path("my file.yaml"), ["students.seeds=[0, 1]"], "s")
-    assert output == "kd ui 'my file.yaml' --store s --set 'students.seeds=[0, 1]'"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
+from orchestrator.cli.time_left import Left
 from tests.support.command_line import complete, kd, opened, printed
 from tests.support.paths import ROOT
 from tests.support.world import begin, finish_job, the
@@ -36,13 +38,32 @@ def test_plan_shows_every_job_setting_and_reason(toy, capsys):
     [
         ("data.policy=randaugment", "drawn views have no end, without data.draws"),
         ("students.recipe.mixup=0.2", "mixed images have no end"),
-        ("students.recipe.epochs=8", "an image has 9 views, more than the 8 epochs would see"),
+        ("students.recipe.epochs=8", "filling its banks takes 9 views of each image, more than the 8 that 8 epochs see"),
     ],
 )
 def test_plan_says_why_teachers_are_asked_live(toy, capsys, change, reason):
     banks = ("--set", "bank.mode=auto")
     assert "asked live" not in printed(capsys, "plan", toy, *banks).out
     assert f"asked live  the teachers of 2 students: {reason}" in printed(capsys, "plan", toy, *banks, "--set", change).out
+
+
+def test_plan_says_what_banks_cost_and_spare_and_proposes_what_would_be_worth_them(toy, capsys):
+    """100 images of 9 views, two teachers, and two students of kd; of 10 epochs each pays for itself, of 5 two do together."""
+    banks = ("--set", "bank.mode=auto")
+    shown = printed(capsys, "plan", toy, *banks).out
+    of_banks = "logits of 2 teachers: 38.7 KiB; 1,800 forward passes fill them, in place of 4,000 of 2 students (55 % spared)"
+    assert f"banks      {of_banks}\n" in shown
+    short = (*banks, "--set", "students.recipe.epochs=5")
+    shown = printed(capsys, "plan", toy, *short).out
+    assert "banks  " not in shown
+    assert "worth it  with bank.shared_by: 2: logits of 2 teachers, 38.7 KiB more; 1,800 forward passes fill them, in" in shown
+    found = json.loads(printed(capsys, "plan", toy, "--json", *short).out)["banks"]
+    assert found["kept"] is None
+    [asked] = found["live"]
+    assert (asked["students"], asked["proposal"]["shared_by"]) == (2, 2)
+    assert asked["proposal"]["bytes"] == 2 * 9 * 100 * 22
+    shared = json.loads(printed(capsys, "plan", toy, "--json", *short, "--set", "bank.shared_by=2").out)["banks"]
+    assert (shared["live"], shared["kept"]["forward_passes"]) == ([], 1800)
 
 
 def test_plan_names_the_knob_that_was_changed(toy, capsys):
@@ -86,6 +107,10 @@ def test_plan_shows_the_critical_path_and_the_time_on_the_machine_that_is_asked_
     assert path == estimates[1]["critical_path"]
     assert estimates[1]["seconds"] > 60
     assert (estimates[8]["cpus"], estimates[8]["gpus"]) == (8, 0)
+    start = estimates[8]["start"]
+    shown = printed(capsys, "plan", toy, "--cpus", 8, *sets).out
+    whole = Left(*(estimates[8][end] + start[end] for end in ("low", "high")))
+    assert f"with the start of Ray and its workers: {whole}" in shown
 
 
 def test_plan_says_where_the_machine_is_too_small(toy, capsys):
@@ -118,3 +143,37 @@ def test_a_narrow_terminal_keeps_keys_whole(toy):
     shown = kd("plan", toy, env={"COLUMNS": "60"}).stdout
     assert all(job.short in shown for job in plan)
     assert max(map(len, shown.splitlines())) <= 60
+
+
+def test_of_many_jobs_a_line_for_each_cell_and_all_on_demand(toy, capsys):
+    many = ("--set", f"students.seeds={list(range(30))}")
+    plan, store = opened(toy, *many[1:])
+    for seed in (0, 1):
+        finish_job(store, the(plan, f"resnet8 · none · s{seed}"), seconds=60)
+    begin(store, the(plan, "resnet8 · none · s2"), 4)
+    shown = printed(capsys, "plan", toy, *many).out
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["cell", "jobs", "done", "missing", "left", "why"] in lines
+    [none] = [line for line in lines if line[:3] == ["resnet8", "·", "none"]]
+    assert none[3:6] == ["30", "2", "28"]
+    assert " ".join(none[7:]) == "never run (27 of 30)"
+    assert none[6] == "27:12"  # 27 of a minute, and 6 epochs of two seconds
+    assert "--all shows every job" in shown
+    assert the(plan, "resnet8 · kd · s7").short not in shown
+    every = printed(capsys, "plan", toy, *many, "--all").out
+    assert all(job.short in every for job in plan)
+    assert "--all" not in every
+
+
+def test_the_time_is_a_range_and_at_least_what_is_known_where_something_is_not(toy, capsys):
+    plan, store = opened(toy)
+    finish_job(store, the(plan, "resnet8-s0"), seconds=20)
+    shown = printed(capsys, "plan", toy, "--cpus", "1").out
+    assert "Estimated time on 1 CPU core, with the start of Ray and its workers: " in shown
+    assert re.search(r": \d+ to \d+ min; ~ is guessed, by arithmetic, for 7 jobs\.", shown)
+    longer = ("--set", "students.recipe.epochs=5000", "--cpus", "1")
+    shown = printed(capsys, "plan", toy, *longer).out
+    assert re.search(r": at least \d+ s; ~ .*; nothing like 4 jobs was measured long enough to tell more\.", shown)
+    output = json.loads(printed(capsys, "plan", toy, *longer, "--json").out)["estimate"]
+    assert output["high"] is None
+    assert output["low"] < output["seconds"]

@@ -17,6 +17,26 @@ def test_report_to_the_terminal_and_to_a_file(toy, capsys, tmp_path):
     assert "<table" in (tmp_path / "toy.html").read_text()
 
 
+def test_what_is_needed_to_run_it_again(toy, capsys):
+    complete(toy)
+    out = printed(capsys, "report", toy, "--set", "students.seeds=[0, 1]").out
+    assert f"kd run {toy} --set 'students.seeds=[0, 1]'" in out
+    assert Path(toy).read_text().strip() in out
+
+
+def test_figures_another_experiment_and_a_template(toy, capsys, tmp_path):
+    complete(toy)
+    output = printed(capsys, "report", toy, "--figures", str(tmp_path / "figures"), "--compare", toy)
+    assert "## Compared with toy (other)" in output.out
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"accuracy-by-method.pdf", "accuracy-by-method.png"} <= names
+    assert output.err == f"wrote {len(names)} files to {tmp_path / 'figures'}\n"
+    (tmp_path / "own.j2").write_text("{{ document.name }}")
+    assert printed(capsys, "report", toy, "--template", str(tmp_path / "own.j2")).out == "toy"
+    assert "does not exist" in printed(capsys, "report", toy, "--template", "absent.j2", code=2).err
+    assert "does not exist" in printed(capsys, "report", toy, "--compare", "absent.yaml", code=2).err
+
+
 @pytest.mark.parametrize("option", ["-o"])
 def test_a_place_that_cannot_be_written(toy, capsys, tmp_path, option):
     """Bad input where it is a folder, a failure where it is a full device; one sentence each."""

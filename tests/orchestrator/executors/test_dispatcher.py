@@ -30,7 +30,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def dispatcher(store):
-    return Dispatcher(store, lambda job: Runtime(store.location, store.root), early_stopping_of)
+    return Dispatcher(store, lambda job: Runtime(store.location), early_stopping_of)
 
 
 def taken(dispatcher):
@@ -65,9 +65,7 @@ def test_students_are_handed_out_in_their_order_and_end_as_they_are_told(dispatc
 def test_higher_priority_goes_first(store):
     students = a_plan().of("student")
     wanted = {job.key: index for index, job in enumerate(students)}
-    dispatcher = Dispatcher(
-        store, lambda job: Runtime(store.location, store.root), early_stopping_of, lambda job: wanted[job.key]
-    )
+    dispatcher = Dispatcher(store, lambda job: Runtime(store.location), early_stopping_of, lambda job: wanted[job.key])
     for job in students:
         dispatcher.submit(job)
     assert [taken(dispatcher) for _ in students] == students[::-1]
@@ -77,9 +75,7 @@ def test_what_lies_below_the_floor_waits(store):
     """Priorities: the search 3, the students 2 and 1."""
     search, (first, second) = a_search(trials=9), a_plan().of("student")[:2]
     wanted = {search.key: 3.0, first.key: 2.0, second.key: 1.0}
-    dispatcher = Dispatcher(
-        store, lambda job: Runtime(store.location, store.root), early_stopping_of, lambda job: wanted[job.key]
-    )
+    dispatcher = Dispatcher(store, lambda job: Runtime(store.location), early_stopping_of, lambda job: wanted[job.key])
     for job in (second, search, first):
         dispatcher.submit(job)
     dispatcher.floor = 4.0
@@ -148,7 +144,7 @@ def test_a_search_that_goes_on_judges_by_what_was_before(dispatcher, store):
     dispatcher.submit(search)
     train(dispatcher, store, taken(dispatcher), [0.5] * EPOCHS)
     dispatcher.close()
-    after = Dispatcher(store, lambda job: Runtime(store.location, store.root), early_stopping_of)
+    after = Dispatcher(store, lambda job: Runtime(store.location), early_stopping_of)
     after.submit(search)
     assert train(after, store, taken(after), [0.4] * EPOCHS) == 1
 
@@ -182,7 +178,7 @@ def test_a_killed_run_that_had_gone_beyond_where_a_trial_ends_ends_it_there(disp
     history = tuple(Record(epoch, 1, 1.0, {VALIDATION_ACCURACY: 0.4}) for epoch in (1, 2, 3))
     Checkpoints(store.work(late)).save(Checkpoint({"weight": torch.zeros(1)}, history))
     dispatcher.close()
-    after = Dispatcher(store, lambda job: Runtime(store.location, store.root), early_stopping_of)
+    after = Dispatcher(store, lambda job: Runtime(store.location), early_stopping_of)
     after.submit(search)
     assert taken(after).key != late.key  # the third
     assert tuple(stopped_at(store, search)) == (0.4,)
@@ -282,7 +278,7 @@ def test_what_ended_before_the_search_could_close_is_closed_when_it_is_opened(di
 
 def test_out_of_gpu_memory_a_job_gets_twice_the_share_twice_and_then_fails(store):
     student = a_plan().of("student")[0]
-    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root, gpus=0.25), early_stopping_of)
+    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, gpus=0.25), early_stopping_of)
     dispatcher.submit(student)
     shares = []
     for _ in range(3):
@@ -295,7 +291,7 @@ def test_out_of_gpu_memory_a_job_gets_twice_the_share_twice_and_then_fails(store
 
 
 def test_a_trial_with_a_larger_allocation_is_the_same_trial(store):
-    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, store.root, gpus=0.5), early_stopping_of)
+    dispatcher = Dispatcher(store, lambda job: Runtime(store.location, gpus=0.5), early_stopping_of)
     search = a_search(trials=1)
     dispatcher.submit(search)
     job, _ = dispatcher.take()
@@ -310,3 +306,24 @@ def test_a_trial_with_a_larger_allocation_is_the_same_trial(store):
     train(dispatcher, store, again, [0.5] * EPOCHS)
     assert [ended.failure for ended in dispatcher.ended()] == [None]
     assert store.entry("search", search.key).results["trials"] == 1
+
+
+def test_a_search_says_what_its_trials_say(dispatcher):
+    search = a_search(trials=3)
+    dispatcher.submit(search)
+    first, second = taken(dispatcher), taken(dispatcher)
+    [[key, said]] = dispatcher.said().items()
+    assert key == search.key
+    assert said["at_work"] == 2
+    assert [(trial["number"], trial["epochs"], trial["values"].keys()) for trial in said["of_trials"]] == [
+        (0, EPOCHS, {"temperature", "recipe.lr"}),
+        (1, EPOCHS, {"temperature", "recipe.lr"}),
+    ]
+    assert dispatcher.said() == {}, "nothing is new"
+    dispatcher.note(second.key, epoch=1, accuracy=0.25, loss=2.5, seconds=1.5)
+    [said] = dispatcher.said().values()
+    assert ["epoch" in trial for trial in said["of_trials"]] == [False, True]
+    assert said["of_trials"][1]["accuracy"] == 0.25
+    dispatcher.end(first.key, "no luck")
+    [said] = dispatcher.said().values()
+    assert [trial["number"] for trial in said["of_trials"]] == [1]

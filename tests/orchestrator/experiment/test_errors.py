@@ -79,6 +79,30 @@ WRONG: Wrong = {
         TOP + "teachers: {models: mobilenet_v2}\n",
         [":3: teachers.models: mobilenet_v2 takes images from 16×16 on"],
     ),
+    "images too large": (
+        "name: x\ndata: {name: cifar10, size: 64}\nteachers: {models: vit_tiny_patch4_32}\n",
+        [":3: teachers.models: vit_tiny_patch4_32 takes images of 32×32 alone, but those of cifar10 are 64×64"],
+    ),
+    "tokens where maps are compared": (
+        "name: x\ndata: {name: cifar10}\nteachers:\n  models: [vit_lite_7_patch4_32, resnet8]\nstudents:\n  models: resnet20\n"
+        "  methods:\n  - at: {teachers: each}\n  - mgd: {base: fitnet, teachers: vit_lite_7_patch4_32-s0}\n"
+        "  - gpac: {beta: 0, search: {space: {beta: {uniform: [0, 1]}}}}\n",
+        [
+            ":8: students.methods[0].at: at compares feature maps, but of resnet20 ← vit_lite_7_patch4_32-s0 the stages of the "
+            "teacher vit_lite_7_patch4_32-s0 are tokens; of these can learn none, kd, sp",
+            ":9: students.methods[1].mgd: mgd compares feature maps, but of resnet20 ← vit_lite_7_patch4_32-s0 the",
+            ":10: students.methods[2].gpac.search.space.beta: gpac compares feature maps, but of resnet20 ← vit_lite_7_patch4"
+            "_32-s0, resnet8-s0 the stages of the teacher vit_lite_7_patch4_32-s0 are",
+        ],
+    ),
+    "tokens of a student where maps are read": (
+        "name: x\ndata: {name: cifar10}\nteachers:\n  models: resnet8\nstudents:\n  models: vit_lite_7_patch4_32\n"
+        "  methods:\n  - simkd\n  - ofa\n",
+        [
+            ":8: students.methods[0]: simkd compares feature maps, but of vit_lite_7_patch4_32 ← resnet8-s0 the stages of the "
+            "student vit_lite_7_patch4_32 are tokens; of these can learn none, kd, sp"
+        ],
+    ),
     "no models": (TOP + "teachers: {models: []}\n", [":3: teachers.models: must not be empty"]),
     "models missing": (TOP + "teachers:\n  seeds: 0\n", [":3: teachers.models: is missing"]),
     "bad seeds": (
@@ -137,7 +161,7 @@ WRONG: Wrong = {
     ),
     "knob in a wrong section": (
         STUDENTS + "    - none\n  lr: 0.1\n",
-        [":8: students.lr: no such field (there are: methods, models, recipe, seeds)"],
+        [":8: students.lr: no such field (there are: methods, models, recipe, seeds, teachers)"],
     ),
     # students and methods
     "unknown method": (
@@ -255,7 +279,8 @@ WRONG: Wrong = {
         [
             ":5: resources.teacher.gpus: `gpus` above 1 must be whole, but got 1.5",
             ":7: resources.student.cpus: must be >= 1, but got 0",
-            ":8: resources.workers: no such field (there are: compile, deterministic, max_failures, student, teacher)",
+            ":8: resources.workers: no such field "
+            "(there are: compile, deterministic, max_failures, student, system_metrics, teacher)",
         ],
     ),
     "bank and tracking": (

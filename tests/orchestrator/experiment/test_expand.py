@@ -66,7 +66,7 @@ def students(methods: str, folder: Path, teachers: str = "[resnet20, wrn_16_2]")
 def test_every_section(tmp_path: Path) -> None:
     spec = spec_of(FULL, tmp_path)
     assert (spec.name, spec.file, spec.store) == ("digits", str(tmp_path / "x.yaml"), "shared/store")
-    assert (spec.data_root, spec.download) == ("/data", True)
+    assert (spec.place.root, spec.place.download) == ("/data", True)
     assert spec.data == spec.data.resolved()
     assert (spec.data.train_size, spec.data.padding) == (400, 1)
     assert spec.probes == ProbeConfig(C=2.0)
@@ -223,3 +223,20 @@ def test_every_method_can_be_written(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
 def test_the_experiments_load(file: Path) -> None:
     assert load(file).teachers
+
+
+def test_the_teachers_of_a_group_are_those_of_its_methods_that_name_none(tmp_path: Path) -> None:
+    text = (
+        "name: x\ndata: {name: digits}\nteachers: {models: [resnet20, wrn_16_2]}\nstudents:\n"
+        "  - {models: resnet8, teachers: wrn_16_2-s0, methods: [none, kd, at: {teachers: all}, sp: {teachers: each}]}\n"
+        "  - {models: resnet8, seeds: 1, methods: [kd]}\n"
+    )
+    spec = spec_of(text, tmp_path)
+    every = tuple(teacher.name for teacher in spec.teachers)
+    assert [(one.method.name, one.teachers) for one in spec.students] == [
+        ("none", ()),
+        ("kd", ("wrn_16_2-s0",)),
+        ("at", every),
+        *(("sp", (name,)) for name in every),
+        ("kd", every),  # the group before it says nothing of this one
+    ]

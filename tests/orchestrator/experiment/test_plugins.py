@@ -128,7 +128,7 @@ def test_the_command_ends_with_2_and_without_a_trace(file):
 
 
 def _in_another_process(job: Job, store: str) -> None:
-    run_job(job, Runtime(store, Store(store).root))
+    run_job(job, Runtime(store))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -130,12 +130,18 @@ def test_what_all_pairs_share_comes_beside_what_is_written(tmp_path):
         "teachers:\n  - {models: [torchvision:resnet34, torchvision:resnet50]}\n"
         "students:\n  models: torchvision:resnet18\n  methods:\n    - kd: {teachers: each}\n"
         "    - dkd: {teachers: 'torchvision:resnet34-s0'}\n    - dkd: {teachers: 'torchvision:resnet50-s0', beta: 3}\n"
+        "    - crd: {teachers: 'torchvision:resnet34-s0'}\n"
     )
     spec = load(file)
     found = [student.method.config for student in spec.students]
     assert [(config.ce, config.temperature) for config in found[:2]] == [(0.5, 1.0)] * 2
-    assert [(config.beta, config.temperature, config.warmup) for config in found[2:]] == [(0.5, 1.0, 1), (3.0, 1.0, 1)]
-    assert (spec.data.crop, spec.data.validation, spec.students[0].recipe.batch_size) == ("resized", 0, 512)
+    assert [(config.beta, config.temperature, config.warmup) for config in found[2:4]] == [(0.5, 1.0, 1), (3.0, 1.0, 1)]
+    assert (spec.data.crop, spec.data.validation, spec.data.kept) == ("resized", 0, 256)
+    assert {(one.method.name, one.recipe.batch_size, one.recipe.lr) for one in spec.students} == {
+        ("kd", 512, 0.2),
+        ("dkd", 512, 0.2),
+        ("crd", 256, 0.1),
+    }
 
 
 def test_rows_of_mgd_are_met_by_its_scheme(tmp_path):

@@ -9,7 +9,8 @@ import safetensors.torch
 import torch
 
 from kd_core.vision import models
-from orchestrator.cli.views.plan import settings
+from orchestrator.cli import checks as doctor
+from orchestrator.cli.app import main
 from orchestrator.driver import run
 from orchestrator.executors.executor import CannotRun
 from orchestrator.experiment.load import load
@@ -108,13 +109,62 @@ def test_the_key_holds_the_content_and_not_the_path(trained, tmp_path):
     assert set(first.jobs).isdisjoint(make(load(file, [given(moved)])).jobs)
 
 
-def test_the_plan_shows_where_it_is_from(trained):
+def test_a_relative_path_is_looked_for_here_and_then_beside_the_yaml(trained, tmp_path, monkeypatch):
+    file, _, weights = trained
+    folder, here = tmp_path / "experiments", tmp_path / "here"
+    (folder / "w").mkdir(parents=True)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    shutil.copy(file, folder / "x.yaml")
+    shutil.copy(weights, folder / "w" / "a.safetensors")
+    asked = [given("w/a.safetensors")]
+    [beside] = load("../experiments/x.yaml", asked).teachers
+    assert (beside.weights.file, beside.weights.written) == ("../experiments/w/a.safetensors", "w/a.safetensors")
+    (here / "w").mkdir()
+    (here / "w" / "a.safetensors").write_bytes(b"another")
+    [nearer] = load("../experiments/x.yaml", asked).teachers
+    assert nearer.weights.file == "w/a.safetensors"
+    assert nearer.weights.sha256 != beside.weights.sha256
+    with pytest.raises(ValueError, match=r"no such file: no.pth \(nor ../experiments/no.pth\)"):
+        load("../experiments/x.yaml", [given("no.pth")])
+
+
+def test_what_is_done_needs_its_file_no_more(trained, tmp_path, capsys):
+    file, _, weights = trained
+    place, store = tmp_path / "w.safetensors", str(tmp_path / "store")
+    shutil.copy(weights, place)
+    again = [given(place), "probes=false"]
+    assert run(file, executor="inline", overrides=again, store=store).computed == 1
+    place.unlink()
+    options = ["--store", store, *(word for change in again for word in ("--set", change))]
+    assert main(["plan", str(file), *options]) == 0
+    assert "as it was when it was used last: the file is gone)" in " ".join(capsys.readouterr().out.split())
+    assert main(["report", str(file), *options]) == 0
+    assert run(file, executor="inline", overrides=again, store=store).computed == 0
+    with pytest.raises(CannotRun, match=f"resnet8-s1: no such file: {place}"):  # another seed was not there yet
+        run(file, executor="inline", overrides=[given(place).replace("weights", "seeds: 1, weights")], store=store)
+    with pytest.raises(ValueError, match="no such file"):  # an experiment that never had it
+        load(file, [given(place), "name=other"], store)
+
+
+def test_doctor_tries_them_too(trained, tmp_path):
+    file, _, weights = trained
+    assert doctor.weights(load(file, [given(weights)])).found == "resnet8-s0: every tensor fits"
+    torch.save({"layer9.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    check = doctor.weights(load(file, [given(tmp_path / "other.pth")]))
+    assert not check.ok
+    assert "not the network's: layer9.weight" in check.found
+    assert check.found.endswith("(`kd list models resnet8` shows its tensors)")
+
+
+def test_the_plan_shows_where_it_is_from(trained, capsys):
     file, _, weights = trained
     spec = load(file, [given(weights)])
     [teacher] = spec.teachers
     assert (teacher.recipe, teacher.weights.file) == (None, str(weights))
-    cells = dict(zip(*(column.cells for column in settings(spec).columns), strict=True))
-    assert cells["  weights"] == f"{weights} (SHA-256 {teacher.weights.sha256[:16]}…)"
+    assert main(["plan", str(file), "--set", given(weights)]) == 0
+    shown = "".join(capsys.readouterr().out.split())  # a long path is folded
+    assert f"weights{weights}(SHA-256{teacher.weights.sha256[:16]}…)" in shown
 
 
 def test_what_does_not_fit_is_said_before_anything_is_trained(trained, tmp_path):

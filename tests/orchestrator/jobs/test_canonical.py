@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 
@@ -60,3 +61,21 @@ def test_revive_inverts_plain(value):
 def test_a_recipe_survives():
     recipe = Recipe(epochs=30, milestones=(10, 20), lr=1.0)
     assert canonical.from_plain(Recipe, canonical.plain(recipe)) == recipe
+
+
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(DOCUMENTS)
+def test_what_is_loaded_plain_has_the_digest_of_what_was_written(document):
+    loaded = canonical.loads(json.dumps(document).encode())
+    assert loaded == canonical.plain(loaded)
+    assert canonical.digest_of_plain(loaded) == canonical.digest(document)
+
+
+def test_nan_is_not_loaded():
+    with pytest.raises(ValueError, match="NaN"):
+        canonical.loads(b'{"loss": NaN}')

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from kd_core.bank.config import BankConfig
 from kd_core.data.table import DataConfig
 from kd_core.methods.modules.analysis_config import AnalysisConfig
-from orchestrator.experiment.spec import Allocation, Bank, Resources, TeacherAllocation
+from orchestrator.experiment.spec import Allocation, Resources, TeacherAllocation
 from orchestrator.jobs.job import Job
 from orchestrator.planning.estimate import Estimator, epochs_left
 from orchestrator.planning.plan import make
@@ -81,13 +82,55 @@ def test_what_was_measured_on_small_images_says_nothing_of_large_ones(store):
     assert taught(store).seconds(large, the(large, "resnet8-s0")) is None
 
 
-def test_a_running_job_is_told_by_its_last_epoch(store):
-    plan = a_plan()
-    jobs = [the(plan, "resnet8-none · s0"), the(plan, "resnet8-none · s1")]
-    said = {jobs[0].key: {"epoch": 4, "seconds": 3.0, "updated": time.time()}, jobs[1].key: {"epochs": 10}}
-    estimate = taught(store).estimate(plan, jobs, said, Machine(2))
-    assert estimate.seconds == {jobs[0].key: pytest.approx(18, abs=0.5)}  # 6 epochs are left
-    assert (estimate.unknown, estimate.total) == (1, pytest.approx(18, abs=0.5))
+def test_a_running_job_is_told_by_its_last_epochs_and_tells_of_others_like_it(store):
+    plan = a_plan(methods=("none",))
+    jobs = [the(plan, title) for title in ("resnet8-none · s0", "resnet8-none · s1", "resnet20-s0")]
+    said = {jobs[0].key: {"epoch": 4, "seconds": 9.0, "pace": 3.0, "updated": time.time()}, jobs[1].key: {"epochs": 10}}
+    estimate = taught(store).estimate(plan, jobs, said, Machine(3))
+    own, like = (estimate.seconds[job.key] for job in jobs[:2])
+    assert own == pytest.approx(18, abs=0.5)  # 6 epochs are left
+    assert like == pytest.approx(30)  # 10 epochs
+    assert estimate.seconds[jobs[2].key] == pytest.approx(30 * 40.8 / 12.5)  # by arithmetic
+    assert (estimate.guessed, estimate.unknown) == ({jobs[2].key}, 0)
+    assert estimate.low == pytest.approx(30 * 40.8 / 12.5 / 2)
+    assert estimate.high == pytest.approx(30 * 40.8 / 12.5 * 2)
+
+
+def test_without_its_median_the_last_epoch_tells(store):
+    job = the(a_plan(), "resnet8-none · s0")
+    assert epochs_left(job.epochs, {"epoch": 4, "seconds": 3.0, "updated": time.time()}) == pytest.approx(18, abs=0.5)
+
+
+def test_the_range_is_that_of_the_quartiles_and_no_narrower_than_what_is_measured_anyhow(store):
+    plan = a_plan(methods=("none",), seeds=tuple(range(6)))
+    for seed, seconds in enumerate((60, 80, 100, 120, 140)):  # quartiles 80, 100, 120
+        finish_job(store, the(plan, f"resnet8-none · s{seed}"), seconds=seconds)
+    last = the(plan, "resnet8-none · s5")
+    estimate = taught(store).estimate(plan, [last], {}, ONE)
+    assert (estimate.low, estimate.total, estimate.high) == (pytest.approx(80), pytest.approx(100), pytest.approx(120))
+    other = Store(store.root.parent / "other")
+    finish_job(other, the(plan, "resnet8-none · s0"), seconds=100)
+    estimate = taught(other).estimate(plan, [last], {}, ONE)
+    assert (estimate.low, estimate.high) == (pytest.approx(100 / 1.15), pytest.approx(115))
+
+
+@pytest.mark.parametrize(
+    ("measured", "epochs", "like", "guess"),
+    [
+        (2, 100, True, True),  # 20 s, and 65 s by arithmetic
+        (2, 500, True, False),  # 100 s, 326 s: of what takes more than 100 times as long two seconds tell nothing
+        (2, 1500, False, False),  # 300 s
+        (40, 1500, True, False),  # 6000 s: what was measured for half a minute tells of its like, whatever the length
+    ],
+)
+def test_what_took_seconds_tells_nothing_of_what_takes_days(store, measured, epochs, like, guess):
+    finish_job(store, the(a_plan(epochs=10), "resnet8-s0"), seconds=measured)
+    plan = a_plan(epochs=epochs)
+    alike, other = the(plan, "resnet8-s0"), the(plan, "resnet20-s0")
+    estimate = taught(store).estimate(plan, [alike, other], {}, Machine(2))
+    assert estimate.seconds.keys() == {job.key for job, told in ((alike, like), (other, guess)) if told}
+    assert estimate.unknown == (not like) + (not guess)
+    assert estimate.path[0] is other, "it is still the longest"
 
 
 @pytest.mark.parametrize(
@@ -96,9 +139,9 @@ def test_a_running_job_is_told_by_its_last_epoch(store):
 def test_time_goes_by_within_an_epoch(ago, left):
     job = the(a_plan(), "resnet8-none · s0")
     said = {"epoch": 4, "seconds": 3.0, "updated": time.time() - ago}
-    assert epochs_left(job, said) == pytest.approx(left, abs=0.5)
-    assert epochs_left(job, {**said, "epoch": 10}) == 0
-    assert epochs_left(job, {"epochs": 10}) is None
+    assert epochs_left(job.epochs, said) == pytest.approx(left, abs=0.5)
+    assert epochs_left(job.epochs, {**said, "epoch": 10}) == 0
+    assert epochs_left(job.epochs, {"epochs": 10}) is None
 
 
 def test_what_comes_besides_the_epochs_is_added_once(store):
@@ -160,8 +203,23 @@ def test_what_was_not_measured_is_guessed_from_its_arithmetic(store):
     assert estimator.guess(longer, the(longer, "resnet20-s0"), 15) == pytest.approx(5 * 40.8 / 12.5)
     assert estimator.guess(plan, the(plan, "resnet8-none · s0")) == pytest.approx(10)
     assert estimator.guess(plan, the(plan, "resnet8-kd · s0")) == pytest.approx(10 * (3 * 12.5 + 12.5 + 40.8) / (3 * 12.5))
-    banked = a_plan(bank=Bank("on"))
+    banked = a_plan(bank=BankConfig("on"))
     assert estimator.guess(banked, the(banked, "resnet8-kd · s0")) == pytest.approx(10)
+
+
+def test_a_part_of_a_bank_takes_its_share_of_the_views(store, monkeypatch):
+    """9 views of a bank in four parts: 2, 2, 2 and 3."""
+    monkeypatch.setattr("kd_core.bank.parts.PART", 3000)
+    plan = a_plan(bank=BankConfig("on"))
+    first, last = (the(plan, f"logits (views {views}) of resnet8-s0") for views in ("0 to 1", "6 to 8"))
+    finish_job(store, the(plan, "resnet8-s0"), seconds=10)
+    finish_job(store, first, seconds=4)
+    estimator = taught(store)
+    assert estimator.seconds(plan, last) == pytest.approx(6)
+    assert estimator.guess(plan, last) == pytest.approx(6)
+    monkeypatch.undo()
+    whole = a_plan(bank=BankConfig("on"))
+    assert estimator.seconds(whole, the(whole, "logits of resnet8-s0")) == pytest.approx(18)
 
 
 def test_an_estimate_says_what_is_guessed_and_the_critical_path(store):
@@ -196,3 +254,18 @@ def test_workers_share_the_epochs_of_a_teacher(store):
     other = Store(store.root.parent / "other")  # measured by two workers, it takes one twice as long
     finish_job(other, the(plan, "resnet20-s0"), seconds=30, workers=2)
     assert taught(other).seconds(plan, the(plan, "resnet20-s0")) == pytest.approx(60)
+
+
+def test_of_many_entries_a_sample_is_read_and_what_is_known_already_is_not(store, monkeypatch):
+    plan = a_plan(seeds=range(6))
+    for job in plan:
+        finish_job(store, job, seconds=20.0 if job.kind == "teacher" else 10.0)
+    read = []
+    monkeypatch.setattr("orchestrator.planning.estimate.SAMPLE", 2)
+    monkeypatch.setattr(Store, "entry", lambda self, kind, key, entry=Store.entry: read.append(kind) or entry(self, kind, key))
+    known = [store.find(job.kind, job.key) for job in plan.of("teacher")]
+    estimator = Estimator(Resources())
+    estimator.learn_all(store, known)
+    assert sorted(read) == ["probe", "probe", "student", "student"]
+    assert estimator.seconds(plan, the(plan, "resnet20-s0")) == pytest.approx(20)
+    assert estimator.seconds(plan, the(plan, "resnet8-none · s5")) == pytest.approx(10)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from orchestrator.experiment.spec import Bank
+from kd_core.bank.config import BankConfig
 from orchestrator.planning.garbage import Garbage
 from orchestrator.planning.heaps import Heap
 from orchestrator.store.backends import cache
@@ -110,7 +110,7 @@ def test_what_was_corrupt(store):
 
 
 def test_banks_go_when_nothing_missing_needs_them(store):
-    plan = complete(store, methods=("none", "kd"), bank=Bank("on"))
+    plan = complete(store, methods=("none", "kd"), bank=BankConfig("on"))
     student = the(plan, "resnet8-kd · s0")
     store.remove(student)
     assert removed(store, Heap.BANKS, plan) == set()

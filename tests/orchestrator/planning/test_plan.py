@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from kd_core.models.table import MODELS
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
 
@@ -90,7 +92,9 @@ NOT_IN_ANY_KEY = [
     "tracking.enabled=false",
     "tracking.experiment=other",
     "bank.limit_gib=3",
+    "bank.shared_by=2",
     "data.memory_gib=0.5",
+    "data.cache=/fast/disk",
     "data.padding=1",  # the default of digits, written out
     "data.size=8",
     "teachers.recipe.lr=0.05",  # the default of the recipe, written out
@@ -158,8 +162,17 @@ def test_a_methods_version_is_in_its_students_keys(plan, monkeypatch):
 MGD = "students.methods=[kd, mgd, {mgd: {base: at, scheme: stable}}, {mgd: {base: gpac}}, {mgd: {gamma: 0}}]"
 
 
+def test_a_models_version_is_in_its_keys_from_the_second_on(plan, monkeypatch):
+    assert "model_version" not in plan().of("teacher")[0].config
+    monkeypatch.setitem(MODELS, "resnet8", replace(MODELS["resnet8"], version=2))
+    teacher, other = plan().of("teacher")
+    assert (teacher.config["model"], teacher.config["model_version"]) == ("resnet8", 2)
+    assert "model_version" not in other.config
+    assert all(student.config["model_version"] == 2 for student in plan().of("student"))
+
+
 def test_analyses_are_made_once_for_all_students_that_ask_for_them(plan):
-    found = plan(MGD)
+    found = plan(MGD, "bank.mode=on")  # three kinds of 9 views are more than 20 epochs
     assert plan().of("analysis") == []
     assert [(job.title, job.parents) for job in found.of("analysis")] == [
         (f"analysis of {teacher.title}", {"teachers": [teacher.key]}) for teacher in found.of("teacher")
@@ -217,6 +230,29 @@ def test_a_second_experiment_that_names_the_same_teacher_needs_nothing_of_it(pla
     other = plan("name=other", "students.methods=[aver]")
     needed = other.needed(done)
     assert {job.kind for job in needed} == {"student"}
+
+
+SEARCHED = "{kd: {search: {space: {temperature: {uniform: [1, 8]}}}}}"
+SOFTENED = f"students.methods=[kd, {{kd: {{temperature: 2}}}}, {{gpac: {{beta: 0}}}}, dkd, {SEARCHED}]"
+
+
+def test_banks_of_the_largest_logits_are_of_one_temperature_and_of_methods_that_take_a_softmax(plan):
+    found = plan(SOFTENED, "bank.top=5", "students.seeds=[0]", "teachers.models=[resnet8]")
+    assert [job.title for job in found.of("bank")] == [
+        "5 logits at temperature 4 of resnet8-s0",
+        "5 logits at temperature 2 of resnet8-s0",
+    ]
+    assert found.of("bank")[0].config == {
+        "need": "logits",
+        "storage": {"precision": "fp16", "top": 5, "temperature": 4},
+    }
+    banked = {job.labels["method"] for job in found.of("student") if "banks:logits" in job.parents}
+    assert banked == {"kd(temperature=4)", "kd(temperature=2)", "gpac"}
+    assert all("banks:logits" not in job.parents for job in found.of("search"))
+    whole = plan(SOFTENED, "bank.top=10", "students.seeds=[0]", "teachers.models=[resnet8]")
+    assert [job.key for job in whole] == [
+        job.key for job in plan(SOFTENED, "students.seeds=[0]", "teachers.models=[resnet8]")
+    ], "of ten classes ten are all"
 
 
 def test_needed_follows_the_missing_ones(plan):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import statistics
 
@@ -10,7 +11,7 @@ import pytest
 
 from orchestrator.experiment.spec import Allocation, Resources, TeacherAllocation
 from orchestrator.jobs.job import Job
-from orchestrator.planning.schedule import Machine, critical_path, demand, finish, priorities, workers
+from orchestrator.planning.schedule import Machine, critical_path, demand, finish, priorities, processors, workers
 
 ONE = Machine(1)
 
@@ -123,3 +124,10 @@ def test_all_workers_of_a_teacher_take_their_share():
     for job in (Job("teacher", 1, {"weights": {}}), Job("probe", 1, {}), Job("analysis", 1, {"recipe": {"epochs": 4}})):
         assert (workers(job, resources), demand(job, resources)) == (1, Machine(2, 1))
     assert demand(Job("student", 1, {"recipe": {"epochs": 4}}), resources) == Machine(1, 0.25)
+
+
+@pytest.mark.parametrize(("granted", "expected"), [("", 2), ("1", 1), ("64", 2), ("0", 2), ("2(x3)", 2)])
+def test_processors_are_those_that_slurm_grants_where_they_are_fewer(monkeypatch, granted, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", granted)
+    assert processors() == expected

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.experiment.spec import Bank
+from kd_core.bank.config import BankConfig
 from orchestrator.planning.explain import statuses
-from orchestrator.planning.state import State, driver_since
+from orchestrator.planning.presence import at_work_since
+from orchestrator.planning.state import State
 from orchestrator.store.store import Store
 from tests.support.world import a_plan, begin, finish_job, tamper, the
 
@@ -48,9 +49,9 @@ def test_running_needs_a_living_worker_whoevers_it_is(store):
     job = the(plan, "resnet8-none · s0")
     begin(store, job, 3)
     with store.lock("run-toy"):
-        assert driver_since(plan, store)
+        assert at_work_since(plan.name, store)
         assert told(plan, store, job.title) == (State.WAITING, "goes on after epoch 3 of 10"), "left by an earlier driver"
-    assert driver_since(plan, store) is None
+    assert at_work_since(plan.name, store) is None
     with store.lock_job(job):
         begin(store, job, 4)
         status = statuses(plan, store)[job.key]
@@ -95,7 +96,7 @@ def test_a_corrupt_entry_says_what_is_wrong_with_it(store):
 
 
 def test_a_bank_that_nothing_missing_needs_is_idle(store):
-    plan = a_plan(methods=("kd",), bank=Bank("on"))
+    plan = a_plan(methods=("kd",), bank=BankConfig("on"))
     assert told(plan, store, "logits of resnet20-s0")[0] == State.WAITING
     for job in plan.of("student"):
         finish_job(store, job)

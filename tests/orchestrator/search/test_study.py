@@ -103,7 +103,7 @@ def test_a_space_with_fewer_points_than_trials_ends_early(store):
 def test_asking_for_more_trials_goes_on_from_the_finished_search(store):
     search = a_search(trials=4)
     go_on(Study(search, store))
-    run_job(search, Runtime(store.location, store.root))
+    run_job(search, Runtime(store.location))
     study = Study(a_search(trials=6), store)
     assert len(study.trials) == 4
     assert len(go_on(study)) == 2
@@ -114,7 +114,7 @@ def test_a_closed_search_holds_its_trials_and_the_values_it_chose(store):
     search = a_search(trials=3, defaults={"temperature": 4, "recipe.lr": 0.05})
     study = Study(search, store)
     go_on(study)
-    run_job(search, Runtime(store.location, store.root))
+    run_job(search, Runtime(store.location))
     entry = store.entry("search", search.key)
     table = TRIALS.read(entry)
     assert trials_of(table) == study.trials
@@ -133,7 +133,7 @@ def test_a_search_of_which_all_trials_fail_fails_with_their_reason(store):
     for _ in range(2):
         study.tell(study.ask().number, FAILED, (), 0.0, "loss is nan")
     with pytest.raises(JobFailed, match="none of its 2 trials came to its end: loss is nan"):
-        run_job(search, Runtime(store.location, store.root))
+        run_job(search, Runtime(store.location))
 
 
 def test_a_population_goes_on_generation_by_generation(store):

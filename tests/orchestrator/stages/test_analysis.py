@@ -95,7 +95,7 @@ def test_killed_after_an_epoch_it_goes_on_to_the_same_bits(finished, tmp_path):
     store = Store(tmp_path)
     store.prepare()
     (store.root / "teacher").symlink_to(outcome.store.root / "teacher")
-    runtime = Runtime(store=tmp_path, data_root=tmp_path)
+    runtime = Runtime(tmp_path)
 
     def kill(progress):
         if progress.get("epoch") == 2:
@@ -116,13 +116,13 @@ def test_mlflow_is_to_hold_it(finished):
     _, outcome = finished
     job = outcome.plan.of("analysis")[1]
     record = record_of(job, outcome.store, running=False)
-    assert (record.title, record.status) == ("analysis of wrn_16_1-s0", Status.FINISHED)
+    assert (record.title, record.status) == ("analysis/wrn_16_1-s0", Status.FINISHED)
     assert record.tags()["kd.stage"] == "analysis"
     assert record.tags()["kd.teachers"] == "wrn_16_1-s0"
     assert record.params()["recipe.codes"] == "[8,16]"
     names = {point.name for epoch in record.epochs() for point in epoch.points}
     assert {"loss/kl/granularity0", "loss/ce/granularity1", "validation/accuracy"} <= names
-    assert "validation_accuracy" in {point.name for point in record.results()}
+    assert "validation/accuracy_chosen" in {point.name for point in record.results()}
 
 
 def test_a_damaged_analyser_is_noticed_when_it_is_read(finished):

@@ -120,7 +120,7 @@ def test_mlflow_is_told(finished):
     [job] = [job for job in outcome.plan.of("evaluation") if job.title == "robustness of resnet8 · simkd · s1"]
     record = record_of(job, outcome.store, running=False)
     assert record.status == Status.FINISHED
-    assert {point.name for point in record.results()} == {"accuracy/0.5", "accuracy/1e-09", "seconds"}
+    assert {point.name for point in record.results()} == {"evaluation/accuracy/0.5", "evaluation/accuracy/1e-09", "seconds"}
     assert record.params()["knobs.strengths"] == "[1e-09,0.5]"
     assert record.tags().items() >= {
         ("kd.stage", "evaluation"),
@@ -177,7 +177,7 @@ def test_a_corrupt_student_is_told(finished):
     entry = store.entry("student", job.key)
     own = entry.file("method.safetensors")
     whole = own.read_bytes()
-    context = Context(Runtime(store.root, store.root), store, None, lambda progress: None)
+    context = Context(Runtime(store.root), store, None, None, lambda progress: None)
     try:
         own.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(CorruptEntry, match=r"method\.safetensors"):

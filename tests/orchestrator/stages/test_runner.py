@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pyarrow as pa
@@ -15,6 +18,7 @@ from orchestrator.jobs.kinds import KINDS
 from orchestrator.stages.runner import JobFailed, OutOfMemory, Runtime, describe, ran_out, run_job
 from orchestrator.store.store import Store
 from tests.support import pretend
+from tests.support.paths import ROOT
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def runtime(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", torch.cuda.is_available)
     monkeypatch.setitem(KINDS, pretend.KIND, None)
     pretend.install()
-    return Runtime(Store(tmp_path / "store").root, tmp_path, gpus=0.25)
+    return Runtime(Store(tmp_path / "store").root, gpus=0.25)
 
 
 def a_job(tmp_path, **config):
@@ -40,7 +44,7 @@ def test_running_out_of_gpu_memory_is_told_from_other_failures(tmp_path, runtime
     assert Store(runtime.store).failure(job)["reason"] == str(error.value)
     bigger = larger_allocation(larger_allocation(runtime))
     with pytest.raises(OutOfMemory, match=r"with 0\.25, then 0\.5, then 0\.9 GPU"):
-        run_job(job, Runtime(runtime.store, tmp_path, gpus=0.9, too_small=bigger.too_small))
+        run_job(job, Runtime(runtime.store, gpus=0.9, too_small=bigger.too_small))
 
 
 def test_a_manifest_remembers_the_share_and_how_often_memory_ran_out(tmp_path, runtime):
@@ -83,7 +87,7 @@ def test_a_worker_that_cannot_use_the_store_fails_its_job_and_says_why(tmp_path,
     ("gpus", "shares"), [(0.25, [0.5, 1]), (0.1, [0.2, 0.4]), (0.5, [1]), (0.75, [1]), (1, []), (2, []), (0, [])]
 )
 def test_a_share_is_doubled_twice_at_most_and_never_beyond_one_gpu(gpus, shares):
-    runtime, found = Runtime(None, None, gpus=gpus), []
+    runtime, found = Runtime(None, gpus=gpus), []
     while runtime := larger_allocation(runtime):
         found.append(runtime.gpus)
         assert len(runtime.too_small) == len(found) <= TIMES
@@ -107,6 +111,22 @@ def test_another_failure_is_not_retried_with_more(tmp_path, runtime):
 def counted() -> dict[str, int]:
     pools = {pool["filepath"]: pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
     return {"torch": torch.get_num_threads(), "arrow": pa.cpu_count(), **pools}
+
+
+def test_a_process_without_torch_says_that_it_imports_it(tmp_path, runtime):
+    script = f"""
+from orchestrator.jobs.job import Job
+from orchestrator.stages.runner import Runtime, run_job
+job = Job("probe", 1, {{}}, {{"teachers": ["0" * 64]}}, "x")
+try:
+    run_job(job, Runtime({str(tmp_path)!r}), lambda progress: print(progress.get("doing", "-")))
+except RuntimeError:
+    pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout == "importing torch\n-\n"
 
 
 @pytest.mark.parametrize("cpus", [1, 3])
@@ -145,4 +165,4 @@ def test_every_pool_of_threads_follows_the_share_and_is_put_back(tmp_path, runti
     ],
 )
 def test_reasons_say_what_a_user_understands(tmp_path, error, reason):
-    assert describe(error, Runtime(str(tmp_path), tmp_path))["reason"] == reason
+    assert describe(error, Runtime(str(tmp_path)))["reason"] == reason

@@ -32,7 +32,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "_process_as", lambda runtime: contextlib.nullcontext())
     monkeypatch.setattr(attempts, "environment", dict)
     monkeypatch.setattr(stores, "backend_at", lambda location: found[-1].memory)
-    runtime = runner.Runtime("memory", tmp_path)
+    runtime = runner.Runtime("memory")
 
     def worker():
         return found[-1].current

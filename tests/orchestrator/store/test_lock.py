@@ -8,17 +8,17 @@ import sys
 import time
 
 HOLD = """
-import sys
+import contextlib, sys
 from orchestrator.store.store import Store
-with Store(sys.argv[1]).lock("run-x") as held:
-    print(held, flush=True)
+with contextlib.ExitStack() as stack:
+    print(all(stack.enter_context(Store(sys.argv[1]).lock(name)) for name in sys.argv[2:]), flush=True)
     sys.stdin.read()
 """
 
 
-def hold(store):
-    """A process that holds a lock until it is killed or its input ends, and whether it got it."""
-    command = [sys.executable, "-c", HOLD, store.location]
+def hold(store, *names):
+    """A process that holds locks until it is killed or its input ends, and whether it got them."""
+    command = [sys.executable, "-c", HOLD, store.location, *(names or ["run-x"])]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     return holder, holder.stdout.readline() == "True\n"
 
@@ -50,3 +50,16 @@ def test_a_lock_ends_with_its_block(store):
     holder.communicate("", timeout=30)
     assert holder.returncode == 0
     assert store.holder("run-x") is None
+
+
+def test_locks_of_killed_processes_are_forgotten_whatever_they_locked(store):
+    names = ["identity", "run-other", "worker-toy-0123456789ab", "job-teacher-0123", "data-toy"]
+    holder, held = hold(store, *names)
+    assert held
+    with store.lock("run-x"):
+        store.forget_dead_locks()
+        assert sorted(store.locks()) == sorted([*names, "run-x"]), "all are held"
+        holder.kill()
+        holder.communicate()
+        store.forget_dead_locks()
+        assert store.locks() == ["run-x"]

@@ -23,6 +23,8 @@ from tests.support.tracking_world import World, a_spec, client, dump, living, no
 
 pytestmark = pytest.mark.slow
 
+SHOWN = "?workflowType=machine_learning&viewStateShareKey=kd"
+
 
 @pytest.fixture(autouse=True)
 def _impatient():
@@ -97,7 +99,8 @@ def mirror(world, **options):
 
 
 def snapshot(world, *running):
-    return Snapshot(world.plan, {job.key: State.RUNNING if job in running else State.WAITING for job in world.plan})
+    states = {job.key: State.RUNNING if job in running else State.WAITING for job in world.plan}
+    return Snapshot(world.plan, states, {job.key: {} for job in running})
 
 
 def test_the_interface_shows_what_was_projected_into_the_file(local, served):
@@ -105,7 +108,7 @@ def test_the_interface_shows_what_was_projected_into_the_file(local, served):
     mirror(local)
     [run] = [run for run in living(client_of(served)) if run.data.tags["kd.stage"] == "experiment"]
     assert run.info.run_name == "toy"
-    assert served.interface.url == f"{served.url}/#/experiments/{run.info.experiment_id}/runs"
+    assert served.interface.url == f"{served.url}/#/experiments/{run.info.experiment_id}/runs{SHOWN}"
     assert served.get(f"/get-artifact?path=report.md&run_uuid={run.info.run_id}") == b"all is well"
 
 
@@ -144,20 +147,20 @@ def test_a_server_that_dies_costs_the_training_nothing_and_the_mirror_nothing(se
     served.start()
     held = dump(client(world))
     assert held[first.key]["status"] == "RUNNING"  # as it was when the server died
-    ids = {run.data.tags["kd.key"]: run.info.run_id for run in living(client(world))}
-    assert mirror(world) == Summary(written=3, unchanged=4, removed=0)  # both students and the experiment
+    ids = {run.data.tags["mlflow.kd.key"]: run.info.run_id for run in living(client(world))}
+    assert mirror(world) == Summary(written=4, unchanged=4, removed=0)  # both students, their cell and the experiment
     held = dump(client(world))
     assert (held[first.key]["status"], held[second.key]["status"]) == ("FINISHED", "KILLED")
-    assert len(held[first.key]["points"]) == 3 * 5 + 9
+    assert len(held[first.key]["points"]) == 3 * 5 + 8
     assert len(held[second.key]["points"]) == 2 * 5
     world.finish(second)
     mirror(world)
-    now = {run.data.tags["kd.key"]: run.info.run_id for run in living(client(world))}
+    now = {run.data.tags["mlflow.kd.key"]: run.info.run_id for run in living(client(world))}
     assert ids.items() < now.items()  # the runs are the same ones
     held = dump(client(world))
-    assert mirror(world) == Summary(written=0, unchanged=7, removed=0)
+    assert mirror(world) == Summary(written=0, unchanged=8, removed=0)
     assert dump(client(world)) == held
-    assert mirror(world, rebuild=True) == Summary(written=7, unchanged=0, removed=7)
+    assert mirror(world, rebuild=True) == Summary(written=8, unchanged=0, removed=8)
     assert dump(client(world)) == held
 
 

@@ -25,7 +25,7 @@ from tests.support.tracking_world import (
 
 def snapshot(world, *running):
     states = {job.key: State.RUNNING if job in running else State.WAITING for job in world.plan}
-    return Snapshot(world.plan, states)
+    return Snapshot(world.plan, states, {job.key: {} for job in running})
 
 
 def test_the_writer_follows_a_run_and_leaves_what_a_projection_leaves(world, empty):
@@ -112,7 +112,7 @@ def test_what_goes_wrong_in_the_writer_stays_there(world):
     writer.update(snapshot(world))
     assert "was not written: no report today" in writer.close(30)
     held = dump(client(world))
-    assert sum(run["status"] == "FINISHED" for run in held.values()) == 6  # the jobs' runs are there
+    assert sum(run["status"] == "FINISHED" for run in held.values()) == 7  # the runs of the jobs and of their cell are there
 
 
 def test_a_writer_that_was_never_told_anything_leaves_at_once(world):

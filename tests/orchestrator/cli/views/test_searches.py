@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from rich.console import Console
 
 from orchestrator.cli.app import main
-from orchestrator.cli.views.run import RunView, fraction_done, picture, trials_left
+from orchestrator.cli.views.progress import fraction_done, trials_left
+from orchestrator.cli.views.run import picture
+from orchestrator.cli.views.run_lines import Lines, Quiet
+from orchestrator.cli.watching import Watched
 from orchestrator.experiment.load import load
 from orchestrator.planning.explain import statuses
 from orchestrator.planning.plan import make
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.planning.state import State
 from orchestrator.store.store import Store
-from tests.support.search_world import a_spec, a_world, begin_search
+from tests.support.search_world import a_spec, a_world, begin_search, stand_in
 
 YAML = """\
 name: toy
@@ -64,12 +68,18 @@ def test_the_status_of_a_search_at_work_and_of_one_that_waits(file, capsys):
     [search, _] = plan.of("search")
     begin_search(store, search, 3, at_work=2)
     assert statuses(plan, store)[search.key].reason == "goes on after 3 of 7 trials"
-    with store.lock("run-toy"), store.lock_job(search):
+    trials = [stand_in(number) for number in (3, 4)]
+    with store.lock("run-toy"), store.lock_job(search), store.lock_job(trials[1]):
         begin_search(store, search, 3, at_work=2, ago=-5)
+        for trial in trials:  # one was at work when its run was killed
+            said = {"attempt": "a", "pid": 1, "started": 0.0, "updated": time.time() + 5, "epoch": 2, "epochs": 9}
+            store.write_work(trial, "progress.json", said | {"loss": 0.5, "accuracy": 0.75, "seconds": 2.0})
         told = shown(capsys, "status", file)
         planned = shown(capsys, "plan", file)
     [line] = [line for line in told.splitlines() if line.startswith("search of")]
     assert line.split()[6:12] == ["3/7", "trials", "72.0", "%", "0:30", "0:00"]  # 3 trials of 20 s are left, 2 at once
+    [trial] = [line for line in told.splitlines() if line.startswith("  trial ")]
+    assert trial.split() == ["trial", "4:", "recipe.lr", "0.09,", "temperature", "3", "2/9", "0.5", "75.0", "%", "0:14"]
     assert "3 of 7 trials have ended" in planned
 
 
@@ -84,16 +94,38 @@ def a_snapshot(tmp_path, ended, at_work):
 
 def test_the_live_view_of_a_search(tmp_path):
     out = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
-    for part in picture(a_snapshot(tmp_path, 3, 2), None, "1:00", 10):
+    watched = Watched(a_spec(tmp_path), Quiet())
+    watched.snapped(a_snapshot(tmp_path, 3, 2))
+    for part in picture(watched, 20):
         out.print(part)
     [line] = [line for line in out.file.getvalue().splitlines() if line.startswith("search of")]
     assert line.split()[6:] == ["3/7", "trials", "72.0", "%", "0:30"]
 
 
+def test_the_live_view_shows_the_trials_at_work_as_far_as_the_window_goes(tmp_path):
+    snapshot = a_snapshot(tmp_path, 3, 2)
+    [said] = snapshot.progress.values()
+    tries = {"temperature": 3.14159, "recipe.lr": 0.05}
+    said["of_trials"] = [{"number": 3, "values": tries, "epochs": 9, "epoch": 4, "loss": 1.25, "accuracy": 0.625}]
+    said["of_trials"].append({"number": 4, "values": {}, "epochs": 9, "doing": "importing torch"})
+
+    def lines(height):
+        out = Console(file=io.StringIO(), width=100, color_system=None, highlight=False)
+        watched = Watched(a_spec(tmp_path), Quiet())
+        watched.snapped(snapshot)
+        for part in picture(watched, height):
+            out.print(part)
+        return out.file.getvalue().splitlines()
+
+    first, second = lines(20)[-2:]
+    assert first.split() == ["trial", "3:", "temperature", "3.142,", "recipe.lr", "0.05", "4/9", "1.25", "62.5", "%"]
+    assert second.split() == ["trial", "4:", "importing", "torch"]
+    assert lines(6)[-1] == "and 2 more"
+
+
 def test_a_plain_line_of_a_search(tmp_path):
     out = Console(file=io.StringIO(), width=1000, color_system=None, highlight=False)
-    view = RunView(a_spec(tmp_path), out)
-    view(a_snapshot(tmp_path, 3, 2))
+    Watched(a_spec(tmp_path), Lines(out)).snapped(a_snapshot(tmp_path, 3, 2))
     assert "search of resnet8 · kd, searched 3/7 trials 72.0 %" in out.file.getvalue()
 
 
@@ -116,7 +148,7 @@ def test_before_the_first_trial_has_ended_no_time_is_told(tmp_path):
     ],
 )
 def test_the_time_left(ended, at_work, ago, seconds, monkeypatch):
-    monkeypatch.setattr("orchestrator.cli.views.run.time.time", lambda: 1000.0 + ago)
+    monkeypatch.setattr("orchestrator.cli.views.progress.time.time", lambda: 1000.0 + ago)
     said = {"trials": 7, "ended": ended, "at_work": at_work, "trial_seconds": 20.0, "updated": 1000.0}
     assert trials_left(said) == pytest.approx(seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
@@ -60,7 +61,7 @@ def jobs(tmp_path, count, **config) -> list[Job]:
 def actors(tmp_path, share, slots, **more):
     from orchestrator.executors.ray.actors import Actors
 
-    runtime = Runtime(Store(tmp_path / "store").location, tmp_path, cpus=share.cpus, gpus=share.gpus)
+    runtime = Runtime(Store(tmp_path / "store").location, cpus=share.cpus, gpus=share.gpus)
     return Actors(lambda job: runtime, share, slots, max_failures=0, **more)
 
 
@@ -102,7 +103,7 @@ def test_four_quarters_of_a_gpu_run_at_once_and_on_the_same_one(cluster, tmp_pat
 
 def test_a_fifth_quarter_waits(cluster, tmp_path):
     """Whatever we ask of it, Ray begins no more than fit: five cannot come together, four of them wait in vain."""
-    some = actors(tmp_path, TeacherAllocation(1, 0.25), slots=5)
+    some = actors(tmp_path, TeacherAllocation(1, 0.25), slots=5, priority=lambda job: 0.5)
     for job in jobs(tmp_path, 5, meet=str(tmp_path / "meet"), all=5):
         some.submit(job)
     until = time.monotonic() + 200
@@ -110,8 +111,10 @@ def test_a_fifth_quarter_waits(cluster, tmp_path):
         time.sleep(0.1)
     time.sleep(3)  # long enough for a process that would not wait
     assert len(diary(tmp_path)) == 4
+    assert some.urgency == 0.5, "Ray has found no room for the fifth: nothing of less priority may begin elsewhere"
     (tmp_path / "meet" / "a fifth").touch()
     assert set(ended(some).values()) == {None}
+    assert some.urgency == -math.inf
 
 
 def test_what_runs_out_of_memory_gets_twice_the_share_and_its_neighbours_stay(cluster, tmp_path):

@@ -65,7 +65,7 @@ def test_one_whose_cluster_died_ends_when_it_is_asked_to(small, left, after):
     time.sleep(after)
     process.terminate()
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, output
+    assert process.returncode == 75, output
     assert "It goes on from here with" in output
     assert left() == []
 

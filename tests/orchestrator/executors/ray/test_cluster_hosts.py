@@ -157,7 +157,8 @@ def test_a_host_is_lost_and_another_comes_and_nothing_changes(cluster, services,
     tracked = far(cluster, desk | password, "runs", file)
     plan = make(load(file, EPOCHS))
     wanted = [job.key for job in plan if job.kind != "bank"]
-    assert tracked == sorted([[key, "FINISHED"] for key in (*wanted, f"experiment:{plan.name}")])
+    cells = {f"cell:{job.labels['cell']}" for job in plan.of("student")}
+    assert tracked == sorted([[key, "FINISHED"] for key in (*wanted, *cells, f"experiment:{plan.name}")])
 
     check_secrets(cluster, desk, file, output + status.stdout + status.stderr, shown)
 

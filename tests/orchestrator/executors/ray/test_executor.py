@@ -17,6 +17,7 @@ import pytest
 from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
+from orchestrator.planning.state import State, checkpointed
 from orchestrator.store.store import Store
 from tests.orchestrator.conftest import SMALL
 from tests.orchestrator.test_driver import content
@@ -60,8 +61,8 @@ def pid_in_epoch(process, file, kind, at_least=3, seconds=120):
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
         for job in plan.of(kind):
-            progress = store.progress(job)
-            if at_least <= progress.get("epoch", 0) < 11:
+            epoch = checkpointed(store.work(job))  # how far it is, is not said so often in an object store
+            if at_least <= epoch < 11 and (progress := store.progress(job)):
                 return progress["pid"], job
         time.sleep(0.02)
     process.terminate()
@@ -83,6 +84,21 @@ def found(file):
 def test_ray_makes_what_inline_makes(small, expected):
     finish(start(small))
     assert found(small) == expected
+
+
+def test_the_driver_hears_of_every_kind_of_job_how_far_it_is(small, monkeypatch):
+    """From whoever runs it: it reads of no job's progress in the store, but for those on actors."""
+    heard = {}
+
+    def watch(snapshot):
+        for job in snapshot.running:
+            assert snapshot.states[job.key] is State.RUNNING
+            heard.setdefault(job.kind, []).append(snapshot.progress[job.key].get("epoch", 0))
+
+    monkeypatch.setattr(Store, "progress", lambda self, job: pytest.fail("the driver read it"))
+    run(small, overrides=("teachers.recipe.epochs=40", "students.recipe.epochs=40", "students.seeds=[0]"), watch=watch)
+    assert max(heard["teacher"]) > 1
+    assert max(heard["student"]) > 1
 
 
 def test_interrupted_it_says_so_and_goes_on(small, expected):
@@ -130,14 +146,30 @@ def test_resources_that_no_node_has_are_refused_at_once(small):
 
 
 @pytest.mark.parametrize("executor", ["ray", "inline"])
-def test_a_batch_system_ends_it_as_ctrl_c_does(small, executor):
-    process = start(small, "students.methods=[none]", executor=executor)
-    pid_in_epoch(process, small, "teacher")
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_a_batch_system_ends_it_at_an_epoch_s_end_and_it_goes_on(small, expected, executor, kind):
+    """Teachers are on actors, students in Tune. What is said to be kept is there, and nothing new was begun."""
+    process = start(small, executor=executor)
+    _, job = pid_in_epoch(process, small, kind, at_least=2)
+    process.send_signal(signal.SIGUSR1)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, output
+    assert "Stopped by SIGUSR1. Kept of what was at work:" in output
+    assert "It goes on from here with" in output
+    store = Store(small.parent / "store")
+    if not store.find(job.kind, job.key):
+        assert f"{job.title} after {checkpointed(store.work(job))} epochs of 12" in output
+    finish(start(small, executor=executor))
+    assert found(small) == expected
+
+
+def test_one_that_is_told_to_end_while_it_begins_does(small):
+    process = start(small)
+    time.sleep(2)
     process.terminate()
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "It goes on from here with" in output
-    assert "SIGTERM" not in output
+    assert process.returncode in (75, -signal.SIGTERM), output  # the latter before it took notice at all
+    assert "Traceback" not in output
 
 
 def test_one_whose_parent_is_gone_ends_in_order_too(tiny):

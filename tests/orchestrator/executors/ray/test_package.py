@@ -96,6 +96,12 @@ def test_a_mistake_in_the_file_comes_before_what_cannot_travel(here):
     assert "store" not in str(error.value)
 
 
+def test_weights_beside_the_yaml_go_under_the_name_that_it_has_for_them(here, tmp_path):
+    (Path("experiments") / "b.safetensors").write_bytes(b"b")
+    _, sent = package.contents(package.checked(here(weights="b.safetensors"), (), None))
+    assert sent["b.safetensors"] == Path("experiments/b.safetensors")
+
+
 def test_weights_that_are_too_large_are_refused(here, monkeypatch):
     monkeypatch.setattr(package, "LARGEST", 0)
     with pytest.raises(SpecError, match=r"far.yaml:4: teachers: weights: weights/a.safetensors are more than can be sent"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from kd_core.data.place import Place
 from orchestrator.executors.executor import CannotRun, ClusterLost, Ended
 from orchestrator.executors.ray import executor as module
 from orchestrator.executors.ray.executor import DEATHS, RETURN_S, RayExecutor
@@ -15,8 +15,9 @@ from orchestrator.executors.ray.terms import Terms
 from orchestrator.executors.runtimes import Runtimes
 from orchestrator.experiment.spec import Resources
 from orchestrator.jobs.job import Job
+from orchestrator.planning.schedule import Machine
 
-TERMS = Terms(Runtimes("/nowhere", Resources(), Path("data"), 4.0, {}), frozenset({"teacher"}), None, "tune/x")
+TERMS = Terms(Runtimes("/nowhere", Resources(), Place(), {}), frozenset({"teacher"}), None, "tune/x")
 
 
 class World:
@@ -40,10 +41,15 @@ class World:
         self.log.append([])
 
         class Session:
+            opened = False
+
             def wait(self):
                 self.ask("open")
+                self.opened = True
 
             def ask(self, *request):
+                if request[0] == "said":
+                    return {}
                 world.log[number].append(request)
                 for answer in world.answers:
                     if (found := answer(number, *request)) is not None:
@@ -66,8 +72,9 @@ def world(monkeypatch):
     return made
 
 
-def executor(tmp_path, notes, address=None):
-    return RayExecutor(replace(TERMS, runtimes=replace(TERMS.runtimes, store=str(tmp_path)), address=address), notes.append)
+def executor(tmp_path, notes, address=None, waits=lambda what: None):
+    terms = replace(TERMS, runtimes=replace(TERMS.runtimes, store=str(tmp_path)), address=address)
+    return RayExecutor(terms, notes.append, waits)
 
 
 def job(number):
@@ -104,6 +111,24 @@ def test_a_new_session_gets_what_had_not_ended_with_its_priority(world, tmp_path
     assert notes == ["the Ray cluster died (it was killed): a new one is begun, and jobs go on from their checkpoints"]
     runner.close()
     assert world.ended == 2
+
+
+@pytest.mark.parametrize(("address", "what"), [(None, "starting Ray"), ("a:6379", "joining the Ray cluster at a:6379")])
+def test_it_says_that_it_waits_for_ray_until_that_is_there_and_how_large_it_is(world, tmp_path, address, what):
+    said = []
+    runner = executor(tmp_path, [], address, said.append)
+    world.answers = [lambda number, name, *_: Machine(4, 1) if name == "machine" else None]
+    assert said == []
+    runner.submit(job(0), 1.0)
+    runner.submit(job(1), 1.0)
+    assert said == [what, ""]
+    assert runner.machine is None
+    poll_for(world, runner, 1)
+    assert runner.machine == Machine(4, 1)
+    world.answers = [lambda number, name, *_: Machine(8, 1) if name == "machine" else None]
+    poll_for(world, runner, 15)
+    assert runner.machine == Machine(8, 1), "it grew"
+    assert len(requests(world, 0, "machine")) == 2
 
 
 def test_what_is_submitted_between_two_sessions_goes_to_the_second(world, tmp_path):

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from orchestrator.report.analysis.summary import Absent, findings, summarise
-from orchestrator.report.data.probe_grid import grid, selections
+from orchestrator.report.data.probe_grid import Grid, grid, selections
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.results import probes, results
 from tests.support.report_world import LAYERS, PROBES, RESULTS, TEACHERS, a_plan, a_store
@@ -98,7 +98,18 @@ def test_the_grid_of_probes(tmp_path):
     found = grid(probes(Reading(plan, a_store(tmp_path, plan))))
     assert (found.teachers, found.layers) == (tuple(TEACHERS), LAYERS)
     assert [found.accuracy["resnet32-s0", layer] for layer in LAYERS] == list(PROBES["resnet32-s0"])
-    assert [found.best(layer) for layer in LAYERS] == ["resnet20-s0", "resnet32-s0", "wrn_16_2-s0", "wrn_16_2-s0"]
+    leading = [[name for name in found.teachers if found.leads(name, layer)] for layer in LAYERS]
+    assert leading == [["resnet20-s0"], ["resnet32-s0"], ["wrn_16_2-s0"], ["wrn_16_2-s0"]]
+
+
+def test_of_equal_probes_each_leads():
+    """And a teacher of fewer stages leads none that it has not."""
+    found = Grid(("a", "b", "c"), ("stage0", "stage1"), {("a", "stage0"): 0.5, ("b", "stage0"): 0.5, ("b", "stage1"): 0.4})
+    assert [[found.leads(name, layer) for layer in found.layers] for name in found.teachers] == [
+        [True, False],
+        [True, True],
+        [False, False],
+    ]
 
 
 def test_selection_is_told_before_any_student_of_gpac_is_trained(tmp_path):

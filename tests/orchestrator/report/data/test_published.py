@@ -107,3 +107,17 @@ def test_the_shipped_experiment_runs_every_published_row_of_its_pairs():
         keys = [("" if method == "none" else teacher, student, method) for method in methods]
         assert {key for key in keys if key in by_name} <= found
         assert [by_name[keys[methods.index(name)]] for name in ("none", "kd", "crd", "dkd")] == list(map(float, quoted))
+
+
+def test_every_published_row_of_mgd_is_run_but_for_another_afd():
+    """And the header quotes them."""
+    file = ROOT / "experiments" / "cifar100_mgd.yaml"
+    found = {each.row for each in counterparts(make(load(file)))}
+    rows = {row for row in ledger() if row.protocol == "mgd" and not row.method.startswith("mgd/afd/")}
+    assert rows <= found
+    quoted = re.findall(r"^# +(\w+) +(\w+) → (\w+) +[\d.]+ → ([\d.]+) / ([\d.]+)$", file.read_text(), re.MULTILINE)
+    assert len(quoted) == 6
+    by_name = {(row.teacher, row.student, row.method): row.top1 for row in rows}
+    for base, teacher, student, *numbers in quoted:
+        of = [by_name[teacher, student, f"mgd/{base.lower()}/{scheme}"] for scheme in ("granularity", "stable")]
+        assert of == list(map(float, numbers))

@@ -49,6 +49,7 @@ def test_a_row_for_every_student(tmp_path):
         "test_accuracy_best": None,
         "test_loss": 0.3,
         "parameters": 278_324,
+        "multiplications": None,
         "seconds": 21.0,
         **dict.fromkeys(("test_brier", "test_top5", "peak_memory", "device_seconds", "agreement")),  # of entries from before
     }

@@ -16,8 +16,8 @@ from orchestrator.report.data.probe_grid import selections
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.data.searches import SEARCHES, TRIALS, searches, trials
 from orchestrator.report.figures.search_charts import search_charts
+from orchestrator.report.tables.searches import of_searches, sentences
 from orchestrator.report.text.render import render
-from orchestrator.report.text.search_table import of_searches, sentences
 from orchestrator.report.text.terminal import terminal
 from tests.support import report_world
 from tests.support.least import least

@@ -1,6 +1,9 @@
+import base64
 import csv
+import hashlib
 import io
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,7 +12,8 @@ import pytest
 
 from orchestrator.report.data.reading import Reading
 from orchestrator.report.text import escape
-from orchestrator.report.text.render import FORMATS, render, write
+from orchestrator.report.text.origin import Origin
+from orchestrator.report.text.render import FORMATS, TemplateError, render, write
 from orchestrator.report.text.terminal import probe_table, terminal
 from tests.support.report_world import RESULTS, TEACHERS, a_plan, a_store, steady, the_student  # noqa: F401
 
@@ -43,6 +47,17 @@ Accuracy in %. Test is read at the epoch chosen on the validation split; (last) 
 | resnet32-s0 | resnet32 | 0.28 M | 98.50 | 97.50 | 96.50 | 3/4 | 20.0 s |
 | wrn_16_2-s0 | wrn_16_2 | 0.28 M | 99.00 | 98.00 | 97.00 | 3/4 | 20.0 s |
 
+## Networks
+
+Parameters, their size in single precision, and multiply-accumulates of convolutions and linear layers for one image.
+
+| role | network | parameters | size | multiply-accumulates | smaller than its largest teacher |
+|:--|:--|--:|--:|--:|--:|
+| student | resnet8 | 0.28 M | 1.06 MiB | – | 1.0× |
+| teacher | resnet20-s0 | 0.28 M | 1.06 MiB | – | – |
+| teacher | resnet32-s0 | 0.28 M | 1.06 MiB | – | – |
+| teacher | wrn_16_2-s0 | 0.28 M | 1.06 MiB | – | – |
+
 ## Probes
 
 Validation accuracy in % of a linear classifier probe on every layer. Bold: the best teacher of a layer.
@@ -62,6 +77,20 @@ The weight of each teacher at the student's stages and, in brackets, the accurac
 | resnet20-s0 | **1.00 (70.00)** | 0.00 (90.00) | 0.00 (96.00) |
 | resnet32-s0 | 0.00 (68.00) | **1.00 (92.00)** | 0.00 (97.00) |
 | wrn_16_2-s0 | 0.00 (66.00) | 0.00 (91.00) | **1.00 (98.00)** |
+
+## Set-up
+
+Every knob with its value, defaults written out.
+
+| part | of | values |
+|:--|:--|:--|
+| data | digits | validation 0.1, split_seed 0, label_noise 0, padding 1, flip false, size 8 |
+| teacher | resnet20-s0, resnet32-s0, wrn_16_2-s0 | epochs 4, batch_size 64, lr 0.05, momentum 0.9, weight_decay 0.0005, nesterov false, schedule multistep, decay 0.1, warmup 0, precision fp32 |
+| probes | all teachers | C 1, max_iterations 100, tolerance 0.0001 |
+| student | resnet8 | epochs 4, batch_size 64, lr 0.05, momentum 0.9, weight_decay 0.0005, nesterov false, schedule multistep, decay 0.1, warmup 0, precision fp32 |
+| method | none | – |
+| method | kd | ce 0.1, alpha 0.9, temperature 4 |
+| method | gpac | ce 1, alpha 0.9, temperature 4, tau_instruct 1, gamma 0.5, guide_max 4, epsilon 1e-08, beta 1000, levels [1,0.5,0.1], boundaries [0.3333333333333333,0.6666666666666666], top 1, tau_probe 0.01 |
 
 ## Made from
 
@@ -198,7 +227,7 @@ def test_tex_escapes(evil):
         r"\textasciitilde{}"
     )
     assert f"resnet8 & {shown} & A (3)" in text
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 4
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 5
     assert r"\textbf{+4.00 {[}+1.52, +6.48{]}}" in text
     rows = [line for line in text.splitlines() if line.startswith("resnet8 &")]
     assert [len(re.split(r"(?<!\\)&", row)) for row in rows] == [10] * 3
@@ -208,6 +237,92 @@ def test_csv_keeps_every_character(evil):
     rows = list(csv.DictReader(io.StringIO(render(Reading(*evil), "csv"))))
     assert rows[4]["method"] == EVIL
     assert rows[4]["reason"] == f"{EVIL}\nsecond line"
+
+
+def test_tex_is_tables_alone_that_fit_the_page(world):
+    """What stands before the first table is comment, and what is wider than the text is scaled down to it."""
+    text = render(Reading(*world), "tex")
+    head, *bodies = text.split(r"\begin{table}")
+    assert all(line.startswith("%") or not line for line in head.splitlines())
+    between = [body.partition(r"\end{table}")[2] for body in bodies]
+    assert not "".join(between).strip()
+    assert all(r"\ifdim\wd0>\textwidth\resizebox{\textwidth}{!}{\usebox0}\else\usebox0\fi" in body for body in bodies)
+
+
+PAPER = r"""\documentclass[a4paper,11pt]{article}
+\usepackage[T1]{fontenc}
+\usepackage{booktabs}
+\usepackage{graphicx}
+\begin{document}
+\input{tables}
+\end{document}
+"""
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX: apt-get install texlive-latex-extra")
+@pytest.mark.parametrize("where", ["world", "evil"])
+def test_tex_is_typeset_without_a_complaint(where, tmp_path, request):
+    plan, store = request.getfixturevalue(where)
+    (tmp_path / "tables.tex").write_text(render(Reading(plan, store), "tex"))
+    (tmp_path / "paper.tex").write_text(PAPER)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"], cwd=tmp_path, capture_output=True, check=False
+    )
+    log = (tmp_path / "paper.log").read_text(errors="replace")
+    assert done.returncode == 0, log[-3000:]
+    complaints = [line for line in log.splitlines() if line.startswith(("Overfull", "Missing character", "LaTeX Warning"))]
+    assert complaints == []
+
+
+def test_html_runs_its_own_script_alone(world):
+    text = render(Reading(*world), "html")
+    [script] = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
+    assert not re.search(r"\son\w+=", text)
+
+
+def test_what_runs_it_again_is_told_and_harmless(world):
+    origin = Origin("toy.yaml", "name: toy\n# </pre><script>alert(1)</script> \u202e\n```\n", "kd run toy.yaml --set 'a=<b>'")
+    text = render(Reading(*world), "html", origin)
+    assert "kd run toy.yaml --set &#39;a=&lt;b&gt;&#39;" in text
+    assert "&lt;/pre&gt;&lt;script&gt;alert(1)" in text
+    assert text.count("<script>") == 1
+    marked = render(Reading(*world), "md", origin)
+    assert "```sh\nkd run toy.yaml --set 'a=<b>'\n```" in marked
+    assert [line for line in marked.splitlines() if line.startswith("```")] == ["```sh", "```", "```yaml", "```"]
+    assert "\u202e" not in marked
+
+
+def test_two_experiments_side_by_side(world, tmp_path):
+    """kd: 93 ± 1 here and 90 ± 1 there, in each seed 3 points less: without a deviation there is no interval."""
+    there = a_plan({"kd": (0.89, 0.91, 0.90), "at": (0.9, 0.9)}, name="other")
+    store = a_store(tmp_path / "other", there, {"kd": (0.89, 0.91, 0.90), "at": (0.9, 0.9)})
+    here = a_plan({"kd": (0.92, 0.94, 0.93)})
+    ours = a_store(tmp_path / "here", here, {"kd": (0.92, 0.94, 0.93)})
+    text = render(Reading(here, ours), "md", other=Reading(there, store))
+    table = text.partition("## Compared with other")[2].partition("##")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| resnet8")]
+    assert rows[0][:6] == ["resnet8", "kd", "93.00 ± 1.00", "3", "90.00 ± 1.00", "3"]
+    assert rows[0][6].startswith("+3.00")
+    assert rows[1] == ["resnet8", "at", "–", "0", "90.00 ± 0.00", "2", "–"]
+
+
+def test_a_template_of_the_users_own(world, tmp_path):
+    own = tmp_path / "own.md.j2"
+    own.write_text("{% for table in document.tables %}{{ table.title }};{% endfor %}")
+    assert render(Reading(*world), "md", template=own).startswith("Students;")
+    own.write_text("<p>{{ document.name }}</p>{{ '<b>' }}")
+    assert render(Reading(*world), "html", template=own) == "<p>toy</p>&lt;b&gt;"
+    for content, message in (
+        ("{% for %}", "own.md.j2, line 1: "),
+        ("{{ nothing.there }}", "own.md.j2: 'nothing' is undefined"),
+    ):
+        own.write_text(content)
+        with pytest.raises(TemplateError, match=message):
+            render(Reading(*world), "md", template=own)
+    with pytest.raises(TemplateError, match="csv is a table"):
+        render(Reading(*world), "csv", template=own)
 
 
 @pytest.mark.parametrize("character", list('\\{}$&#_%~^<>|"'))

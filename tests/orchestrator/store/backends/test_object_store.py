@@ -13,6 +13,7 @@ from orchestrator.cli.app import main
 from orchestrator.driver import run
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
+from orchestrator.planning.state import checkpointed
 from orchestrator.store.store import Store
 from tests.orchestrator.conftest import SMALL
 from tests.orchestrator.executors.ray.test_executor import EPOCHS, finish, found, pid_in_epoch, start
@@ -43,7 +44,7 @@ def test_the_results_are_those_of_a_folder(remote, s3, tmp_path, capsys):
         table, other = (getattr(found, name).drop_columns(measured) for found in (outcome, expected))
         assert table == other
     objects = s3.objects(uri)
-    assert {name.split("/")[2] for name in objects} == {"teacher", "probe", "bank", "student"}
+    assert {name.split("/")[2] for name in objects} == {"teacher", "probe", "bank", "student", "logs"}
     assert not any(SECRET.encode() in held for held in objects.values())
     assert run(file, executor="inline", overrides=FEW).computed == 0
     capsys.readouterr()
@@ -83,7 +84,7 @@ def test_mlflow_is_mirrored_into_a_file_that_is_told(remote, tmp_path, capsys, m
     assert SECRET.encode() not in database.read_bytes()
     monkeypatch.setenv("KD_CACHE", str(tmp_path / "another"))  # as on another machine
     assert main(["track", str(file), *options]) == 0
-    assert "4 runs written" in capsys.readouterr().out
+    assert "5 runs written" in capsys.readouterr().out
     assert len(list((tmp_path / "another" / "mlflow").glob("*/mlflow.db"))) == 1
 
 
@@ -97,7 +98,7 @@ def test_a_killed_run_goes_on_on_another_machine(remote, tmp_path, kind):
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     shutil.rmtree(tmp_path / "cache")
-    assert Store(uri).progress(job)["epoch"] >= 3
+    assert checkpointed(Store(uri).work(job)) >= 3
     finish(start(file, executor="inline"))
     local = tmp_path / "folder.yaml"
     local.write_text(SMALL.format(store=tmp_path / "store"))
@@ -119,7 +120,9 @@ def test_ray_makes_of_it_what_inline_makes_and_a_killed_worker_goes_on(remote, s
     run(local, executor="inline", overrides=EPOCHS)
     assert found(file) == found(local)
     objects = s3.objects(uri)
-    assert {name.split("/")[2] for name in objects} == {"teacher", "probe", "bank", "student"}, "Tune's folder is gone too"
+    assert {name.split("/")[2] for name in objects} == {"teacher", "probe", "bank", "student", "logs"}, (
+        "Tune's folder is gone too"
+    )
     assert not any(SECRET.encode() in held for held in objects.values())
 
 

@@ -76,11 +76,12 @@ def test_a_file_uri_is_a_folder(tmp_path):
 
 
 def refused(capsys, small, *arguments):
-    """What `kd` says, soon and in one line, and nothing is trained."""
+    """What `kd` says, soon and in one line after what it waits for, and nothing is trained."""
     began = time.monotonic()
     assert main([*arguments, str(small)]) == 2
     assert time.monotonic() - began < 50  # and not after the minutes of patience that a run has
-    [line] = capsys.readouterr().err.splitlines()
+    *waits, line = capsys.readouterr().err.splitlines()
+    assert all(wait.endswith("…") for wait in waits)
     return line
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orchestrator.jobs import canonical
 from orchestrator.report.analysis.formatting import NOTHING, SEARCHES, hours, percent, percent_interval, points
-from orchestrator.report.text.tables import Column, Row, Table, Value
+from orchestrator.report.tables.table import Column, Row, Table, Value
 
 
 def of_searches(searches: pa.Table) -> Table:
@@ -80,12 +80,7 @@ def values(row: dict[str, Any]) -> str:
     if row["chosen"] is None:
         return NOTHING
     chosen, defaults = json.loads(row["chosen"]), json.loads(row["defaults"])
-    return ", ".join(f"{name} {short(value)} ({short(defaults[name])})" for name, value in chosen.items())
-
-
-def short(value: object) -> str:
-    """A knob's value in four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else canonical.text(value).strip('"')
+    return ", ".join(f"{name} {canonical.short(value)} ({canonical.short(defaults[name])})" for name, value in chosen.items())
 
 
 def _absence(row: dict[str, Any]) -> str:
