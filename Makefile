@@ -78,6 +78,7 @@ docs-serve: setup
 bench: setup
 	$(BIN)/python experiments/benchmarks/bank.py
 	$(BIN)/python experiments/benchmarks/overhead.py
+	$(BIN)/python experiments/benchmarks/scaling.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import torch
 from gpu_variants import COMPILED, DETERMINISTIC, EXACT, VARIANTS, Variant, network, torch_as
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kd_core.bank import Live
+from kd_core.bank.fill import fill
+from kd_core.bank.read import Bank, gathered_ahead
+from kd_core.bank.source import Live
+from kd_core.data.batches import epoch_batches
 from kd_core.data.load import load
 from kd_core.data.splits import Splits
 from kd_core.data.table import DataConfig
@@ -162,9 +166,23 @@ def check_memory(device: str) -> Iterator[Check]:
     yield Check("out of memory, then with more", not refused and finished, refused or "refused at 0.5 GB, then trained")
 
 
+def check_banks(device: str) -> Iterator[Check]:
+    """A bank in the device's memory and one that is gathered ahead say the same bits, and what the teacher says."""
+    splits, teacher = small_splits(), small("resnet14", 1)
+    with tempfile.TemporaryDirectory() as folder, torch_as(EXACT):
+        file = Path(folder) / "logits"
+        save_file(fill(teacher, splits, Need.LOGITS, device), file)
+        resident, ahead = (Bank([[file]], device, splits.classes, room) for room in (2**30, 0))
+        live, apart, same = Live(teacher, device), 0.0, True
+        for batch in gathered_ahead(epoch_batches(splits, 32, 0, 0, device), [ahead]):
+            said = [source(batch).logits_BK for source in (live, resident, ahead)]
+            apart, same = max(apart, difference(*said[:2])), same and torch.equal(*said[1:])
+    yield Check("banks: on the device and gathered ahead the same", same and apart < 1e-3, f"{apart:.1e} apart from live")
+
+
 def difference(here: Tensor, there: Tensor) -> float:
     """The relative distance of two tensors, ‖a − b‖ / ‖a‖."""
     return ((here - there).norm() / here.norm().clamp(min=1e-12)).item()
 
 
-CHECKS = (check_networks, check_methods, check_training, check_memory)
+CHECKS = (check_networks, check_methods, check_training, check_memory, check_banks)

@@ -17,7 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from kd_core.bank import Bank, Live, Source, fill
+from kd_core.bank.fill import fill
+from kd_core.bank.read import banks_of
+from kd_core.bank.source import Live, Source
 from kd_core.data.load import load
 from kd_core.data.splits import Splits
 from kd_core.data.table import DataConfig
@@ -151,10 +153,10 @@ class Ours:
         teachers = [network(name, 1 + t, variant, device).eval() for t, name in enumerate(case.teachers)]
         method = method_of(case, student, teachers, splits)
         kinds = sorted(method.needs(method.config) & {Need.LOGITS, Need.ATTENTION})
-        sources: list[Source] = [
-            Bank([banks / f"{name}.{kind}" for kind in kinds], device) if case.banked else Live(teacher, device)
-            for name, teacher in zip(case.teachers, teachers, strict=True)
-        ]
+        files = [[[banks / f"{name}.{kind}"] for kind in kinds] for name in case.teachers]
+        sources: list[Source] = [Live(teacher, device) for teacher in teachers]
+        if case.banked:
+            sources = list(banks_of(files, device, splits.classes, share=1.0))
         recipe = Recipe(epochs=WARM + TIMED + 1, batch_size=batch_size, precision=variant.precision)
         self.training = Training(student, method, sources, splits, recipe, seed=0, device=device, compile=variant.compiled)
         self.device = device

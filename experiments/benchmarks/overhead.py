@@ -23,7 +23,7 @@ from orchestrator.driver import run
 from orchestrator.executors.ray.executor import RayExecutor
 from orchestrator.experiment.load import load
 from orchestrator.planning.plan import make
-from orchestrator.stages.runner import Place, run_job
+from orchestrator.stages.runner import Runtime, run_job
 from orchestrator.store.arrow import read_table
 from orchestrator.store.store import Store
 
@@ -98,8 +98,8 @@ def plain_loop(file: Path) -> tuple[float, float, float, float]:
     """Wall and CPU seconds of a loop over the jobs, and of their trainings; all is imported and read before."""
     spec = load(file)
     jobs, store = list(make(spec)), Store(spec.store)
-    place = Place(store.root, Path(spec.data_root).absolute())
-    run_job(jobs[0], place)
+    runtime = Runtime(store.location, spec.place.absolute())
+    run_job(jobs[0], runtime)
     wall, cpu = time.perf_counter(), time.process_time()
     trained = {"wall": 0.0, "cpu": 0.0}
     from kd_core.training.loop import Training
@@ -115,7 +115,7 @@ def plain_loop(file: Path) -> tuple[float, float, float, float]:
 
     with mock.patch.object(Training, "run", timed):
         for job in jobs[1:]:
-            run_job(job, place)
+            run_job(job, runtime)
     return time.perf_counter() - wall, time.process_time() - cpu, trained["wall"], trained["cpu"]
 
 
