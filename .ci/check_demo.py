@@ -48,8 +48,13 @@ def main(file: str) -> None:
     experiment = client.get_experiment_by_name(spec.name)
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     tracked = [job for job in plan if job.kind != "bank"]
-    keys = [run.data.tags["kd.key"] for run in runs]
-    check(len(runs) == len(set(keys)) == len(tracked) + 1, f"{len(runs)} MLflow runs: one per job and their parent")
+    keys = [run.data.tags["mlflow.kd.key"] for run in runs]
+    cells = {student.cell for student in spec.students}
+    expected = len(tracked) + len(cells) + 1
+    check(len(runs) == len(set(keys)) == expected, f"{len(runs)} MLflow runs: one per job and cell, and their parent")
+    means = [run.data.metrics for run in runs if run.data.tags.get("kd.stage") == "cell"]
+    check(len(means) == len(cells), f"{len(means)} cells")
+    check(all(mean["test/accuracy.n"] == len({s.seed for s in spec.students}) for mean in means), "each over all its seeds")
     check({job.key for job in tracked} <= set(keys), "every job has its run")
     check({run.info.status for run in runs} == {"FINISHED"}, "every run is FINISHED")
     students = [run for run in runs if run.data.tags.get("kd.stage") == "student"]
