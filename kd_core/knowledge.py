@@ -36,7 +36,7 @@ class Need(enum.StrEnum):
     EMBEDDING = "embedding"
     ATTENTION = "attention"
     FEATURES = "features"  # whole feature maps: always computed live
-    BEFORE = "before"  # the same before the activation in which each stage ends: always computed live
+    BEFORE = "before"  # the same before the activation in which each stage ends: always computed live; the student says it too
     PROBES = "probes"  # LCP accuracies, once for the training
     HEADS = "heads"  # the teachers' frozen classifiers, once for the training
     ANALYSES = "analyses"  # the teachers' frozen analysers, once for the training

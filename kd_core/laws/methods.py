@@ -86,10 +86,16 @@ def changed(change: Callable[[Tensor], Tensor], knowledge: Knowledge) -> Knowled
     )
 
 
-def answer(method: Method, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch | None = None) -> Loss:
+def answer(
+    method: Method,
+    student: Knowledge,
+    teachers: tuple[Knowledge, ...],
+    batch: Batch | None = None,
+    progress: float = PROGRESS,
+) -> Loss:
     """What it says of a batch."""
     batch = batch or batch_of(student.logits_BK.shape[0], EPOCH)
-    return method.forward(student, teachers if method.needs(method.config) else (), batch, PROGRESS)
+    return method.forward(student, teachers if method.needs(method.config) else (), batch, progress)
 
 
 def total(loss: Loss) -> Tensor:
@@ -142,7 +148,8 @@ def every_term_moves_the_student(case: Case) -> None:
 def every_parameter_is_trained(case: Case) -> None:
     method = case.built()
     names = {id(parameter): name for name, parameter in method.own.named_parameters()}
-    total(answer(method, *example_knowledge(method))).backward()
+    for progress in (0.0, PROGRESS):  # some methods begin with another loss
+        total(answer(method, *example_knowledge(method), progress=progress)).backward()
     for parameter in method.trainable():
         name = names.get(id(parameter))
         must(name, "a trainable parameter is not in `self.own`, so no checkpoint would hold it")

@@ -72,7 +72,7 @@ def leaves(knowledge: Knowledge) -> list[Tensor]:
     """Its tensors, as the student's outputs that a loss is differentiated by."""
     last = [] if knowledge.last_BCHW is ABSENT else [knowledge.last_BCHW]
     others = [tensor for other in knowledge.others for tensor in leaves(other)]
-    return [knowledge.logits_BK, *knowledge.features, knowledge.embedding_BD, *last, *others]
+    return [knowledge.logits_BK, *knowledge.features, knowledge.embedding_BD, *last, *knowledge.before, *others]
 
 
 def as_student(knowledge: Knowledge) -> Knowledge:
@@ -88,9 +88,10 @@ def of_leaves(tensors: list[Tensor], like: Knowledge) -> Knowledge:
         first, *others = (of_leaves(own, replace(like, others=())) for own in each)
         return under_views(first, *others)
     logits_BK, *features = tensors
+    before = [features.pop() for _ in like.before][::-1]
     last_BCHW = ABSENT if like.last_BCHW is ABSENT else features.pop()
     embedding_BD = features.pop()
-    return Knowledge(logits_BK, tuple(features), embedding_BD, last_BCHW, like.head)
+    return Knowledge(logits_BK, tuple(features), embedding_BD, last_BCHW, like.head, tuple(before))
 
 
 def as_needed(knowledge: Knowledge, needs: frozenset[Need]) -> Knowledge:

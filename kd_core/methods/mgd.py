@@ -13,8 +13,9 @@ L_base is all that the base computes, with its own weights, its cross-entropy am
 divergence takes the place of its own; there ``div`` is 0.8, over all others 1. T_g is that of the analysis.
 
 Ours: γ, the source's 1; several teachers, whose terms are averaged and for each of which the student has encoders; and GPAC as
-a base, whose instruction and attention stay as they are. SimKD is no base: it throws away the logits that would be taught. With
-γ = 0 what is left is the fair control, the base with a KD term.
+a base, whose instruction and attention stay as they are; and of bases that begin with another loss (AB, FSP, FT), that MGD's
+own terms are there from the first epoch. SimKD is no base: it throws away the logits that would be taught. With γ = 0 what is
+left is the fair control, the base with a KD term.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from kd_core.knobs import Choice, Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import nn, torch
 from kd_core.losses import kl_divergence, label_loss, stable_BK
+from kd_core.methods.ab import AB
 from kd_core.methods.afd import AFD
+from kd_core.methods.afds import AFDS
 from kd_core.methods.at import AT
 from kd_core.methods.cat_kd import CATKD
 from kd_core.methods.cc import CC
@@ -38,7 +41,10 @@ from kd_core.methods.ctkd import CTKD
 from kd_core.methods.dist import DIST
 from kd_core.methods.dkd import DKD
 from kd_core.methods.fitnet import FitNet
+from kd_core.methods.fsp import FSP
+from kd_core.methods.ft import FT
 from kd_core.methods.gpac import GPAC
+from kd_core.methods.kdsvd import KDSVD
 from kd_core.methods.method import Method
 from kd_core.methods.mlld import MLLD
 from kd_core.methods.nst import NST
@@ -88,8 +94,13 @@ BASES: dict[str, type[Method]] = {
     "pkt": PKT,
     "cc": CC,
     "nst": NST,
+    "ab": AB,
+    "ft": FT,
+    "fsp": FSP,
+    "kdsvd": KDSVD,
     "crd": CRD,
     "afd": AFD,
+    "afds": AFDS,
     "dkd": DKD,
     "dist": DIST,
     "ctkd": CTKD,
@@ -114,7 +125,10 @@ class MGD(Wrapper):
     @dataclass(frozen=True)
     class Config(Wrapping):
         bases = BASES
-        presets: ClassVar = {"afd": {"kl": 0.0}}  # the divergence beside it is MGD's
+        presets: ClassVar = {
+            "afd": {"kl": 0.0},  # the divergence beside it is MGD's
+            "afds": {"beta": 1.0},  # the source's, which calls it AFD
+        }
 
         base: str = knob("kd", "the method that is taught at several granularities", choices=BASES)
         scheme: str = knob(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 
+INIT = 0.1111  # of the training, for methods that begin with another loss: the 30 of 270 epochs of Tian et al. 2020's code
+
 
 def conflicts(name: str, values: Sequence[float], boundaries: Sequence[float]) -> list[str]:
     """What is wrong with the values of the knob ``name`` and with the knob ``boundaries``, which are shares of the training."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from kd_core.methods.ab import AB
 from kd_core.methods.aekd import AEKD
 from kd_core.methods.afd import AFD
+from kd_core.methods.afds import AFDS
 from kd_core.methods.at import AT
 from kd_core.methods.aver import AVER
 from kd_core.methods.ca_mkd import CAMKD
@@ -16,8 +18,11 @@ from kd_core.methods.dist import DIST
 from kd_core.methods.dkd import DKD
 from kd_core.methods.ebkd import EBKD
 from kd_core.methods.fitnet import FitNet
+from kd_core.methods.fsp import FSP
+from kd_core.methods.ft import FT
 from kd_core.methods.gpac import GPAC
 from kd_core.methods.kd import KD
+from kd_core.methods.kdsvd import KDSVD
 from kd_core.methods.logit_std import LogitStd
 from kd_core.methods.method import Method
 from kd_core.methods.mgd import MGD
@@ -52,8 +57,13 @@ METHODS: dict[str, type[Method]] = {
     "pkt": PKT,
     "cc": CC,
     "nst": NST,
+    "ab": AB,
+    "ft": FT,
+    "fsp": FSP,
+    "kdsvd": KDSVD,
     "crd": CRD,
     "afd": AFD,
+    "afds": AFDS,
     "dkd": DKD,
     "dist": DIST,
     "reviewkd": ReviewKD,

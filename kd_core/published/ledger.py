@@ -122,12 +122,16 @@ _CLASS_ATTENTION = {
     ("ResNet50", "mobilenet_v2_x0_5"): (40.0, 2, True),
 }
 
+# Methods that begin with a loss of their own, for 30 epochs before the 240 of the others
+_BEGINNING = ("ab", "ft", "fsp")
 _REPDISTILLER = Protocol(
     "all training images; SGD, momentum 0.9, weight decay 5e-4, batch 64, 240 epochs, lr 0.05 (MobileNet and ShuffleNet "
-    "0.01), ×0.1 at 150, 180 and 210",
+    "0.01), ×0.1 at 150, 180 and 210; AB, FT and FSP 30 epochs more, before these",
     "Tian et al. 2020 (arXiv 1910.10699), appendix",
     recipe=lambda student: Recipe(lr=_rate(student)),
     data=lambda name: DataConfig(name, validation=0),
+    of_method={key: {"epochs": 270, "milestones": (180, 210, 240)} for key in _BEGINNING},
+    common={"cc": {"form": "reference"}, "ft": {"beta": 200.0, "factor": "map"}},
     knobs={
         **{("dkd", *pair): {"beta": beta} for pair, beta in _DKD.items()},
         **{

@@ -21,7 +21,7 @@ from kd_core.data.batches import Part, epoch_batches, plain_batches, spans
 from kd_core.data.mixing import Mix
 from kd_core.data.splits import Splits
 from kd_core.distributed import ALONE, Group, WorkerLost
-from kd_core.knowledge import ABSENT, Batch, Knowledge
+from kd_core.knowledge import ABSENT, Batch, Knowledge, Need
 from kd_core.methods.method import Method
 from kd_core.models.network import Network
 from kd_core.random import derive
@@ -89,6 +89,7 @@ class Training:
         self.optimizer = optimizer_of([*network.parameters(), *method.trainable()], recipe, group)
         self.average = None if recipe.ema is None else Average(recipe.ema)
         self._observe = torch.compile(network.observe) if compile and group.size == 1 else network.observe
+        self._more = {"before": True} if Need.BEFORE in method.needs(method.config) else {}
         self.history: tuple[Record, ...] = ()
         self.chosen: dict[str, Tensor] = {}
         self.chosen_epoch = 0
@@ -166,7 +167,7 @@ class Training:
         """One optimiser step, ``progress`` into the epoch, on a batch of which this worker has a part of that weight; the
         part's loss terms, curves and training accuracy."""
         with self._autocast():
-            student = said(lambda view: self._observe(view.images_BCHW), batch)
+            student = said(lambda view: self._observe(view.images_BCHW, **self._more), batch)
             teachers = tuple(said(teacher, batch) for teacher in self.teachers)
         student = replace(_float(student), head=self.network.head)
         loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)

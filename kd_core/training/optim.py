@@ -102,9 +102,11 @@ class SGD(WithMomenta):
 
     def _move(self) -> None:
         recipe, [buffers] = self.recipe, self._momenta.values()
-        moved = [position for position, each in enumerate(self.parameters) if each.grad is not None]
-        for decay in dict.fromkeys(self.decay_of(self.parameters[position]) for position in moved):
-            positions = [position for position in moved if self.decay_of(self.parameters[position]) == decay]
+        moved: dict[tuple[float, bool], list[int]] = {}  # by decay, and whether it has moved before: torch takes all or none
+        for position, each in enumerate(self.parameters):
+            if each.grad is not None:
+                moved.setdefault((self.decay_of(each), buffers[position] is None), []).append(position)
+        for (decay, _), positions in moved.items():
             parameters: list[Tensor] = [self.parameters[position] for position in positions]
             momentum = [buffers[position] for position in positions]
             sgd(

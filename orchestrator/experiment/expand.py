@@ -217,12 +217,16 @@ def with_controls(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def cell_names(cells: Sequence[Cell], teachers: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The method's label and the cell's name, of every cell. They say what varies in this experiment, and no more."""
+    """The method's label and the cell's name, of every cell. They say what varies in this experiment, and no more; where a knob
+    of the recipe is null, so that its value follows from others or is none, it goes without saying."""
     configs: dict[str, list[Knobs]] = {}
     for cell in cells:
         configs.setdefault(_base(cell.variant), []).append(cell.variant.config)
     knobs = {base: varying(found) for base, found in configs.items()}
     recipe = varying([cell.recipe for cell in cells])
+
+    def trained(cell: Cell) -> str:
+        return _settings(cell.recipe, {knob for knob in recipe if getattr(cell.recipe, knob[1]) is not None})
 
     found = []
     for cell in cells:
@@ -232,7 +236,7 @@ def cell_names(cells: Sequence[Cell], teachers: tuple[str, ...]) -> list[tuple[s
         label = base + (f"({settings})" if settings else "") + listens
         if variant.search and not variant.label:
             label += SEARCHED
-        found.append((label, " · ".join(filter(None, (cell.model, label, _settings(cell.recipe, recipe))))))
+        found.append((label, " · ".join(filter(None, (cell.model, label, trained(cell))))))
     return found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from kd_core.knowledge import NetworkShape
 
 
 def by_teacher(modules: Iterable[nn.Module]) -> nn.ModuleDict:
@@ -38,6 +40,18 @@ class BatchNorm(_BatchNorm):
 def pointwise(inputs: int, outputs: int) -> nn.Module:
     """A 1×1 convolution and a normalisation, which keeps a large weight of its loss from diverging."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), BatchNorm(outputs))
+
+
+def to_widths(student: NetworkShape, teachers: Sequence[NetworkShape], matches: Sequence[Sequence[int]]) -> nn.ModuleDict:
+    """For each teacher and each stage of the student, what brings that to the width of the stage that it learns from, which is
+    the teacher's of that number in ``matches``; where both are as wide, nothing."""
+    return by_teacher(
+        nn.ModuleList(
+            nn.Identity() if stage[0] == teacher.stages[match][0] else pointwise(stage[0], teacher.stages[match][0])
+            for stage, match in zip(student.stages, of_teacher, strict=True)
+        )
+        for teacher, of_teacher in zip(teachers, matches, strict=True)
+    )
 
 
 def dense(inputs: int, outputs: int) -> nn.Module:

@@ -189,7 +189,8 @@ def _students(reading: Reading) -> dict[str, dict[str, Any]]:
 
 
 def _settings(students: Sequence[Job]) -> list[str]:
-    """For each student its model, with the knobs of the recipe in which it differs from others of that model."""
+    """For each student its model, with the knobs of the recipe in which it differs from others of that model; but for those
+    that are null."""
     trained = [(job.config["model"], canonical.text(job.config["recipe"])) for job in students]
     recipes = dict(zip(trained, (job.config["recipe"] for job in students), strict=True))  # a few, whatever the students
     knobs = {
@@ -202,7 +203,8 @@ def _settings(students: Sequence[Job]) -> list[str]:
             values.setdefault(model, {}).setdefault(name, set()).add(value)
 
     def setting(model: str, found: dict[str, str]) -> str:
-        described = ", ".join(f"{name}={value}" for name, value in found.items() if len(values[model][name]) > 1)
+        told = {name: value for name, value in found.items() if len(values[model][name]) > 1 and value != "null"}
+        described = ", ".join(f"{name}={value}" for name, value in told.items())
         return f"{model} ({described})" if described else model
 
     named = {each: setting(each[0], found) for each, found in knobs.items()}

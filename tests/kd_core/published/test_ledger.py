@@ -39,6 +39,8 @@ def test_numbers_that_everybody_quotes():
     assert by_name["resnet32x4", "resnet8x4", "kd"] == 73.33
     assert by_name["resnet32x4", "resnet8x4", "dkd"] == 76.32
     assert by_name["wrn_40_2", "wrn_16_2", "crd"] == 75.48
+    assert by_name["resnet32x4", "resnet8x4", "sp"] == 72.94
+    assert by_name["resnet32x4", "shufflenet_v1", "ab"] == 73.55
     assert by_name["wrn_40_2", "wrn_16_2", "mgd/kd/stable"] == 75.35
     assert by_name["resnet32x4", "resnet8x4", "mgd/crd/granularity"] == 75.89
 
@@ -71,6 +73,8 @@ def test_what_differs_between_the_protocols():
     assert alone.knobs_of("reviewkd", "resnet56", "resnet20") == {"beta": 0.6}
     assert alone.knobs_of("cat_kd", "resnet32x4", "shufflenet_v1") == {"beta": 600.0, "resolution": 4, "normalise": True}
     assert alone.knobs_of("reviewkd", "vgg13", "vgg8") is None
+    assert [alone.student("vgg8", method).steps for method in ("at", "ft")] == [(150, 180, 210), (180, 210, 240)]
+    assert alone.knobs_of("ft", "vgg13", "vgg8") == {"beta": 200.0, "factor": "map"}
     photographs = PROTOCOLS["imagenet"]
     assert photographs.recipe("torchvision:resnet18").steps == (30, 60, 90)
     assert photographs.data("imagenet").drawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -26,6 +26,17 @@ class Killed(Exception):
 def training(recipe=RECIPE, method=None, seed=0, teachers=()):
     network = small.network()
     return Training(network, method or small.plain(network), teachers, small.splits(), recipe, seed=seed)
+
+
+def taught(name, student, teacher, **knobs):
+    """A method by which one network teaches another; what begins with another loss does so for two of four epochs."""
+    cls = METHODS[name]
+    begins = {"init": 0.5} if "init" in {field.name for field in fields(cls.Config)} else {}
+    return cls(cls.Config(**begins, **knobs), small.setting(student, (teacher,)))
+
+
+def live(teacher, method):
+    return Live(teacher, "cpu", method.needs(method.config))
 
 
 def metrics(trained):
@@ -73,7 +84,8 @@ MODERN = {
 }
 
 
-@pytest.mark.parametrize("name", ["none", "vid", "vid by dot", *MODERN])  # vid has trainable parts of its own
+# vid has trainable parts of its own; ab, ft and fsp begin with another loss, which leaves some parameters where they are
+@pytest.mark.parametrize("name", ["none", "vid", "vid by dot", "ab", "ft by adamw", "fsp by dot", *MODERN])
 def test_killed_after_any_epoch_it_ends_with_the_same_bits(tmp_path, name):
     def make():
         if name in MODERN:
@@ -82,10 +94,10 @@ def test_killed_after_any_epoch_it_ends_with_the_same_bits(tmp_path, name):
             return training()
         student, teacher = small.network(), small.network(seed=1, width=8)
         torch.manual_seed(5)
-        cls = METHODS["vid"]
-        method = cls(cls.Config(), small.setting(student, (teacher,)))
-        recipe = replace(RECIPE, optimizer="dot" if "dot" in name else "sgd")
-        return Training(student, method, (Live(teacher, "cpu"),), small.splits(), recipe, seed=0)
+        called, _, optimizer = name.partition(" by ")
+        method = taught(called, student, teacher)
+        recipe = replace(RECIPE, optimizer=optimizer or "sgd", lr=0.02)
+        return Training(student, method, (live(teacher, method),), small.splits(), recipe, seed=0)
 
     whole = make()
     expected = whole.run()
@@ -175,6 +187,27 @@ def test_divergence_names_epoch_and_terms_and_keeps_the_checkpoint_before(tmp_pa
         run.run(Checkpoints(tmp_path))
     assert error.value.epoch == 3
     assert len(Checkpoints(tmp_path).newest().history) == 2
+
+
+@pytest.mark.parametrize(("name", "term"), [("ab", "boundaries"), ("fsp", "flow"), ("ft", "reconstruction")])
+def test_a_method_may_begin_with_another_loss(name, term):
+    """While that is learnt the classifier stays as it was drawn, and of FT the whole student."""
+    student, teacher = small.network(), small.network(seed=1, width=8)
+    torch.manual_seed(5)
+    method = taught(name, student, teacher)
+    run = Training(student, method, (live(teacher, method),), small.splits(), RECIPE, seed=0)
+    drawn, own = ({key: value.clone() for key, value in module.named_parameters()} for module in (student, method.own))
+    begun = run.run(until=2)
+    moved = {key for key, value in student.named_parameters() if not torch.equal(value, drawn[key])}
+    assert not {key for key in moved if key.startswith("head")}
+    assert bool(moved) == (name != "ft")
+    learnt = {key for key, value in method.own.named_parameters() if not torch.equal(value, own[key])}
+    assert learnt == {key for key in own if name != "ft" or key.startswith("paraphrasers")}
+    assert all(f"loss/{term}" in record.metrics and "loss/ce" not in record.metrics for record in begun.history)
+    ended = run.run()
+    assert "loss/ce" in ended.history[-1].metrics
+    assert f"loss/{term}" not in ended.history[-1].metrics
+    assert not torch.equal(student.head.weight, drawn["head.weight"])
 
 
 def test_the_means_count_every_sample_once():

@@ -82,6 +82,17 @@ def test_teachers_are_named_by_model_seed_and_label(tmp_path: Path) -> None:
     assert [teacher.recipe for teacher in teachers] == [Recipe(epochs=20, lr=0.05)] * 2 + [Recipe(epochs=40, lr=0.05)] * 2
 
 
+def test_a_knob_of_the_recipe_that_is_null_goes_without_saying(tmp_path: Path) -> None:
+    text = FULL[: FULL.index("students:")] + (
+        "students:\n  models: [resnet8]\n  methods: none\n"
+        "  recipe: {epochs: [40, 50], milestones: [null, [10, 20]], clip: [null, 1]}\n"
+    )
+    found = [student.cell.removeprefix("resnet8 · none · ") for student in spec_of(text, tmp_path).students]
+    assert len(set(found)) == 8
+    assert found[0] == "epochs=40"
+    assert found[-1] == "epochs=50, milestones=[10,20], clip=1"
+
+
 def test_the_grid_by_hand(tmp_path: Path) -> None:
     found = spec_of(FULL, tmp_path).students
     # 2 models × (none 1 + kd 2 temperatures + aver 1 + at 4 teachers + gpac 2 levels = 10) × 2 lr × 3 seeds
