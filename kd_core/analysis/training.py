@@ -17,7 +17,8 @@ from kd_core.data.batches import epoch_batches, plain_batches, spans
 from kd_core.data.splits import Splits
 from kd_core.knowledge import Batch
 from kd_core.losses import stable_BK
-from kd_core.methods.modules.analyser import Analyser, analysis_terms
+from kd_core.methods.modules.analyser import Analyser, analysis_terms, granularity_of
+from kd_core.methods.modules.analysis_config import BEST
 from kd_core.training.checkpoint import Checkpoint, Checkpoints, Record
 from kd_core.training.loop import part
 from kd_core.training.optim import EpochMeans, optimizer_of
@@ -40,11 +41,13 @@ class Analysing:
         self.device = torch.device(device)
         self.optimizer = optimizer_of(analyser.parameters(), self.recipe)
         self.history: tuple[Record, ...] = ()
+        self._kept: dict[str, Tensor] = {}  # of each granularity as it was when it was best, where that is what counts
 
     def run(
         self, checkpoints: Checkpoints | None = None, on_epoch: Callable[[Record], None] = lambda _: None
     ) -> tuple[Record, ...]:
-        """Train to the recipe's end, from the newest checkpoint where there is one; the history of all epochs.
+        """Train to the recipe's end, from the newest checkpoint where there is one; the history of all epochs. The analyser
+        holds the weights that are kept then.
 
         Raises:
             Diverged: at the end of an epoch in which a loss term was not finite.
@@ -52,16 +55,39 @@ class Analysing:
         if checkpoints and (found := checkpoints.newest(self._state())):
             self.analyser.load_state_dict(part(found.tensors, "analyser."))
             self.optimizer.restore(found.tensors)
+            self._kept = part(found.tensors, "kept.")
             self.history = found.history
         while len(self.history) < self.recipe.epochs:
             epoch, began = len(self.history), time.monotonic()
             metrics = self._epoch(epoch)
             record = Record(epoch + 1, time.time_ns() // 1_000_000, time.monotonic() - began, metrics)
+            self._keep(metrics)
             self.history = (*self.history, record)
             if checkpoints:
                 checkpoints.save(Checkpoint(self._state(), self.history))
             on_epoch(record)
+        if self._kept:
+            self.analyser.load_state_dict(self._kept)
         return self.history
+
+    def kept(self) -> dict[str, float]:
+        """What the weights that are kept reach on the validation split, named as metrics are; empty without one."""
+        if self._kept:
+            return self._validation(len(self.history) - 1)
+        return {name: value for name, value in self.history[-1].metrics.items() if name.startswith("validation/")}
+
+    def _keep(self, metrics: dict[str, float]) -> None:
+        """Keep those granularities that were never so accurate before this epoch."""
+        if self.recipe.keep != BEST:
+            return
+
+        def better(granularity: int) -> bool:
+            name = f"validation/accuracy/granularity{granularity}"
+            return all(metrics[name] > record.metrics[name] for record in self.history)
+
+        risen = {granularity for granularity in range(len(self.recipe.codes)) if better(granularity)}
+        found = {name: value for name, value in self.analyser.state_dict().items() if granularity_of(name) in risen}
+        self._kept |= {name: value.detach().clone() for name, value in found.items()}
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         steps = len(spans(len(self.splits.train), self.recipe.batch_size))
@@ -97,4 +123,5 @@ class Analysing:
         return {f"loss/{name}": value for name, value in terms.items()}, accuracies
 
     def _state(self) -> dict[str, Tensor]:
-        return {f"analyser.{name}": value for name, value in self.analyser.state_dict().items()} | self.optimizer.state()
+        trained = {f"analyser.{name}": value for name, value in self.analyser.state_dict().items()}
+        return trained | {f"kept.{name}": value for name, value in self._kept.items()} | self.optimizer.state()

@@ -376,7 +376,10 @@ METHOD_LAWS: dict[str, Law] = {
         "its loss has terms, all terms and curves are finite scalars, and curves are detached", terms_are_finite_scalars
     ),
     "gradient": Law("every term has a finite gradient at the student", every_term_moves_the_student),
-    "parameters": Law("every trainable parameter of its own gets a gradient, and is in `self.own`", every_parameter_is_trained),
+    "parameters": Law(
+        "every trainable parameter of its own gets a gradient, when training begins or later, and is in `self.own`",
+        every_parameter_is_trained,
+    ),
     "teachers": Law("teachers stay as they are", teachers_stay),
     "inputs": Law("what the student said and the batch stay as they are", inputs_stay),
     "softened": Law("where it takes a softmax of its teachers' logits alone, as it says, no more counts", softened_is_all),

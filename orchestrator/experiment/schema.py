@@ -12,7 +12,7 @@ from pydantic_core import core_schema
 from kd_core.bank.config import BankConfig
 from kd_core.data.place import Place
 from kd_core.data.table import DataConfig
-from kd_core.methods.modules.analysis_config import AnalysisConfig
+from kd_core.methods.modules.analysis_config import BEST, AnalysisConfig
 from kd_core.plugins.tables import signature
 from kd_core.probes.config import ProbeConfig
 from kd_core.published.ledger import PROTOCOLS
@@ -150,6 +150,18 @@ def noted_probes(probes: ProbeConfig | None, info: ValidationInfo) -> ProbeConfi
     return probes
 
 
+def possible_analysis(analysis: AnalysisConfig, info: ValidationInfo) -> AnalysisConfig:
+    """The section, whose best epoch can be told.
+
+    Raises:
+        InvalidValue: where there is no validation split to tell it by.
+    """
+    data = cast(Context, info.context).data
+    if analysis.keep == BEST and data and not data.validation:
+        raise InvalidValue(f"{NO_SPLIT} by which an epoch could be the best", at=("keep",))
+    return analysis
+
+
 def noted_search(search: SearchConfig, info: ValidationInfo) -> SearchConfig:
     cast(Context, info.context).search = search
     return search
@@ -186,7 +198,7 @@ class Experiment(Section):
     probes: Annotated[ProbeConfig | None, FromSwitch(), AfterValidator(noted_probes)] = Field(
         default_factory=ProbeConfig, description="linear probes of every layer of every teacher; false: none"
     )
-    analysis: Annotated[AnalysisConfig, FromKnobs()] = Field(
+    analysis: Annotated[AnalysisConfig, FromKnobs(), AfterValidator(possible_analysis)] = Field(
         default_factory=AnalysisConfig, description="how a teacher is analysed where a method asks for it, as mgd does"
     )
     search: Annotated[SearchConfig, FromKnobs(), AfterValidator(noted_search)] = Field(

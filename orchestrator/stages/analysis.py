@@ -23,7 +23,7 @@ from orchestrator.store.store import Store
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Parents: the teacher. Files: analyser.safetensors, the weights of the last epoch, and history.arrow."""
+    """Parents: the teacher. Files: analyser.safetensors, the weights that its recipe keeps, and history.arrow."""
     runtime = context.runtime
     [key] = job.parents["teachers"]
     entry = context.store.entry("teacher", key)
@@ -37,8 +37,8 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     history = training.run(Checkpoints(context.work), teller(job, context))
     ANALYSER.write(analyser.state_dict(), context.attempt.path)
     HISTORY.write(history_table(history), context.attempt.path)
-    last = history[-1].metrics
-    accuracies = {name.replace("/", "_"): value for name, value in last.items() if name.startswith("validation/accuracy")}
+    kept = training.kept()
+    accuracies = {name.replace("/", "_"): value for name, value in kept.items() if name.startswith("validation/accuracy")}
     return {
         **accuracies,
         "epochs": len(history),

@@ -49,6 +49,11 @@ class Analyser(nn.Module):
         return codes, tuple(decode(code_BN) for decode, code_BN in zip(self.decoders, codes, strict=True))
 
 
+def granularity_of(name: str) -> int:
+    """Which granularity a tensor of an analyser's state belongs to, by its name."""
+    return int(name.removeprefix("encode.granularities.").removeprefix("decoders.").partition(".")[0])
+
+
 def analysis_terms(
     decoded: tuple[Tensor, ...], logits_BK: Tensor, labels_B: Tensor, temperatures: tuple[float, ...]
 ) -> dict[str, Tensor]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +13,7 @@ import torch
 from kd_core.analysis.training import Analysing
 from kd_core.bank.source import Live
 from kd_core.losses import stable_BK
-from kd_core.methods.modules.analyser import Analyser, analysis_terms
+from kd_core.methods.modules.analyser import Analyser, analysis_terms, granularity_of
 from kd_core.methods.modules.analysis_config import AnalysisConfig
 from kd_core.recipe import Recipe
 from kd_core.training.checkpoint import Checkpoints
@@ -100,21 +103,56 @@ def test_a_seed_repeats_and_another_differs():
     assert metrics(analysing().run()) != metrics(analysing(seed=1).run())
 
 
+@pytest.mark.parametrize("keep", ["last", "best"])
 @pytest.mark.parametrize("last", [1, 2, 3])
-def test_killed_after_any_epoch_it_ends_with_the_same_bits(tmp_path, last):
+def test_killed_after_any_epoch_it_ends_with_the_same_bits(tmp_path, last, keep):
     def kill(record):
         if record.epoch == last:
             raise Killed
 
-    whole, resumed = analysing(), analysing()
+    config = replace(CONFIG, keep=keep)
+    whole, resumed = analysing(config), analysing(config)
     expected = whole.run()
     with pytest.raises(Killed):
-        analysing().run(Checkpoints(tmp_path), kill)
+        analysing(config).run(Checkpoints(tmp_path), kill)
     told = []
     assert metrics(resumed.run(Checkpoints(tmp_path), told.append)) == metrics(expected)
     assert [record.epoch for record in told] == list(range(last + 1, 5))
     wanted = whole.analyser.state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in resumed.analyser.state_dict().items())
+    assert resumed.kept() == whole.kept()
+    again = analysing(config)
+    again.run(Checkpoints(tmp_path))  # nothing is left to train
+    assert all(torch.equal(value, wanted[name]) for name, value in again.analyser.state_dict().items())
+
+
+BEST = AnalysisConfig(epochs=6, batch_size=16, lr=0.3, codes=(3, 6), keep="best")
+
+
+def test_the_best_epoch_of_each_granularity_is_kept():
+    """Whole, and beside it as they came: the same trainings, stopped at those epochs."""
+    run = analysing(BEST)
+    accuracies = metrics(run.run())
+    assert accuracies == metrics(analysing(replace(BEST, keep="last")).run())
+    best = {}
+    for granularity in (0, 1):
+        found = [each[f"validation/accuracy/granularity{granularity}"] for each in accuracies]
+        best[granularity] = found.index(max(found)) + 1
+        assert run.kept()[f"validation/accuracy/granularity{granularity}"] == max(found)
+    assert set(best.values()) != {BEST.epochs}  # or nothing is tested here
+    state = run.analyser.state_dict()
+    assert {granularity_of(name) for name in state} == {0, 1}
+    for granularity, epoch in best.items():
+        stopped = analysing(replace(BEST, keep="last"))
+        with contextlib.suppress(Killed):
+            stopped.run(on_epoch=functools.partial(kill_after, epoch))
+        wanted = {name: value for name, value in stopped.analyser.state_dict().items() if granularity_of(name) == granularity}
+        assert all(torch.equal(state[name], value) for name, value in wanted.items())
+
+
+def kill_after(epoch, record):
+    if record.epoch == epoch:
+        raise Killed
 
 
 def test_divergence_is_said():

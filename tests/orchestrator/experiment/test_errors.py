@@ -44,6 +44,12 @@ WRONG: Wrong = {
             ":9: students.methods[0].kd.search: there is no validation split (`data.validation` is 0) on which a search",
         ],
     ),
+    "the best epoch of an analysis without a validation split": (
+        "name: x\ndata: {name: digits, validation: 0}\n"
+        + TEACHERS
+        + "probes: false\nanalysis:\n  codes: [3, 6]\n  keep: best\n",
+        [":7: analysis.keep: there is no validation split (`data.validation` is 0) by which an epoch could be the best"],
+    ),
     "probes by default without a validation split": (
         "name: x\ndata: {name: digits, validation: 0}\n" + TEACHERS + "students:\n  models: resnet8\n  methods: gpac\n",
         [
