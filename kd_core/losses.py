@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from kd_core.lazy import F, torch
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from kd_core.knowledge import Batch, Knowledge
+    from torch import Tensor, nn
+
+    from kd_core.knowledge import Batch, Knowledge, NetworkShape
 
 
 def cross_entropy(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
@@ -130,6 +132,14 @@ def attention_distance(student: Knowledge, stage: int, teacher: Knowledge, match
 BY_SIZE, BY_ORDER = MATCHINGS = ("size", "order")
 
 
+def need_neighbours(method: str, student: NetworkShape) -> None:
+    """Raises:
+    ValueError: of a student with one stage, for a method that compares neighbouring ones.
+    """
+    if len(student.stages) < 2:
+        raise ValueError(f"`{method}` compares neighbouring stages, of which a student of one stage has none")
+
+
 def match_stages(
     student: tuple[tuple[int, int], ...], teacher: tuple[tuple[int, int], ...], by: str = BY_SIZE
 ) -> tuple[int, ...]:
@@ -147,3 +157,16 @@ def match_stages(
         relative = round((depth + 1) / len(student) * len(teacher)) - 1
         matched.append(equal[-1] if equal else max(relative, 0))
     return tuple(matched)
+
+
+def paired(
+    adapters: nn.ModuleDict,
+    matches: Sequence[Sequence[int]],
+    student: Sequence[Tensor],
+    teachers: Iterable[Sequence[Tensor]],
+) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """For each teacher, what the student's stages say, brought to the widths of those that they learn from by ``adapters``
+    (:func:`kd_core.methods.modules.adapters.to_widths`), and what these say (BCHW)."""
+    for teacher, of_teacher, adapt in zip(teachers, matches, adapters.children(), strict=True):
+        layers = zip(adapt.children(), student, of_teacher, strict=True)
+        yield [(layer(own_BCHW), teacher[match]) for layer, own_BCHW, match in layers]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, Uniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
-from kd_core.losses import at_common_size, label_loss, match_stages
+from kd_core.losses import at_common_size, label_loss, match_stages, paired
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.spans import INIT
@@ -51,7 +51,7 @@ class AB(Method):
         from kd_core.methods.modules.adapters import to_widths
 
         self.matches = [match_stages(setting.student.sizes, teacher.sizes) for teacher in setting.teachers]
-        self.own = to_widths(setting.student, setting.teachers, self.matches)
+        self.own = self.adapters = to_widths(setting.student, setting.teachers, self.matches)
 
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
@@ -62,9 +62,9 @@ class AB(Method):
             return Loss({"ce": self.config.ce * label_loss(student.logits_BK, batch)})
         total = student.logits_BK.new_zeros(())
         deepest = student.stages - 1
-        for teacher, matches, adapters in zip(teachers, self.matches, self.own.children(), strict=True):
-            for stage, (match, adapt) in enumerate(zip(matches, adapters.children(), strict=True)):
-                own_BCHW, target_BCHW = at_common_size(adapt(student.before[stage]), teacher.before[match])
+        for pairs in paired(self.adapters, self.matches, student.before, [teacher.before for teacher in teachers]):
+            for stage, pair in enumerate(pairs):
+                own_BCHW, target_BCHW = at_common_size(*pair)
                 crossed_B = crossing(own_BCHW, target_BCHW, self.config.margin).flatten(1).sum(1)
                 total = total + 2.0 ** (stage - deepest) * SCALE * crossed_B.mean()
         return Loss({"boundaries": self.config.beta * total / len(teachers)})

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, nn, torch
-from kd_core.losses import at_common_size, label_loss, match_stages
+from kd_core.losses import at_common_size, label_loss, match_stages, paired
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
@@ -74,11 +74,10 @@ class AFDS(Method):
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         distances = []
-        modules = zip(self.adapters.children(), self.attentions.children(), strict=True)
-        for teacher, matches, (adapters, attentions) in zip(teachers, self.matches, modules, strict=True):
-            parts = zip(student.features, matches, adapters.children(), attentions.children(), strict=True)
-            for features_BCHW, match, adapt, attend in parts:
-                own_BCHW, target_BCHW = at_common_size(adapt(features_BCHW), teacher.features[match])
+        pairs_by_teacher = paired(self.adapters, self.matches, student.features, [teacher.features for teacher in teachers])
+        for pairs, attentions in zip(pairs_by_teacher, self.attentions.children(), strict=True):
+            for pair, attend in zip(pairs, attentions.children(), strict=True):
+                own_BCHW, target_BCHW = at_common_size(*pair)
                 share_BC = shares_BC(attend(target_BCHW.mean((2, 3))), self.config.attention)
                 distances.append((share_BC * channel_distance_BC(own_BCHW, target_BCHW)).sum(1).mean())
         return Loss(

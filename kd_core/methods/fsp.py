@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import torch
-from kd_core.losses import at_common_size, label_loss, match_stages
+from kd_core.losses import at_common_size, label_loss, match_stages, need_neighbours, paired
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 from kd_core.methods.spans import INIT
@@ -61,10 +61,9 @@ class FSP(Method):
         super().__init__(config, setting)
         from kd_core.methods.modules.adapters import to_widths
 
-        if len(setting.student.stages) < 2:
-            raise ValueError("`fsp` compares neighbouring stages, of which a student of one stage has none")
+        need_neighbours("fsp", setting.student)
         self.matches = [match_stages(setting.student.sizes, teacher.sizes) for teacher in setting.teachers]
-        self.own = to_widths(setting.student, setting.teachers, self.matches)
+        self.own = self.adapters = to_widths(setting.student, setting.teachers, self.matches)
 
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
@@ -74,9 +73,8 @@ class FSP(Method):
         if progress >= self.config.init:
             return Loss({"ce": self.config.ce * label_loss(student.logits_BK, batch)})
         distances = []
-        for teacher, matches, adapters in zip(teachers, self.matches, self.own.children(), strict=True):
-            own = flows([adapt(each) for adapt, each in zip(adapters.children(), student.features, strict=True)])
-            targets = flows([teacher.features[match] for match in matches])
-            pairs = zip(own, targets, strict=True)
-            distances.append(torch.stack([(own_BCD - target_BCD).square().mean() for own_BCD, target_BCD in pairs]).sum())
+        for pairs in paired(self.adapters, self.matches, student.features, [teacher.features for teacher in teachers]):
+            own, targets = zip(*pairs, strict=True)
+            both = zip(flows(own), flows(targets), strict=True)
+            distances.append(torch.stack([(own_BCD - target_BCD).square().mean() for own_BCD, target_BCD in both]).sum())
         return Loss({"flow": self.config.beta * torch.stack(distances).mean()})

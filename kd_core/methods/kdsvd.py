@@ -21,13 +21,11 @@ from typing import TYPE_CHECKING
 from kd_core.knobs import Knobs, LogUniform, knob
 from kd_core.knowledge import Batch, Knowledge, Need
 from kd_core.lazy import F, torch
-from kd_core.losses import label_loss, match_stages
+from kd_core.losses import label_loss, match_stages, need_neighbours, paired
 from kd_core.methods.method import Method
 from kd_core.methods.setting import Loss, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
 MORE = 3  # vectors of the student, among which one is looked for that is like the teacher's
@@ -85,20 +83,17 @@ class KDSVD(Method):
         super().__init__(config, setting)
         from kd_core.methods.modules.adapters import to_widths
 
-        if len(setting.student.stages) < 2:
-            raise ValueError("`kdsvd` compares neighbouring stages, of which a student of one stage has none")
+        need_neighbours("kdsvd", setting.student)
         self.matches = [match_stages(setting.student.sizes, teacher.sizes) for teacher in setting.teachers]
-        self.own = to_widths(setting.student, setting.teachers, self.matches)
+        self.own = self.adapters = to_widths(setting.student, setting.teachers, self.matches)
 
     @staticmethod
     def needs(config: Config) -> frozenset[Need]:
         return frozenset({Need.FEATURES})
 
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
-        distances = []
-        for teacher, matches, adapters in zip(teachers, self.matches, self.own.children(), strict=True):
-            own = [adapt(each) for adapt, each in zip(adapters.children(), student.features, strict=True)]
-            distances.append(self._distance(own, [teacher.features[match] for match in matches]))
+        pairs_by_teacher = paired(self.adapters, self.matches, student.features, [teacher.features for teacher in teachers])
+        distances = [self._distance(pairs) for pairs in pairs_by_teacher]
         return Loss(
             {
                 "ce": self.config.ce * label_loss(student.logits_BK, batch),
@@ -106,16 +101,16 @@ class KDSVD(Method):
             }
         )
 
-    def _distance(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+    def _distance(self, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
         stages = []
-        for own_BCHW, target_BCHW in zip(student, teacher, strict=True):
+        for own_BCHW, target_BCHW in pairs:
             with torch.no_grad():
                 target_BCN, value_BN = right_vectors(target_BCHW, self.config.vectors)
                 target_BCN = target_BCN * torch.where(target_BCN.sum(1, keepdim=True) < 0, -1.0, 1.0)
                 weight_B1N = F.normalize(value_BN, dim=1)[:, None]
             own_BCM, _ = right_vectors(own_BCHW, self.config.vectors + MORE)
             stages.append((weight_B1N * aligned(own_BCM, target_BCN), weight_B1N * target_BCN))
-        total = student[0].new_zeros(())
+        total = pairs[0][0].new_zeros(())
         for (shallow_BCN, shallow_target_BCN), (deep_BDN, deep_target_BDN) in pairwise(stages):
             difference = correlation(shallow_BCN, deep_BDN) - correlation(shallow_target_BCN, deep_target_BDN)
             total = total + difference.square().flatten(1).sum(1).mean()
