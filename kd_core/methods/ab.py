@@ -57,8 +57,11 @@ class AB(Method):
     def needs(config: Config) -> frozenset[Need]:
         return frozenset({Need.FEATURES, Need.BEFORE})
 
+    def listens(self, progress: float) -> bool:
+        return progress < self.config.init
+
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
-        if progress >= self.config.init:
+        if not self.listens(progress):
             return Loss({"ce": self.config.ce * label_loss(student.logits_BK, batch)})
         total = student.logits_BK.new_zeros(())
         deepest = student.stages - 1

@@ -69,8 +69,11 @@ class FSP(Method):
     def needs(config: Config) -> frozenset[Need]:
         return frozenset({Need.FEATURES})
 
+    def listens(self, progress: float) -> bool:
+        return progress < self.config.init
+
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
-        if progress >= self.config.init:
+        if not self.listens(progress):
             return Loss({"ce": self.config.ce * label_loss(student.logits_BK, batch)})
         distances = []
         for pairs in paired(self.adapters, self.matches, student.features, [teacher.features for teacher in teachers]):

@@ -68,6 +68,11 @@ class Method(ABC):
         """Whose stages must be feature maps, which tokens are not, for this config."""
         return frozenset(Side) if cls.needs(config) & MAPPED else frozenset()
 
+    def listens(self, progress: float) -> bool:
+        """Whether it uses what its teachers say at this point of the training; where it does not, they are not asked, and
+        :meth:`forward` is given none."""
+        return True
+
     @abstractmethod
     def forward(self, student: Knowledge, teachers: tuple[Knowledge, ...], batch: Batch, progress: float) -> Loss:
         """The loss terms of a batch. ``progress`` is epoch / epochs, in [0, 1)."""

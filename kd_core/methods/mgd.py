@@ -194,6 +194,9 @@ class MGD(Wrapper):
             own |= {Need.EMBEDDING, Need.ANALYSES}
         return Wrapper.needs(config) | own
 
+    def listens(self, progress: float) -> bool:
+        return self.config.weight > 0 or self.config.gamma > 0 or super().listens(progress)
+
     def trainable(self) -> Iterator[nn.Parameter]:
         return chain(self.base.trainable(), self.encoders.parameters())
 

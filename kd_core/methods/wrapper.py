@@ -82,6 +82,9 @@ class Wrapper(Method):
         views: tuple[Mapping[str, Any], ...] = config.method.further_views(config.inner)
         return views
 
+    def listens(self, progress: float) -> bool:
+        return self.base.listens(progress)
+
     @classmethod
     def maps(cls, config: Any) -> frozenset[Side]:
         sides: frozenset[Side] = config.method.maps(config.inner)

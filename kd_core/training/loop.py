@@ -136,10 +136,11 @@ class Training:
         means = EpochMeans()
         mix = Mix(self.recipe.mixup, self.recipe.cutmix) if self.recipe.mixes else None
         batches = epoch_batches(self.splits, self.recipe.batch_size, self.seed, epoch, self.device, group, mix)
-        for step, (span, batch) in enumerate(zip(whole, gathered_ahead(batches, self.teachers), strict=True)):
+        teachers = self.teachers if self.method.listens(epoch / self.recipe.epochs) else ()
+        for step, (span, batch) in enumerate(zip(whole, gathered_ahead(batches, teachers), strict=True)):
             batch = replace(batch, smoothing=self.recipe.label_smoothing)
             weight = group.begin(span)
-            outputs = self._step(batch, epoch, step / len(whole), weight)
+            outputs = self._step(batch, teachers, epoch, step / len(whole), weight)
             means.add(outputs, weight * (span.stop - span.start))
         metrics = means.metrics(epoch + 1, group)
         metrics["lr"] = self.optimizer.lr
@@ -163,12 +164,12 @@ class Training:
     def _evaluate(self, part: Part) -> tuple[float, float]:
         return evaluate(self.predict, plain_batches(self.splits, part, self.device, group=self.group), self.group)
 
-    def _step(self, batch: Batch, epoch: int, progress: float, weight: float) -> dict[str, Tensor]:
+    def _step(self, batch: Batch, sources: Sequence[Source], epoch: int, progress: float, weight: float) -> dict[str, Tensor]:
         """One optimiser step, ``progress`` into the epoch, on a batch of which this worker has a part of that weight; the
         part's loss terms, curves and training accuracy."""
         with self._autocast():
             student = said(lambda view: self._observe(view.images_BCHW, **self._more), batch)
-            teachers = tuple(said(teacher, batch) for teacher in self.teachers)
+            teachers = tuple(said(teacher, batch) for teacher in sources)
         student = replace(_float(student), head=self.network.head)
         loss = self.method.forward(student, tuple(map(_float, teachers)), batch, epoch / self.recipe.epochs)
         self.optimizer.step(loss.terms, epoch + progress, weight)

@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 from kd_core.knowledge import Knowledge, NetworkShape
-from kd_core.laws.toys import batch_of, knowledge_of
+from kd_core.laws.toys import WIDER, batch_of, knowledge_of, made, setting_of
 from kd_core.methods.ab import crossing
 from kd_core.methods.afds import channel_distance_BC, shares_BC
 from kd_core.methods.fsp import flow_BCD
 from kd_core.methods.ft import compared
 from kd_core.methods.kdsvd import aligned, right_vectors
+from kd_core.methods.table import METHODS
 from tests.support.hand import mapped, of
 
 close = torch.testing.assert_close
@@ -175,6 +176,15 @@ def correlated(method, student, teacher):
 def test_a_student_of_one_stage_has_no_neighbours(name):
     with pytest.raises(ValueError, match=f"`{name}` compares neighbouring stages, of which a student of one stage has none"):
         of(name)
+
+
+def test_a_method_over_one_that_listens_no_more_listens_for_itself():
+    def listens(**knobs):
+        method = made(METHODS["mgd"], setting_of(WIDER), base="ab", **knobs)
+        return [method.listens(progress) for progress in (EARLY, LATE)]
+
+    assert listens() == listens(gamma=0) == listens(div=0) == [True, True]
+    assert listens(gamma=0, div=0) == [True, False]
 
 
 @pytest.mark.parametrize("name", ["fsp", "ab"])

@@ -195,7 +195,8 @@ def test_a_method_may_begin_with_another_loss(name, term):
     student, teacher = small.network(), small.network(seed=1, width=8)
     torch.manual_seed(5)
     method = taught(name, student, teacher)
-    run = Training(student, method, (live(teacher, method),), small.splits(), RECIPE, seed=0)
+    source, asked = live(teacher, method), []
+    run = Training(student, method, (lambda batch: asked.append(batch.epoch) or source(batch),), small.splits(), RECIPE, seed=0)
     drawn, own = ({key: value.clone() for key, value in module.named_parameters()} for module in (student, method.own))
     begun = run.run(until=2)
     moved = {key for key, value in student.named_parameters() if not torch.equal(value, drawn[key])}
@@ -208,6 +209,7 @@ def test_a_method_may_begin_with_another_loss(name, term):
     assert "loss/ce" in ended.history[-1].metrics
     assert f"loss/{term}" not in ended.history[-1].metrics
     assert not torch.equal(student.head.weight, drawn["head.weight"])
+    assert set(asked) == ({0, 1, 2, 3} if name == "ft" else {0, 1})  # a teacher to whom nobody listens is not asked
 
 
 def test_the_means_count_every_sample_once():
